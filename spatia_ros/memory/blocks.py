@@ -1,0 +1,269 @@
+"""Voxels in 8x8x8 blocks in a hash: the storage under the memory.
+
+A block owns one contiguous run of a shared point pool, sized 16..512 by doubling, so drawing a
+block reads its points in a row, and growing one touches nothing else. Three tables lead to a
+point: an open-addressing hash from block key to block, a 512-entry table from voxel to place in
+the run, and the pool itself. Costs depend on the blocks touched, never on the size of the map.
+
+The kernels here take :class:`Blocks`, a named tuple of arrays, and never allocate: when an array
+is full they stop and say which, and :class:`BlockStore` grows it and calls them again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from spatia_ros.types import SpatiaError
+
+BLOCK_SIDE = 8
+BLOCK_VOXELS = BLOCK_SIDE**3
+KEY_BITS = 21
+KEY_BIAS = 1 << (KEY_BITS - 1)
+EMPTY = np.int64(-1)
+NO_POINT = np.uint16(0xFFFF)
+SMALLEST_RUN = 16
+RUN_CLASSES = 6  # 16, 32, 64, 128, 256, 512
+
+# Places in Blocks.counts.
+N_BLOCKS, POOL_TOP, N_POINTS, N_REFUSED, MAX_POINTS = range(5)
+
+# What a kernel lacked when it stopped.
+DONE, NEED_BLOCKS, NEED_POOL = range(3)
+
+
+class Blocks(NamedTuple):
+    """The arrays of a block store; P pool places, B blocks, H hash places (a power of two)."""
+
+    hash_key: np.ndarray  # int64 [H], EMPTY where free
+    hash_block: np.ndarray  # int32 [H]
+    key: np.ndarray  # int64 [B]
+    start: np.ndarray  # int64 [B], first place of the run, -1 without one
+    size: np.ndarray  # int32 [B], points in the run
+    room: np.ndarray  # int32 [B], places in the run
+    voxel_place: np.ndarray  # uint16 [B, 512], place of a voxel's point in the run or NO_POINT
+    xyz: np.ndarray  # float32 [P, 3], metres, world
+    rgb: np.ndarray  # float32 [P, 3], 0..255
+    weight: np.ndarray  # float32 [P], observations in the running mean
+    seen_ms: np.ndarray  # int32 [P], last seen, milliseconds since the memory's epoch
+    sensed: np.ndarray  # uint8 [P], 1 = measured, 0 = invented
+    voxel: np.ndarray  # uint16 [P], voxel inside its block
+    free_next: np.ndarray  # int64 [P / 16], free-list links by run
+    free_head: np.ndarray  # int64 [RUN_CLASSES]
+    counts: np.ndarray  # int64 [5]
+
+
+@njit(cache=True, inline="always")
+def voxel_key(ix: int, iy: int, iz: int) -> tuple[int, int]:
+    """Block key and voxel-in-block of an integer voxel coordinate (block key -1: out of reach)."""
+    bx, by, bz = (ix >> 3) + KEY_BIAS, (iy >> 3) + KEY_BIAS, (iz >> 3) + KEY_BIAS
+    if (bx | by | bz) >> KEY_BITS:
+        return EMPTY, 0
+    key = bx | (by << KEY_BITS) | (bz << (2 * KEY_BITS))
+    return key, (ix & 7) | ((iy & 7) << 3) | ((iz & 7) << 6)
+
+
+@njit(cache=True, inline="always")
+def hash_place(key: int, mask: int) -> int:
+    """First hash place to try: a multiplicative hash, since neighbouring keys differ in few bits."""
+    h = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64((h >> np.uint64(20)) & np.uint64(mask))
+
+
+@njit(cache=True)
+def find_block(blocks: Blocks, key: int) -> int:
+    """The block with this key, or -1."""
+    mask = blocks.hash_key.size - 1
+    place = hash_place(key, mask)
+    while blocks.hash_key[place] != EMPTY:
+        if blocks.hash_key[place] == key:
+            return blocks.hash_block[place]
+        place = (place + 1) & mask
+    return -1
+
+
+@njit(cache=True)
+def insert_block(blocks: Blocks, key: int) -> int:
+    """The block with this key, made if it is new; -1 when the block arrays are full."""
+    mask = blocks.hash_key.size - 1
+    place = hash_place(key, mask)
+    while blocks.hash_key[place] != EMPTY:
+        if blocks.hash_key[place] == key:
+            return blocks.hash_block[place]
+        place = (place + 1) & mask
+    block = blocks.counts[N_BLOCKS]
+    if block >= blocks.key.size:
+        return -1
+    blocks.counts[N_BLOCKS] = block + 1
+    blocks.hash_key[place] = key
+    blocks.hash_block[place] = block
+    blocks.key[block] = key
+    blocks.start[block] = -1
+    blocks.size[block] = 0
+    blocks.room[block] = 0
+    blocks.voxel_place[block, :] = NO_POINT
+    return block
+
+
+@njit(cache=True, inline="always")
+def run_class(room: int) -> int:
+    c = 0
+    while (SMALLEST_RUN << c) < room:
+        c += 1
+    return c
+
+
+@njit(cache=True)
+def take_run(blocks: Blocks, room: int) -> int:
+    """Start of a free run of ``room`` places, or -1 when the pool is full."""
+    c = run_class(room)
+    start = blocks.free_head[c]
+    if start >= 0:
+        blocks.free_head[c] = blocks.free_next[start // SMALLEST_RUN]
+        return start
+    start = blocks.counts[POOL_TOP]
+    if start + room > blocks.weight.size:
+        return -1
+    blocks.counts[POOL_TOP] = start + room
+    return start
+
+
+@njit(cache=True)
+def give_run(blocks: Blocks, start: int, room: int) -> None:
+    c = run_class(room)
+    blocks.free_next[start // SMALLEST_RUN] = blocks.free_head[c]
+    blocks.free_head[c] = start
+
+
+@njit(cache=True)
+def move_point(blocks: Blocks, src: int, dst: int) -> None:
+    for k in range(3):
+        blocks.xyz[dst, k] = blocks.xyz[src, k]
+        blocks.rgb[dst, k] = blocks.rgb[src, k]
+    blocks.weight[dst] = blocks.weight[src]
+    blocks.seen_ms[dst] = blocks.seen_ms[src]
+    blocks.sensed[dst] = blocks.sensed[src]
+    blocks.voxel[dst] = blocks.voxel[src]
+
+
+@njit(cache=True)
+def add_point(blocks: Blocks, block: int, voxel: int) -> int:
+    """A new place for this voxel at the end of its block's run, or -1 when the pool is full."""
+    size, room = blocks.size[block], blocks.room[block]
+    if size == room:
+        new_room = max(SMALLEST_RUN, 2 * room)
+        start = take_run(blocks, new_room)
+        if start < 0:
+            return -1
+        for i in range(size):
+            move_point(blocks, blocks.start[block] + i, start + i)
+        if room:
+            give_run(blocks, blocks.start[block], room)
+        blocks.start[block] = start
+        blocks.room[block] = new_room
+    blocks.size[block] = size + 1
+    blocks.counts[N_POINTS] += 1
+    blocks.voxel_place[block, voxel] = size
+    place = blocks.start[block] + size
+    blocks.voxel[place] = voxel
+    return place
+
+
+@njit(cache=True)
+def remove_dead(blocks: Blocks, block: int) -> int:
+    """Drop the points of a block whose weight is not positive; returns how many."""
+    removed = 0
+    i = 0
+    while i < blocks.size[block]:
+        place = blocks.start[block] + i
+        if blocks.weight[place] > 0.0:
+            i += 1
+            continue
+        last = blocks.size[block] - 1
+        blocks.voxel_place[block, blocks.voxel[place]] = NO_POINT
+        if i != last:
+            move_point(blocks, blocks.start[block] + last, place)
+            blocks.voxel_place[block, blocks.voxel[place]] = i
+        blocks.size[block] = last
+        removed += 1
+    blocks.counts[N_POINTS] -= removed
+    if removed and blocks.size[block] == 0:
+        give_run(blocks, blocks.start[block], blocks.room[block])
+        blocks.start[block] = -1
+        blocks.room[block] = 0
+    return removed
+
+
+@njit(cache=True)
+def _rehash(blocks: Blocks) -> None:
+    mask = blocks.hash_key.size - 1
+    for block in range(blocks.counts[N_BLOCKS]):
+        place = hash_place(blocks.key[block], mask)
+        while blocks.hash_key[place] != EMPTY:
+            place = (place + 1) & mask
+        blocks.hash_key[place] = blocks.key[block]
+        blocks.hash_block[place] = block
+
+
+@njit(cache=True)
+def live_places(blocks: Blocks) -> np.ndarray:
+    """Pool places of all points, block by block."""
+    out = np.empty(blocks.counts[N_POINTS], np.int64)
+    n = 0
+    for block in range(blocks.counts[N_BLOCKS]):
+        for i in range(blocks.size[block]):
+            out[n] = blocks.start[block] + i
+            n += 1
+    return out
+
+
+def _grown(array: np.ndarray, length: int) -> np.ndarray:
+    out = np.empty((length, *array.shape[1:]), array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+BLOCK_FIELDS = ("key", "start", "size", "room", "voxel_place")
+POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel")
+
+
+class BlockStore:
+    """Owns :class:`Blocks` and grows it. Everything else is a kernel over ``.blocks``."""
+
+    def __init__(self, max_points: int) -> None:
+        B, P, H = 1 << 10, 1 << 16, 1 << 11
+        self.blocks = Blocks(
+            hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32),
+            key=np.empty(B, np.int64), start=np.empty(B, np.int64), size=np.empty(B, np.int32),
+            room=np.empty(B, np.int32), voxel_place=np.empty((B, BLOCK_VOXELS), np.uint16),
+            xyz=np.empty((P, 3), np.float32), rgb=np.empty((P, 3), np.float32), weight=np.empty(P, np.float32),
+            seen_ms=np.empty(P, np.int32), sensed=np.empty(P, np.uint8), voxel=np.empty(P, np.uint16),
+            free_next=np.empty(P // SMALLEST_RUN, np.int64), free_head=np.full(RUN_CLASSES, -1, np.int64),
+            counts=np.array([0, 0, 0, 0, max_points], np.int64),
+        )
+
+    def __len__(self) -> int:
+        return int(self.blocks.counts[N_POINTS])
+
+    def grow(self, need: int) -> None:
+        """Double what a kernel said it lacked (blocks and hash, or the pool)."""
+        b = self.blocks
+        if need == NEED_BLOCKS:
+            fields = {name: _grown(getattr(b, name), 2 * len(b.key)) for name in BLOCK_FIELDS}
+            H = 4 * len(b.key)  # at most half full
+            self.blocks = b._replace(**fields, hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32))
+            _rehash(self.blocks)
+        elif need == NEED_POOL:
+            P = 2 * len(b.weight)
+            fields = {name: _grown(getattr(b, name), P) for name in POOL_FIELDS}
+            self.blocks = b._replace(**fields, free_next=_grown(b.free_next, P // SMALLEST_RUN))
+        else:
+            raise SpatiaError(f"block store: expected a need of {NEED_BLOCKS} or {NEED_POOL}, got {need}")
+
+    def copy(self) -> BlockStore:
+        """An independent store with the same points (what a snapshot holds)."""
+        twin = object.__new__(BlockStore)
+        twin.blocks = Blocks(*(array.copy() for array in self.blocks))
+        return twin

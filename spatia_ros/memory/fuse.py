@@ -1,0 +1,222 @@
+"""Fusing an RGB-D frame into the blocks, and carving away what it sees through.
+
+Every pixel that is in range and not on a depth edge is back-projected and merged into its voxel
+by a running mean of position and colour. A measured
+point replaces an invented one; an invention never alters a measured one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from spatia_ros.memory.blocks import (
+    DONE,
+    EMPTY,
+    MAX_POINTS,
+    N_POINTS,
+    N_REFUSED,
+    NEED_BLOCKS,
+    NEED_POOL,
+    NO_POINT,
+    Blocks,
+    add_point,
+    hash_place,
+    insert_block,
+    remove_dead,
+    voxel_key,
+)
+
+# Places in the counts a fuse returns.
+MERGED, ADDED, REPLACED, KEPT, REFUSED, OUT_OF_REACH = range(6)
+COUNT_NAMES = ("merged", "added", "replaced", "kept", "refused", "out_of_reach")
+
+
+@njit(cache=True, parallel=True)
+def locate(
+    depth: np.ndarray, accept: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
+    voxel_m: float, min_range_m: float, max_range_m: float, edge_ratio: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """World point, block key and voxel of every pixel fit to be fused (key -1: not fit).
+
+    Args:
+        depth: float32 [H, W] metres. accept: bool [H, W]. intrinsics: float64 [4] fx fy cx cy.
+
+    Returns:
+        float32 [H, W, 3] metres, int64 [H, W], uint16 [H, W].
+    """
+    h, w = depth.shape
+    xyz = np.empty((h, w, 3), np.float32)
+    key = np.empty((h, w), np.int64)
+    voxel = np.empty((h, w), np.uint16)
+    fx, fy, cx, cy = intrinsics
+    for row in prange(h):
+        y = np.int64(row)
+        for x in range(w):
+            z = depth[y, x]
+            key[y, x] = EMPTY
+            if not accept[y, x] or z < min_range_m or z > max_range_m or z <= 0.0:
+                continue
+            step = edge_ratio * z
+            edge = False
+            if x > 0 and depth[y, x - 1] > 0 and abs(depth[y, x - 1] - z) > step:
+                edge = True
+            if x + 1 < w and depth[y, x + 1] > 0 and abs(depth[y, x + 1] - z) > step:
+                edge = True
+            if y > 0 and depth[y - 1, x] > 0 and abs(depth[y - 1, x] - z) > step:
+                edge = True
+            if y + 1 < h and depth[y + 1, x] > 0 and abs(depth[y + 1, x] - z) > step:
+                edge = True
+            if edge:
+                continue
+            px = (x + 0.5 - cx) / fx * z
+            py = (y + 0.5 - cy) / fy * z
+            for k in range(3):
+                xyz[y, x, k] = T_world_cam[k, 0] * px + T_world_cam[k, 1] * py + T_world_cam[k, 2] * z + T_world_cam[k, 3]
+            block_key, v = voxel_key(
+                int(np.floor(xyz[y, x, 0] / voxel_m)), int(np.floor(xyz[y, x, 1] / voxel_m)), int(np.floor(xyz[y, x, 2] / voxel_m))
+            )
+            key[y, x] = block_key if block_key != EMPTY else EMPTY - 1
+            voxel[y, x] = v
+    return xyz, key, voxel
+
+
+@njit(cache=True)
+def locate_points(xyz: np.ndarray, voxel_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Block key int64 [N] and voxel uint16 [N] of plain points float32 [N, 3]."""
+    key = np.empty(xyz.shape[0], np.int64)
+    voxel = np.empty(xyz.shape[0], np.uint16)
+    for i in range(xyz.shape[0]):
+        k, v = voxel_key(
+            int(np.floor(xyz[i, 0] / voxel_m)), int(np.floor(xyz[i, 1] / voxel_m)), int(np.floor(xyz[i, 2] / voxel_m))
+        )
+        key[i] = k if k != EMPTY else EMPTY - 1
+        voxel[i] = v
+    return key, voxel
+
+
+@njit(cache=True)
+def merge(
+    blocks: Blocks, begin: int, xyz: np.ndarray, rgb: np.ndarray, key: np.ndarray, voxel: np.ndarray,
+    seen_ms: np.ndarray, sensed: np.ndarray, weight: np.ndarray, max_weight: float, counts: np.ndarray,
+) -> tuple[int, int]:
+    """Merge located observations from ``begin`` on; returns (where it stopped, what it lacked).
+
+    The common case, a voxel already there in the block of the pixel before, is spelled out in the
+    loop: calling a function with all of :class:`Blocks` costs ten times the merge itself.
+
+    Args:
+        xyz: float32 [N, 3] metres. rgb: uint8 [N, 3]. key: int64 [N], negative = not to be fused.
+        voxel: uint16 [N]. seen_ms: int32, sensed: bool, weight: float32, each [N], or [1] for all.
+        counts: int64 [6], added to.
+    """
+    last_key, block, each = EMPTY, np.int64(-1), weight.size > 1
+    hash_key, hash_block, mask = blocks.hash_key, blocks.hash_block, blocks.hash_key.size - 1
+    b_xyz, b_rgb, b_weight, b_seen, b_sensed = blocks.xyz, blocks.rgb, blocks.weight, blocks.seen_ms, blocks.sensed
+    voxel_place, start = blocks.voxel_place, blocks.start
+    for i in range(begin, key.size):
+        if key[i] < 0:
+            counts[OUT_OF_REACH] += key[i] != EMPTY
+            continue
+        if key[i] != last_key:
+            at = hash_place(key[i], mask)
+            while hash_key[at] != EMPTY and hash_key[at] != key[i]:
+                at = (at + 1) & mask
+            block = np.int64(hash_block[at]) if hash_key[at] != EMPTY else insert_block(blocks, key[i])
+            if block < 0:
+                return i, NEED_BLOCKS
+            last_key = key[i]
+        j = i if each else 0
+        old = np.float32(0.0)
+        place_in_run = voxel_place[block, voxel[i]]
+        if place_in_run != NO_POINT:
+            p = start[block] + np.int64(place_in_run)
+            if b_sensed[p] and not sensed[j]:
+                counts[KEPT] += 1
+                continue
+            if b_sensed[p] or not sensed[j]:
+                old = b_weight[p]
+                counts[MERGED] += 1
+            else:
+                counts[REPLACED] += 1
+        elif blocks.counts[N_POINTS] >= blocks.counts[MAX_POINTS]:
+            counts[REFUSED] += 1
+            blocks.counts[N_REFUSED] += 1
+            continue
+        else:
+            p = add_point(blocks, block, voxel[i])
+            if p < 0:
+                return i, NEED_POOL
+            counts[ADDED] += 1
+        a = weight[j] / (old + weight[j])  # 1 for a new or replaced point
+        for k in range(3):
+            b_xyz[p, k] = (np.float32(1.0) - a) * b_xyz[p, k] + a * xyz[i, k] if old > 0.0 else xyz[i, k]
+            b_rgb[p, k] = (np.float32(1.0) - a) * b_rgb[p, k] + a * rgb[i, k] if old > 0.0 else rgb[i, k]
+        b_seen[p] = max(seen_ms[j], b_seen[p]) if old > 0.0 else seen_ms[j]
+        b_weight[p] = min(old + weight[j], np.float32(max_weight))
+        b_sensed[p] = sensed[j]
+    return key.size, DONE
+
+
+@njit(cache=True, parallel=True)
+def nearest_around(depth: np.ndarray) -> np.ndarray:
+    """Per pixel the smallest known depth of its 3x3 neighbourhood, 0 if any of it is unknown.
+
+    Carving asks this and not the pixel itself: a point is seen through only where all the
+    neighbourhood is known to lie behind it, so edges and holes never carve.
+    """
+    h, w = depth.shape
+    out = np.zeros((h, w), np.float32)
+    for row in prange(1, h - 1):
+        y = np.int64(row)
+        for x in range(1, w - 1):
+            low = depth[y, x]
+            for dy in range(-1, 2):
+                for dx in range(-1, 2):
+                    low = min(low, depth[y + dy, x + dx])
+            out[y, x] = low
+    return out
+
+
+@njit(cache=True, parallel=True)
+def weaken_seen_through(
+    blocks: Blocks, visible: np.ndarray, nearest: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray,
+    margin_m: float, margin_ratio: float,
+) -> np.ndarray:
+    """Quarter the weight of points in front of what the frame measured; below 1 they die (weight 0).
+
+    Inventions die at once. Returns per visible block the number of dead points.
+    """
+    h, w = nearest.shape
+    fx, fy, cx, cy = intrinsics
+    T = T_cam_world.astype(np.float32)
+    dead = np.zeros(visible.size, np.int32)
+    for j in prange(visible.size):
+        block = visible[j]
+        for p in range(blocks.start[block], blocks.start[block] + blocks.size[block]):
+            X, Y, Z = blocks.xyz[p, 0], blocks.xyz[p, 1], blocks.xyz[p, 2]
+            z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+            if z <= 0.0:
+                continue
+            u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + cx
+            v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + cy
+            if not (0.0 <= u < w and 0.0 <= v < h):
+                continue
+            d = nearest[int(v), int(u)]
+            if d > 0.0 and z < d - margin_m - margin_ratio * d:
+                weight = blocks.weight[p] * np.float32(0.25)
+                if weight < 1.0 or not blocks.sensed[p]:
+                    weight = np.float32(0.0)
+                    dead[j] += 1
+                blocks.weight[p] = weight
+    return dead
+
+
+@njit(cache=True)
+def remove_weakened(blocks: Blocks, visible: np.ndarray, dead: np.ndarray) -> int:
+    """Remove the dead points :func:`weaken_seen_through` counted; returns how many."""
+    removed = 0
+    for j in range(visible.size):
+        if dead[j]:
+            removed += remove_dead(blocks, visible[j])
+    return removed

@@ -1,0 +1,244 @@
+"""Kept frames: the memory's sharp eyes.
+
+Voxels remember geometry; the frames that saw it remember detail finer than a voxel. A frame is
+kept when enough of it is news to those already kept. Where a view shows a remembered surface, the
+keyframes that saw the same surface are sampled at full resolution (see :mod:`.warp`).
+
+Overlap, for choosing what to keep and what to retrieve, is counted on a coarse grid of samples
+per keyframe, all keyframes in one pass: the cost is that of a few thousand projections each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit, prange
+
+from spatia_ros import geometry
+from spatia_ros.config import MemoryConfig
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8
+
+SAMPLES = (24, 40)
+"""Rows and columns of the grid on which overlap is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """A kept frame.
+
+    Args:
+        rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, thin holes filled, 0 = unknown.
+        sensed: bool [H, W], measured (true) or invented (false), per pixel.
+        camera, T_world_cam, stamp_ns: as in :class:`spatia_ros.types.Frame`.
+    """
+
+    rgb: UInt8
+    depth: Float32
+    sensed: Bool
+    camera: Camera
+    T_world_cam: Float64
+    stamp_ns: int
+
+
+@njit(cache=True)
+def _rim(depth: np.ndarray, y: int, x: int, dy: int, dx: int, reach_px: int) -> tuple[int, float]:
+    """Steps to, and depth of, the first known pixel in one direction (0 steps: none in reach)."""
+    for s in range(1, reach_px + 1):
+        yy, xx = y + s * dy, x + s * dx
+        if yy < 0 or xx < 0 or yy >= depth.shape[0] or xx >= depth.shape[1]:
+            break
+        if depth[yy, xx] > 0:
+            return s, depth[yy, xx]
+    return 0, np.float32(0.0)
+
+
+@njit(cache=True, parallel=True)
+def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray:
+    """Fill depth holes no wider than ``reach_px`` that lie within one surface.
+
+    A hole is filled along its row or column, whichever is shorter, when the two rims agree
+    within ``edge_ratio``: then the pixel's colour was seen and only its range was not.
+    """
+    h, w = depth.shape
+    out = depth.copy()
+    for row in prange(h):
+        y = np.int64(row)
+        for x in range(w):
+            if depth[y, x] > 0:
+                continue
+            shortest = reach_px + 2
+            for axis in range(2):
+                a, za = _rim(depth, y, x, -axis, axis - 1, reach_px)
+                b, zb = _rim(depth, y, x, axis, 1 - axis, reach_px)
+                if a and b and a + b - 1 <= reach_px and a + b < shortest and abs(za - zb) <= edge_ratio * min(za, zb):
+                    shortest = a + b
+                    out[y, x] = (za * b + zb * a) / (a + b)
+    return out
+
+
+@njit(cache=True, parallel=True)
+def shown_in_each(
+    points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray, tolerance: float, coarser: float
+) -> np.ndarray:
+    """Which of N world points each of K sample grids shows.
+
+    Args:
+        points: float64 [K or 1, N, 3] metres. reach: float64 [K or 1, N], their depth in the
+            asking view, 0 = no point. grids: float32 [K, rows, cols] depths.
+        intrinsics: float64 [K, 4] in units of grid cells. T_cam_world: float64 [K, 4, 4].
+        tolerance: relative depth agreement. coarser: most times farther than ``reach`` a grid
+            may have seen a point and still count.
+
+    Returns:
+        bool [K, N].
+    """
+    K, rows, cols = grids.shape
+    seen = np.zeros((K, points.shape[1]), np.bool_)
+    for each in prange(K):
+        k = np.int64(each)
+        source = k if points.shape[0] == K else 0
+        fx, fy, cx, cy = intrinsics[k]
+        T = T_cam_world[k]
+        for i in range(points.shape[1]):
+            if reach[source, i] <= 0.0:
+                continue
+            X, Y, Z = points[source, i]
+            z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+            if z <= 0.0 or z > coarser * reach[source, i]:
+                continue
+            u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + cx
+            v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + cy
+            if 0.0 <= u < cols and 0.0 <= v < rows:
+                d = grids[k, int(v), int(u)]
+                seen[k, i] = d > 0.0 and abs(z - d) <= tolerance * d
+    return seen
+
+
+def intrinsics_of(camera: Camera) -> Float64:
+    """float64 [4]: fx, fy, cx, cy in px, centres at +0.5, as the kernels take them."""
+    return np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The coarse grid of an RGB-D image on which overlap is counted.
+
+    Args:
+        points: float64 [N, 3], metres, world. reach: float64 [N], depth, 0 = unknown.
+        grid: float32 [rows, cols], the same depths. intrinsics: float64 [4] in grid cells.
+        T_cam_world: float64 [4, 4].
+    """
+
+    points: Float64
+    reach: Float64
+    grid: Float32
+    intrinsics: Float64
+    T_cam_world: Float64
+
+    @classmethod
+    def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64) -> Samples:
+        rows, cols = SAMPLES
+        v = ((np.arange(rows) + 0.5) * camera.height / rows).astype(int)
+        u = ((np.arange(cols) + 0.5) * camera.width / cols).astype(int)
+        grid = np.ascontiguousarray(depth[np.ix_(v, u)])
+        z = grid.astype(np.float64)
+        x = (u + 0.5 - camera.cx) / camera.fx * z
+        y = (v[:, None] + 0.5 - camera.cy) / camera.fy * z
+        points = np.stack([x, y, z], -1).reshape(-1, 3) @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
+        return cls(points, z.ravel(), grid, intrinsics_of(camera.resized(cols, rows)), geometry.inverse(T_world_cam))
+
+
+class KeyframeSet:
+    """The kept keyframes, chosen by information, with their samples side by side."""
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.config = config
+        self.keyframes: list[Keyframe] = []
+        self._samples: list[Samples] = []
+        self._stacked: tuple[np.ndarray, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.keyframes)
+
+    def copy(self) -> KeyframeSet:
+        """The same keyframes in an independent set (a keyframe itself never changes)."""
+        twin = KeyframeSet(self.config)
+        twin.keyframes, twin._samples = list(self.keyframes), list(self._samples)
+        return twin
+
+    def _stack(self) -> tuple[np.ndarray, ...]:
+        if self._stacked is None:
+            fields = ("points", "reach", "grid", "intrinsics", "T_cam_world")
+            self._stacked = tuple(np.stack([getattr(s, f) for s in self._samples]) for f in fields)
+        return self._stacked
+
+    def append(self, keyframe: Keyframe) -> None:
+        """Keep a frame without asking whether it is news."""
+        self.keyframes.append(keyframe)
+        self._samples.append(Samples.of(keyframe.depth, keyframe.camera, keyframe.T_world_cam))
+        self._stacked = None
+
+    def offer(self, frame: Frame, depth: Float32, sensed: Bool) -> bool:
+        """Keep the frame if enough of it is news; returns whether it was kept.
+
+        News is the share of its samples that no kept keyframe shows at most 1.5 times farther
+        away, so closing in on a surface is news as well as turning to a new one. Measured frames
+        do not count what only an invention shows. When full, the keyframe the others best stand
+        in for makes room.
+        """
+        news = Samples.of(depth, frame.camera, frame.T_world_cam)
+        known = news.reach > 0
+        if not known.any():
+            return False
+        if self.keyframes:
+            _, _, grids, intrinsics, T_cam_world = self._stack()
+            shown = shown_in_each(
+                news.points[None], news.reach[None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, 1.5
+            )
+            if sensed.all():
+                shown = shown[[k.sensed.mean() > 0.5 for k in self.keyframes]]
+            gain = 1.0 - shown.any(0)[known].mean() if len(shown) else 1.0
+            if gain < self.config.keyframe_gain:
+                return False
+        if len(self.keyframes) >= self.config.keyframes:
+            self._drop_least_informative()
+        self.append(Keyframe(frame.rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
+        return True
+
+    def _drop_least_informative(self) -> None:
+        points, reach, grids, intrinsics, T_cam_world = self._stack()
+        unique = np.empty(len(self.keyframes))
+        for k in range(len(unique)):
+            shown = shown_in_each(
+                points[k][None], reach[k][None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, 1.5
+            )
+            shown[k] = False
+            unique[k] = ((reach[k] > 0) & ~shown.any(0)).sum()
+        worst = int(np.argmin(unique))
+        del self.keyframes[worst], self._samples[worst]
+        self._stacked = None
+
+    def overlap_iou(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> Float64:
+        """Visible overlap of a view with every keyframe: intersection over union, float64 [K] in 0..1.
+
+        Spatia retrieves references by overlap in 3D (arXiv 2512.15716). Samples of either image
+        shown by the other are counted both ways, and the intersection is their mean.
+        """
+        if not self.keyframes:
+            return np.zeros(0)
+        points, reach, grids, intrinsics, T_cam_world = self._stack()
+        view = Samples.of(depth, camera, T_world_cam)
+        K, tolerance = len(self.keyframes), 2 * self.config.edge_ratio
+        a = shown_in_each(view.points[None], view.reach[None], grids, intrinsics, T_cam_world, tolerance, np.inf).sum(1)
+        view_grids = np.repeat(view.grid[None], K, 0)
+        view_T = np.repeat(view.T_cam_world[None], K, 0)
+        b = shown_in_each(points, reach, view_grids, np.repeat(view.intrinsics[None], K, 0), view_T, tolerance, np.inf).sum(1)
+        both = 0.5 * (a + b)
+        return both / np.maximum((view.reach > 0).sum() + (reach > 0).sum(1) - both, 1.0)
+
+    def retrieve(self, depth: Float32, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
+        """The ``k`` keyframes of largest overlap with a view, best first; ties go to the nearest camera."""
+        iou = self.overlap_iou(depth, camera, T_world_cam)
+        distance = [np.linalg.norm(kf.T_world_cam[:3, 3] - T_world_cam[:3, 3]) for kf in self.keyframes]
+        return [self.keyframes[i] for i in np.lexsort((distance, -iou))[:k]]

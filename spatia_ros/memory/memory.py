@@ -1,0 +1,185 @@
+"""The memory: what has been seen of a place, ready to be looked at from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import get_num_threads
+
+from spatia_ros import geometry
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import fuse, splat, warp
+from spatia_ros.memory.blocks import BlockStore, live_places
+from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
+
+INVENTED_WEIGHT = 0.5
+"""What one generated observation counts in a running mean; a measured one counts 1."""
+
+
+class Points(NamedTuple):
+    """The memory as plain arrays: metres in the world frame, one row a voxel."""
+
+    xyz: Float32  # [N, 3]
+    rgb: UInt8  # [N, 3]
+    confidence: Float32  # [N], observations in the running mean, at most max_weight
+    sensed: Bool  # [N], measured (true) or invented (false)
+    last_seen_ns: Int64  # [N]
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySnapshot:
+    """Everything a :class:`Memory` is, at one moment."""
+
+    store: BlockStore
+    keyframes: KeyframeSet
+    epoch_ns: int | None
+
+
+class Memory:
+    """A voxel cloud with keyframes.
+
+    ``integrate`` folds an RGB-D frame in, ``render`` looks at it from any camera, ``retrieve``
+    finds the kept frames that see the same space. Fusing costs the frame and rendering the view;
+    neither grows with the map. See :mod:`.blocks`, :mod:`.fuse`, :mod:`.splat`, :mod:`.warp`, and
+    :mod:`.truth` for what each of them computes in plain torch.
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.config = config
+        self.store = BlockStore(config.max_points)
+        self.keyframes = KeyframeSet(config)
+        self.epoch_ns: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def _milliseconds(self, stamp_ns: int) -> int:
+        """Time since the first frame, bounded to what a point can hold (24 days either way)."""
+        if self.epoch_ns is None:
+            return 0
+        return int(np.clip((stamp_ns - self.epoch_ns) // 1_000_000, -(2**31) + 1, 2**31 - 1))
+
+    def integrate(self, frame: Frame, *, sensed: bool = True, mask: Bool | None = None) -> dict[str, int]:
+        """Fold a frame in: carve what it sees through, merge what it shows, keep it if it is news.
+
+        Args:
+            frame: measured, or generated (``sensed=False``: lower weight, never alters a measured
+                point, does not carve).
+            mask: bool [H, W], pixels allowed in; all when None.
+
+        Returns:
+            Counts: merged, added, replaced, kept, refused (point cap), out_of_reach, carved,
+            keyframe (0 or 1).
+        """
+        c, camera = self.config, frame.camera
+        accept = np.ones(frame.depth.shape, bool) if mask is None else mask
+        check_array("mask", accept, frame.depth.shape, np.bool_)
+        if self.epoch_ns is None:
+            self.epoch_ns = frame.stamp_ns
+        depth = fill_thin(frame.depth, c.fill_thin_px, c.edge_ratio)
+        intrinsics = intrinsics_of(camera)
+        carved = self._carve(depth, camera, frame.T_world_cam) if sensed else 0
+        xyz, key, voxel = fuse.locate(
+            depth, accept, intrinsics, frame.T_world_cam, c.voxel_m, c.min_range_m, c.max_range_m, c.edge_ratio
+        )
+        weight = np.array([1.0 if sensed else INVENTED_WEIGHT], np.float32)
+        seen_ms = np.array([self._milliseconds(frame.stamp_ns)], np.int32)
+        counts = self._merge(xyz.reshape(-1, 3), frame.rgb.reshape(-1, 3), key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
+        shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
+        kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
+        return counts | {"carved": carved, "keyframe": int(kept)}
+
+    def _carve(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> int:
+        """Remove what the depth image sees through; returns the number of points removed."""
+        c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
+        nearest = fuse.nearest_around(depth)
+        reach = min(float(nearest.max()), c.max_range_m)
+        visible = splat.visible_blocks(self.store.blocks, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m, reach)
+        dead = fuse.weaken_seen_through(
+            self.store.blocks, visible, nearest, intrinsics, T_cam_world, c.carve_margin_m, c.carve_margin_ratio
+        )
+        return int(fuse.remove_weakened(self.store.blocks, visible, dead))
+
+    def render(self, camera: Camera, T_world_cam: Float64, stamp_ns: int) -> View:
+        """What memory shows at a camera: voxels for geometry, keyframes for detail.
+
+        Raises:
+            SpatiaError: on a pose that is not a finite rigid transform.
+        """
+        check_pose("T_world_cam", T_world_cam)
+        c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
+        blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
+        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m, far)
+        buffers = splat.splat(
+            blocks, visible, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m * c.splat_scale, far, get_num_threads()
+        )
+        rgb, depth, sensed, age_s = splat.resolve(blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
+        if c.warp_keyframes and len(self.keyframes):
+            self._texture(rgb, sensed, depth, camera, T_world_cam)
+        return View(rgb, depth, depth > 0, sensed, age_s)
+
+    def _texture(self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64) -> None:
+        """Sharpen a rendered view, in place, by the keyframes that saw the same surfaces."""
+        weight_sum = np.zeros(depth.shape, np.float32)
+        colour_sum = np.zeros(rgb.shape, np.float32)
+        intrinsics = intrinsics_of(camera)
+        for keyframe in self.keyframes.retrieve(depth, camera, T_world_cam, self.config.warp_keyframes):
+            warp.warp_into(
+                sensed, depth, intrinsics, T_world_cam,
+                keyframe.rgb, keyframe.depth, keyframe.sensed, intrinsics_of(keyframe.camera),
+                geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum,
+            )
+        warp.blend_warped(rgb, weight_sum, colour_sum)
+
+    def retrieve(self, view: View, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
+        """The ``k`` keyframes whose visible space overlaps a rendered view most (IoU), best first."""
+        return self.keyframes.retrieve(view.depth, camera, T_world_cam, k)
+
+    def points(self) -> Points:
+        """All points as arrays (a copy)."""
+        b = self.store.blocks
+        at = live_places(b)
+        seen_ns = b.seen_ms[at].astype(np.int64) * 1_000_000 + (self.epoch_ns or 0)
+        return Points(b.xyz[at], (b.rgb[at] + 0.5).astype(np.uint8), b.weight[at], b.sensed[at].astype(bool), seen_ns)
+
+    def add_points(self, points: Points) -> None:
+        """Merge plain points in, voxel by voxel, each with its own confidence and provenance.
+
+        Raises:
+            SpatiaError: on non-finite or misshapen arrays.
+        """
+        n = len(points.xyz)
+        check_array("points.xyz", points.xyz, (n, 3), np.float32)
+        check_array("points.rgb", points.rgb, (n, 3), np.uint8)
+        if not (np.isfinite(points.xyz).all() and np.isfinite(points.confidence).all()):
+            raise SpatiaError("points: expected finite numbers, got NaN or infinity")
+        if self.epoch_ns is None and n:
+            self.epoch_ns = int(points.last_seen_ns.min())
+        key, voxel = fuse.locate_points(points.xyz, self.config.voxel_m)
+        seen_ms = ((points.last_seen_ns - (self.epoch_ns or 0)) // 1_000_000).clip(-(2**31) + 1, 2**31 - 1).astype(np.int32)
+        self._merge(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence)
+
+    def _merge(
+        self, xyz: Float32, rgb: UInt8, key: Int64, voxel: np.ndarray, seen_ms: np.ndarray, sensed: Bool, weight: Float32
+    ) -> dict[str, int]:
+        """Merge located observations, growing the store as needed; returns the counts by name."""
+        counts = np.zeros(len(fuse.COUNT_NAMES), np.int64)
+        at, need = 0, -1
+        while need != fuse.DONE:
+            at, need = fuse.merge(
+                self.store.blocks, at, xyz, rgb, key, voxel, seen_ms, sensed, weight, self.config.max_weight, counts
+            )
+            if need != fuse.DONE:
+                self.store.grow(need)
+        return dict(zip(fuse.COUNT_NAMES, counts.tolist(), strict=True))
+
+    def snapshot(self) -> MemorySnapshot:
+        """An independent copy of the state."""
+        return MemorySnapshot(self.store.copy(), self.keyframes.copy(), self.epoch_ns)
+
+    def restore(self, snapshot: MemorySnapshot) -> None:
+        """Go back to a snapshot, which stays usable."""
+        self.store, self.keyframes, self.epoch_ns = snapshot.store.copy(), snapshot.keyframes.copy(), snapshot.epoch_ns

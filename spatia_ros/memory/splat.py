@@ -1,0 +1,120 @@
+"""Drawing the blocks into a camera: cull, splat into per-thread z-buffers, resolve.
+
+The z-buffer packs depth in the high and the point's pool place in the low 32 bits of one word,
+so the nearest point wins by an integer minimum and colour is read once per pixel, not per point.
+A splat is a square of half-width ``splat_scale * voxel * f / z`` px, at least half a pixel, so a
+surface at least as dense as the pixels, or one voxel dense, has no holes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, N_BLOCKS, Blocks
+
+FAR = np.uint64(0xFFFFFFFFFFFFFFFF)
+NEAR_M = 0.05
+MAX_SPLAT_PX = 16.0
+
+
+@njit(cache=True, parallel=True)
+def _in_view(
+    blocks: Blocks, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, max_range_m: float
+) -> np.ndarray:
+    n = blocks.counts[N_BLOCKS]
+    seen = np.zeros(n, np.bool_)
+    fx, fy, cx, cy = intrinsics
+    side = voxel_m * BLOCK_SIDE
+    radius = side * 0.8661  # half diagonal
+    # Inward distances from the four side planes: |normal| is folded into the slack.
+    left, right, top, bottom = cx / fx, (width - cx) / fx, cy / fy, (height - cy) / fy
+    slack = np.array([np.sqrt(1.0 + s * s) for s in (left, right, top, bottom)]) * radius
+    field = (1 << KEY_BITS) - 1
+    for b in prange(n):
+        if blocks.size[b] == 0:
+            continue
+        key = blocks.key[b]
+        X = ((key & field) - KEY_BIAS + 0.5) * side
+        Y = (((key >> KEY_BITS) & field) - KEY_BIAS + 0.5) * side
+        Z = (((key >> (2 * KEY_BITS)) & field) - KEY_BIAS + 0.5) * side
+        z = T_cam_world[2, 0] * X + T_cam_world[2, 1] * Y + T_cam_world[2, 2] * Z + T_cam_world[2, 3]
+        if z < -radius or z > max_range_m + radius:
+            continue
+        x = T_cam_world[0, 0] * X + T_cam_world[0, 1] * Y + T_cam_world[0, 2] * Z + T_cam_world[0, 3]
+        if x < -left * z - slack[0] or x > right * z + slack[1]:
+            continue
+        y = T_cam_world[1, 0] * X + T_cam_world[1, 1] * Y + T_cam_world[1, 2] * Z + T_cam_world[1, 3]
+        seen[b] = -top * z - slack[2] <= y <= bottom * z + slack[3]
+    return seen
+
+
+def visible_blocks(
+    blocks: Blocks, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, max_range_m: float
+) -> np.ndarray:
+    """Blocks (int64 [V]) whose bounding sphere touches the view frustum."""
+    return np.flatnonzero(_in_view(blocks, T_cam_world, intrinsics, width, height, voxel_m, max_range_m))
+
+
+@njit(cache=True, parallel=True)
+def splat(
+    blocks: Blocks, visible: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, splat_m: float, max_range_m: float, threads: int,
+) -> np.ndarray:
+    """Packed z-buffers uint64 [threads, H * W] of the visible blocks; FAR where nothing is."""
+    buffers = np.empty((threads, height * width), np.uint64)
+    fx, fy, cx, cy = np.float32(intrinsics[0]), np.float32(intrinsics[1]), np.float32(intrinsics[2]), np.float32(intrinsics[3])
+    T = T_cam_world.astype(np.float32)
+    reach = np.float32(max(fx, fy) * splat_m)
+    for thread in prange(threads):
+        t = np.int64(thread)
+        buffer = buffers[t]
+        buffer[:] = FAR
+        for j in range(t, visible.size, threads):
+            block = visible[j]
+            for p in range(blocks.start[block], blocks.start[block] + blocks.size[block]):
+                X, Y, Z = blocks.xyz[p, 0], blocks.xyz[p, 1], blocks.xyz[p, 2]
+                z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+                if z < NEAR_M or z > max_range_m:
+                    continue
+                inv = np.float32(1.0) / z
+                u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) * inv + cx
+                v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) * inv + cy
+                r = min(max(reach * inv, np.float32(0.5)), np.float32(MAX_SPLAT_PX))
+                if u + r < 0.0 or v + r < 0.0 or u - r > width or v - r > height:
+                    continue
+                # Pixels whose centre lies in [u - r, u + r): exactly one when r = 0.5.
+                x0, x1 = max(int(np.ceil(u - r - 0.5)), 0), min(int(np.ceil(u + r - 0.5)), width)
+                y0, y1 = max(int(np.ceil(v - r - 0.5)), 0), min(int(np.ceil(v + r - 0.5)), height)
+                word = (np.uint64(np.float32(z).view(np.uint32)) << np.uint64(32)) | np.uint64(p)
+                for y in range(y0, y1):
+                    for x in range(x0, x1):
+                        if word < buffer[y * width + x]:
+                            buffer[y * width + x] = word
+    return buffers
+
+
+@njit(cache=True, parallel=True)
+def resolve(
+    blocks: Blocks, buffers: np.ndarray, width: int, height: int, now_ms: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """rgb uint8 [H, W, 3], depth float32 [H, W], sensed float32 [H, W], age_s float32 [H, W]."""
+    rgb = np.zeros((height, width, 3), np.uint8)
+    depth = np.zeros((height, width), np.float32)
+    sensed = np.zeros((height, width), np.float32)
+    age_s = np.zeros((height, width), np.float32)
+    for row in prange(height):
+        y = np.int64(row)
+        for x in range(width):
+            word = FAR
+            for t in range(buffers.shape[0]):
+                word = min(word, buffers[t, y * width + x])
+            if word == FAR:
+                continue
+            p = np.int64(word & np.uint64(0xFFFFFFFF))
+            depth[y, x] = np.uint32(word >> np.uint64(32)).view(np.float32)
+            for k in range(3):
+                rgb[y, x, k] = np.uint8(blocks.rgb[p, k] + np.float32(0.5))
+            sensed[y, x] = blocks.sensed[p]
+            age_s[y, x] = max(0, now_ms - blocks.seen_ms[p]) * 1e-3
+    return rgb, depth, sensed, age_s

@@ -1,0 +1,93 @@
+"""Projective texturing: keyframes sampled into a view at full resolution.
+
+The view's own depth leads every pixel back into the keyframe; where the keyframe's depth agrees,
+its colour is read bilinearly. Unlike splatting the keyframe forward this leaves no holes and, at
+the keyframe's own pose, gives its pixels back exactly.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+ANGLE_FLOOR = 0.0087**2
+"""Squared radians (half a degree) below which two view directions count as the same."""
+
+
+@njit(cache=True, parallel=True)
+def warp_into(
+    sensed: np.ndarray, depth: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
+    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_intrinsics: np.ndarray, key_T_cam_world: np.ndarray,
+    tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray,
+) -> None:
+    """Add one keyframe's samples to ``colour_sum`` [H, W, 3] and ``weight_sum`` [H, W] of a view.
+
+    A sample counts where the keyframe's depth agrees with the view's point. Its weight falls with
+    the fourth power of the angle between the two rays, so the nearest view direction rules and
+    seams stay soft, and with the square of how much coarser the keyframe saw the surface. An
+    invented sample never speaks where the view shows a measured surface.
+    """
+    h, w = depth.shape
+    kh, kw = key_depth.shape
+    # All in float32: half the traffic and twice the lanes; errors stay below 1e-3 px.
+    f = intrinsics.astype(np.float32)
+    g = key_intrinsics.astype(np.float32)
+    A = (key_T_cam_world @ T_world_cam).astype(np.float32)
+    baseline2 = A[0, 3] ** 2 + A[1, 3] ** 2 + A[2, 3] ** 2
+    one, half, zero, two = np.float32(1.0), np.float32(0.5), np.float32(0.0), np.float32(2.0)
+    tol, floor = np.float32(tolerance), np.float32(ANGLE_FLOOR)
+    last_u, last_v = np.float32(kw - 1), np.float32(kh - 1)
+    for row in prange(h):
+        y = np.int64(row)
+        ry = (np.float32(y) + half - f[3]) / f[1]
+        for x in range(w):
+            z = depth[y, x]
+            if z <= zero:
+                continue
+            px, py = (np.float32(x) + half - f[2]) / f[0] * z, ry * z
+            kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
+            if kz <= zero:
+                continue
+            kx = A[0, 0] * px + A[0, 1] * py + A[0, 2] * z + A[0, 3]
+            ky = A[1, 0] * px + A[1, 1] * py + A[1, 2] * z + A[1, 3]
+            inv = one / kz
+            u, v = g[0] * kx * inv + g[2], g[1] * ky * inv + g[3]
+            if not (zero <= u < kw and zero <= v < kh):
+                continue
+            iu, iv = int(u), int(v)
+            d = key_depth[iv, iu]
+            if d <= zero or abs(kz - d) > tol * d or (sensed[y, x] > half and not key_sensed[iv, iu]):
+                continue
+            # Squared angle between the two rays through the point, by the law of cosines.
+            view2 = px * px + py * py + z * z
+            key2 = kx * kx + ky * ky + kz * kz
+            cos = (view2 + key2 - baseline2) * half / np.sqrt(view2 * key2)
+            if cos <= np.float32(0.2):
+                continue
+            finer = min(g[0] * inv * z / f[0], one)
+            weight = finer / (two * (one - min(cos, one)) + floor)
+            weight *= weight
+            uc, vc = min(max(u - half, zero), last_u), min(max(v - half, zero), last_v)
+            x0, y0 = int(uc), int(vc)
+            x1, y1 = min(x0 + 1, kw - 1), min(y0 + 1, kh - 1)
+            ax, ay = uc - np.float32(x0), vc - np.float32(y0)
+            w00, w01 = weight * (one - ay) * (one - ax), weight * (one - ay) * ax
+            w10, w11 = weight * ay * (one - ax), weight * ay * ax
+            weight_sum[y, x] += weight
+            for k in range(3):
+                colour_sum[y, x, k] += (
+                    w00 * np.float32(key_rgb[y0, x0, k]) + w01 * np.float32(key_rgb[y0, x1, k])
+                    + w10 * np.float32(key_rgb[y1, x0, k]) + w11 * np.float32(key_rgb[y1, x1, k])
+                )
+
+
+@njit(cache=True, parallel=True)
+def blend_warped(rgb: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray) -> None:
+    """Put the keyframes' weighted colour over the voxels' wherever a keyframe spoke."""
+    h, w = weight_sum.shape
+    for row in prange(h):
+        y = np.int64(row)
+        for x in range(w):
+            if weight_sum[y, x] > 0.0:
+                for k in range(3):
+                    rgb[y, x, k] = np.uint8(colour_sum[y, x, k] / weight_sum[y, x] + 0.5)
