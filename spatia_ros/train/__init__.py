@@ -1,0 +1,1 @@
+"""Training the generator: scenes, data, losses, the loop."""

@@ -1,0 +1,210 @@
+"""From ray hits to colours: textures with mip-maps, baked light, highlights, sky and the camera's response."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numba
+import numpy as np
+
+from spatia_ros.train.scene_mesh import Mesh
+from spatia_ros.types import Float32, Float64, UInt8
+
+MISS = np.uint32(0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class TextureStore:
+    """Every texture and its mip-maps in one flat array.
+
+    Args:
+        texels: uint8 [N, 3].
+        levels: int64 [M, L, 3], first texel, height and width of each level (repeated past the last).
+        finish: float32 [M, 3], specular strength, shininess, emission.
+    """
+
+    texels: UInt8
+    levels: np.ndarray
+    finish: Float32
+
+    @classmethod
+    def of(cls, mesh: Mesh) -> TextureStore:
+        """The store of a mesh's materials."""
+        chunks, tables, at = [], [], 0
+        for material in mesh.materials:
+            table = []
+            image = np.ascontiguousarray(material.texture)
+            while True:
+                chunks.append(image.reshape(-1, 3))
+                table.append((at, *image.shape[:2]))
+                at += len(chunks[-1])
+                if min(image.shape[:2]) == 1:
+                    break
+                image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
+            tables.append(table)
+        depth = max(map(len, tables))
+        levels = np.array([t + [t[-1]] * (depth - len(t)) for t in tables], np.int64)
+        finish = np.array([(m.specular, m.shininess, m.emission) for m in mesh.materials], np.float32)
+        return cls(np.concatenate(chunks), levels, finish)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the camera sees: fixed for a scene, so that a place looks the same when seen again.
+
+    Args:
+        exposure: factor on radiance.
+        cast: factor per channel.
+        white: radiance after exposure that turns white.
+        sky: uint8 [H, W, 3], what rays that hit nothing see; rows from straight up to the horizon.
+    """
+
+    exposure: float
+    cast: tuple[float, float, float]
+    white: float
+    sky: UInt8
+
+
+def texel_density(mesh: Mesh) -> Float32:
+    """float32 [F], texels per metre of each face's texture at full resolution."""
+    corner = mesh.vertices[mesh.faces]
+    world = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=-1)
+    uv = mesh.uv[mesh.faces]
+    a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    pixels = np.array([m.texture.shape[0] * m.texture.shape[1] for m in mesh.materials])[mesh.material]
+    area = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) * pixels
+    return np.sqrt(area / np.maximum(world, 1e-12)).astype(np.float32)
+
+
+@numba.njit(cache=True, fastmath=True)
+def shade(out, pixels, prim, bary, depth, rays, R, focal, faces, normals, uv, light_front, light_back, face_material, density,
+          texels, levels, finish, to_key, exposure, cast, white, sky):
+    """Write colours 0..1 (gamma 2) of ray hits to ``out`` [P, 3] at the rows ``pixels``.
+
+    Args:
+        prim: uint32 [N] face hit or MISS; bary: [N, 2]; depth: [N] z; rays: [N, 3] world directions with z = 1.
+        R: rotation world from camera; light_front, light_back: [V, 3] baked irradiance of both sides.
+        to_key: direction to the brightest light, for highlights.
+    """
+    for k in range(len(pixels)):
+        r, g, b = 0.0, 0.0, 0.0
+        dx, dy, dz = rays[k, 0], rays[k, 1], rays[k, 2]
+        length = (dx * dx + dy * dy + dz * dz) ** 0.5
+        dx, dy, dz = dx / length, dy / length, dz / length
+        if prim[k] == MISS:
+            r, g, b = _sky(sky, dx, dy, dz)
+            r, g, b = r * r, g * g, b * b
+        else:
+            f = prim[k]
+            i0, i1, i2 = faces[f, 0], faces[f, 1], faces[f, 2]
+            w1, w2 = bary[k, 0], bary[k, 1]
+            w0 = 1.0 - w1 - w2
+            nx = w0 * normals[i0, 0] + w1 * normals[i1, 0] + w2 * normals[i2, 0]
+            ny = w0 * normals[i0, 1] + w1 * normals[i1, 1] + w2 * normals[i2, 1]
+            nz = w0 * normals[i0, 2] + w1 * normals[i1, 2] + w2 * normals[i2, 2]
+            facing = nx * dx + ny * dy + nz * dz
+            light = light_front if facing <= 0 else light_back
+            side = 1.0 if facing <= 0 else -1.0
+            m = face_material[f]
+            footprint = depth[k] / focal * density[f] / max(abs(facing), 0.15) ** 0.5
+            u = w0 * uv[i0, 0] + w1 * uv[i1, 0] + w2 * uv[i2, 0]
+            v = w0 * uv[i0, 1] + w1 * uv[i1, 1] + w2 * uv[i2, 1]
+            r, g, b = _texture(texels, levels[m], u, 1.0 - v, footprint)
+            r, g, b = r * r, g * g, b * b
+            hx, hy, hz = to_key[0] - dx, to_key[1] - dy, to_key[2] - dz
+            norm = max((hx * hx + hy * hy + hz * hz) ** 0.5, 1e-9)
+            gloss = max(0.0, side * (nx * hx + ny * hy + nz * hz) / norm) ** finish[m, 1] * finish[m, 0]
+            glow = finish[m, 2]
+            er = w0 * light[i0, 0] + w1 * light[i1, 0] + w2 * light[i2, 0]
+            eg = w0 * light[i0, 1] + w1 * light[i1, 1] + w2 * light[i2, 1]
+            eb = w0 * light[i0, 2] + w1 * light[i1, 2] + w2 * light[i2, 2]
+            r, g, b = r * (er + glow) + gloss * er, g * (eg + glow) + gloss * eg, b * (eb + glow) + gloss * eb
+        p = pixels[k]
+        out[p, 0] = _response(r * exposure * cast[0], white)
+        out[p, 1] = _response(g * exposure * cast[1], white)
+        out[p, 2] = _response(b * exposure * cast[2], white)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _response(x, white):
+    """Reinhard's curve (SIGGRAPH 2002, eq. 4) then gamma 2."""
+    return min(1.0, max(0.0, x * (1.0 + x / (white * white)) / (1.0 + x))) ** 0.5
+
+
+@numba.njit(cache=True, fastmath=True)
+def _texture(texels, levels, u, v, footprint):
+    """Trilinear lookup, 0..1 per channel."""
+    lod = min(max(np.log2(max(footprint, 1e-6)), 0.0), len(levels) - 1.001)
+    low = int(lod)
+    t = lod - low
+    r0, g0, b0 = _bilinear(texels, levels[low], u, v)
+    if t < 0.02:
+        return r0, g0, b0
+    r1, g1, b1 = _bilinear(texels, levels[low + 1], u, v)
+    return r0 + t * (r1 - r0), g0 + t * (g1 - g0), b0 + t * (b1 - b0)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _bilinear(texels, level, u, v):
+    start, height, width = level[0], level[1], level[2]
+    x, y = (u - np.floor(u)) * width - 0.5, (v - np.floor(v)) * height - 0.5
+    x0, y0 = int(np.floor(x)), int(np.floor(y))
+    s, t = x - x0, y - y0
+    xa, xb, ya, yb = x0 % width, (x0 + 1) % width, y0 % height, (y0 + 1) % height
+    a, b = start + ya * width + xa, start + ya * width + xb
+    c, d = start + yb * width + xa, start + yb * width + xb
+    wa, wb, wc, wd = (1 - s) * (1 - t) / 255.0, s * (1 - t) / 255.0, (1 - s) * t / 255.0, s * t / 255.0
+    return (
+        wa * texels[a, 0] + wb * texels[b, 0] + wc * texels[c, 0] + wd * texels[d, 0],
+        wa * texels[a, 1] + wb * texels[b, 1] + wc * texels[c, 1] + wd * texels[d, 1],
+        wa * texels[a, 2] + wb * texels[b, 2] + wc * texels[c, 2] + wd * texels[d, 2],
+    )
+
+
+@numba.njit(cache=True, fastmath=True)
+def _sky(sky, dx, dy, dz):
+    height, width = sky.shape[0], sky.shape[1]
+    y = min(max((1.0 - max(dz, 0.0)) * (height - 1), 0.0), height - 1.001)
+    x = (np.arctan2(dy, dx) / (2 * np.pi) % 1.0) * width
+    y0, x0 = int(y), int(x)
+    t, s = y - y0, x - x0
+    xa, xb = x0 % width, (x0 + 1) % width
+    out = np.zeros(3)
+    for c in range(3):
+        top = sky[y0, xa, c] * (1 - s) + sky[y0, xb, c] * s
+        low = sky[y0 + 1, xa, c] * (1 - s) + sky[y0 + 1, xb, c] * s
+        out[c] = (top * (1 - t) + low * t) / 255.0
+    return out[0], out[1], out[2]
+
+
+@numba.njit(cache=True)
+def edges(prim, normals_x, obj, depth):
+    """bool [H, W], pixels beside another object, a crease or a depth step: those to sample more finely.
+
+    Args:
+        prim: uint32 [H, W]; normals_x: float32 [F, 3] face normals; obj: int32 [F]; depth: float32 [H, W].
+    """
+    height, width = prim.shape
+    out = np.zeros((height, width), np.bool_)
+    for i in range(height):
+        for j in range(width):
+            for di, dj in ((0, 1), (1, 0)):
+                p, q = i + di, j + dj
+                if p < height and q < width and prim[i, j] != prim[p, q] and _differ(prim[i, j], prim[p, q], normals_x, obj, depth[i, j], depth[p, q]):
+                    out[i, j] = True
+                    out[p, q] = True
+    return out
+
+
+@numba.njit(cache=True)
+def _differ(a, b, normals_x, obj, za, zb):
+    if a == MISS or b == MISS or obj[a] != obj[b]:
+        return True
+    crease = normals_x[a, 0] * normals_x[b, 0] + normals_x[a, 1] * normals_x[b, 1] + normals_x[a, 2] * normals_x[b, 2]
+    return crease < 0.8 or abs(za - zb) > 0.05 * min(za, zb)
+
+
+def gamma_bytes(colour: Float64) -> UInt8:
+    """uint8 of colours 0..1."""
+    return (colour * 255.0 + 0.5).astype(np.uint8)
