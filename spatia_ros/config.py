@@ -50,6 +50,7 @@ class MemoryConfig(_Section):
     carve_margin_m: float = Field(0.04, gt=0.0, le=10.0, description="a point this far in front of a measurement (plus carve_margin_ratio of depth) was seen through, m")
     carve_margin_ratio: float = Field(0.02, ge=0.0, le=1.0, description="part of the carving margin that grows with depth")
     max_weight: float = Field(32.0, ge=1.0, le=1e4, description="observations a running mean remembers at most")
+    max_unknown_ray: float = Field(0.55, gt=0.0, le=1.0, description="share of the way to a surface that may lie in space no keyframe saw to be empty; past it something unseen may stand between, and the pixel counts as not remembered")
     splat_scale: float = Field(0.75, gt=0.0, le=4.0, description="half-width of a splat in voxel sides")
     max_points: int = Field(20_000_000, ge=1000, le=500_000_000, description="point cap; past it new space is refused and counted")
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
@@ -69,8 +70,10 @@ class GeneratorConfig(_Section):
 class VerifyConfig(_Section):
     """What of a generated frame may enter memory."""
 
-    depth_ratio: float = Field(0.05, gt=0.0, le=1.0, description="largest disagreement with remembered depth, relative")
+    depth_ratio: float = Field(0.1, gt=0.0, le=1.0, description="largest mean disagreement with remembered depth nearby, relative")
     free_space_margin_ratio: float = Field(0.05, ge=0.0, le=1.0, description="a new point this far inside space a keyframe saw through is refused, relative to depth")
+    max_spread: float = Field(0.5, gt=0.0, le=10.0, description="largest relative depth error the generator may expect of itself")
+    keyframes: int = Field(8, ge=0, le=256, description="measured frames a new point is held against")
     max_range_m: float = Field(6.0, gt=0.0, le=1000.0, description="inventions farther away stay out of memory, m")
 
 

@@ -182,15 +182,13 @@ class KeyframeSet:
     def offer(self, frame: Frame, depth: Float32, sensed: Bool) -> bool:
         """Keep the frame if enough of it is news; returns whether it was kept.
 
-        News is the share of its samples that no kept keyframe shows at most 1.5 times farther
-        away, so closing in on a surface is news as well as turning to a new one. Measured frames
+        News is the share of the image that is known and that no kept keyframe shows from at most 1.5
+        times as far, so closing in on a surface is news as well as turning to a new one. Measured frames
         do not count what only an invention shows. When full, the keyframe the others best stand
         in for makes room.
         """
         news = Samples.of(depth, frame.camera, frame.T_world_cam)
         known = news.reach > 0
-        if not known.any():
-            return False
         if self.keyframes:
             _, _, grids, intrinsics, T_cam_world = self._stack()
             shown = shown_in_each(
@@ -198,9 +196,9 @@ class KeyframeSet:
             )
             if sensed.all():
                 shown = shown[[k.sensed.mean() > 0.5 for k in self.keyframes]]
-            gain = 1.0 - shown.any(0)[known].mean() if len(shown) else 1.0
-            if gain < self.config.keyframe_gain:
-                return False
+            known &= ~shown.any(0)
+        if known.mean() < self.config.keyframe_gain:
+            return False
         if len(self.keyframes) >= self.config.keyframes:
             self._drop_least_informative()
         self.append(Keyframe(frame.rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
@@ -237,8 +235,18 @@ class KeyframeSet:
         both = 0.5 * (a + b)
         return both / np.maximum((view.reach > 0).sum() + (reach > 0).sum(1) - both, 1.0)
 
-    def retrieve(self, depth: Float32, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
-        """The ``k`` keyframes of largest overlap with a view, best first; ties go to the nearest camera."""
+    def rank(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> list[int]:
+        """Indices of all keyframes by falling overlap with a view; ties go to the nearest camera."""
         iou = self.overlap_iou(depth, camera, T_world_cam)
         distance = [np.linalg.norm(kf.T_world_cam[:3, 3] - T_world_cam[:3, 3]) for kf in self.keyframes]
-        return [self.keyframes[i] for i in np.lexsort((distance, -iou))[:k]]
+        return np.lexsort((distance, -iou)).tolist()
+
+    def measured_grids(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Coarse depths [K, rows, cols], their intrinsics [K, 4] and T_cam_world [K, 4, 4] of the measured keyframes."""
+        _, _, grids, intrinsics, T_cam_world = self._stack()
+        measured = [i for i in indices if self.keyframes[i].sensed.any()]
+        return grids[measured], intrinsics[measured], T_cam_world[measured]
+
+    def retrieve(self, depth: Float32, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
+        """The ``k`` keyframes of largest overlap with a view, best first."""
+        return [self.keyframes[i] for i in self.rank(depth, camera, T_world_cam)[:k]]

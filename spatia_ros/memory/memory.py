@@ -10,13 +10,16 @@ from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import fuse, splat, warp
+from spatia_ros.memory import belief, fuse, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
 
 INVENTED_WEIGHT = 0.5
 """What one generated observation counts in a running mean; a measured one counts 1."""
+
+WITNESSES = 32
+"""Keyframes asked, at most, whether the way to a surface is empty."""
 
 
 class Points(NamedTuple):
@@ -117,22 +120,28 @@ class Memory:
             blocks, visible, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m * c.splat_scale, far, get_num_threads()
         )
         rgb, depth, sensed, age_s = splat.resolve(blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
-        if c.warp_keyframes and len(self.keyframes):
-            self._texture(rgb, sensed, depth, camera, T_world_cam)
+        if len(self.keyframes):
+            ranked = self.keyframes.rank(depth, camera, T_world_cam)
+            self._texture(rgb, sensed, depth, camera, T_world_cam, ranked[: c.warp_keyframes])
+            witnesses = self.keyframes.measured_grids(ranked[:WITNESSES])
+            share = belief.unknown_ray_share(depth, sensed, intrinsics, T_world_cam, *witnesses)
+            belief.forget_unbelieved(rgb, depth, sensed, age_s, share, c.max_unknown_ray)
         return View(rgb, depth, depth > 0, sensed, age_s)
 
-    def _texture(self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64) -> None:
+    def _texture(
+        self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64, ranked: list[int]
+    ) -> None:
         """Sharpen a rendered view, in place, by the keyframes that saw the same surfaces."""
-        weight_sum = np.zeros(depth.shape, np.float32)
+        weight_sum, depth_sum = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         colour_sum = np.zeros(rgb.shape, np.float32)
         intrinsics = intrinsics_of(camera)
-        for keyframe in self.keyframes.retrieve(depth, camera, T_world_cam, self.config.warp_keyframes):
+        for keyframe in (self.keyframes.keyframes[i] for i in ranked):
             warp.warp_into(
                 sensed, depth, intrinsics, T_world_cam,
                 keyframe.rgb, keyframe.depth, keyframe.sensed, intrinsics_of(keyframe.camera),
-                geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum,
+                geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
-        warp.blend_warped(rgb, weight_sum, colour_sum)
+        warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum)
 
     def retrieve(self, view: View, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
         """The ``k`` keyframes whose visible space overlaps a rendered view most (IoU), best first."""

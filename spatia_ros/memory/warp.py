@@ -1,8 +1,11 @@
-"""Projective texturing: keyframes sampled into a view at full resolution.
+"""Projective texturing: keyframes sampled into a view at full resolution, colour and depth.
 
 The view's own depth leads every pixel back into the keyframe; where the keyframe's depth agrees,
-its colour is read bilinearly. Unlike splatting the keyframe forward this leaves no holes and, at
-the keyframe's own pose, gives its pixels back exactly.
+its colour is read bilinearly and its depth corrects the view's. Unlike splatting the keyframe
+forward this leaves no holes and, at the keyframe's own pose, gives its pixels back exactly.
+
+Splats are wider than surfaces, so silhouettes drawn from voxels are fat. A keyframe knows better:
+where it looked past the drawn point, the point it hit instead is tried, and then the next.
 """
 
 from __future__ import annotations
@@ -12,15 +15,48 @@ from numba import njit, prange
 
 ANGLE_FLOOR = 0.0087**2
 """Squared radians (half a degree) below which two view directions count as the same."""
+TRIES = 4
+"""Depths tried per pixel and keyframe when the keyframe looked past the drawn point."""
+
+
+@njit(cache=True)
+def _agree(
+    z: float, rx: float, ry: float, rate: float, A: np.ndarray, g: np.ndarray, key_depth: np.ndarray, tol: float
+) -> tuple[bool, float, float, float, float, float]:
+    """Where a view's ray meets what the keyframe saw, starting at depth ``z`` and going deeper only.
+
+    Returns:
+        agreed, depth in the view, the point in keyframe axes (x, y, z), and the keyframe's depth
+        there; not agreed when the point is outside, unknown to, or hidden from the keyframe.
+    """
+    h, w = key_depth.shape
+    kx = ky = kz = d = np.float32(0.0)
+    for _ in range(TRIES):
+        px, py = rx * z, ry * z
+        kx = A[0, 0] * px + A[0, 1] * py + A[0, 2] * z + A[0, 3]
+        ky = A[1, 0] * px + A[1, 1] * py + A[1, 2] * z + A[1, 3]
+        kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
+        if kz <= np.float32(0.0):
+            break
+        u, v = g[0] * kx / kz + g[2], g[1] * ky / kz + g[3]
+        if not (np.float32(0.0) <= u < w and np.float32(0.0) <= v < h):
+            break
+        d = key_depth[int(v), int(u)]
+        if d <= np.float32(0.0) or kz - d > tol * d:
+            break
+        if d - kz <= tol * d:
+            return True, z, kx, ky, kz, d
+        z += (d - kz) / rate
+    return False, z, kx, ky, kz, d
 
 
 @njit(cache=True, parallel=True)
 def warp_into(
     sensed: np.ndarray, depth: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
     key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_intrinsics: np.ndarray, key_T_cam_world: np.ndarray,
-    tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray,
+    tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
-    """Add one keyframe's samples to ``colour_sum`` [H, W, 3] and ``weight_sum`` [H, W] of a view.
+    """Add one keyframe's samples to the weighted sums of a view: colour [H, W, 3], depth and weight [H, W].
 
     A sample counts where the keyframe's depth agrees with the view's point. Its weight falls with
     the fourth power of the angle between the two rays, so the nearest view direction rules and
@@ -44,22 +80,20 @@ def warp_into(
             z = depth[y, x]
             if z <= zero:
                 continue
-            px, py = (np.float32(x) + half - f[2]) / f[0] * z, ry * z
-            kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
-            if kz <= zero:
+            rx = (np.float32(x) + half - f[2]) / f[0]
+            # How fast depth in the keyframe grows with depth in the view, along this pixel's ray.
+            rate = A[2, 0] * rx + A[2, 1] * ry + A[2, 2]
+            if rate <= np.float32(0.2):
                 continue
-            kx = A[0, 0] * px + A[0, 1] * py + A[0, 2] * z + A[0, 3]
-            ky = A[1, 0] * px + A[1, 1] * py + A[1, 2] * z + A[1, 3]
+            agreed, z, kx, ky, kz, d = _agree(z, rx, ry, rate, A, g, key_depth, tol)
+            if not agreed:
+                continue
             inv = one / kz
             u, v = g[0] * kx * inv + g[2], g[1] * ky * inv + g[3]
-            if not (zero <= u < kw and zero <= v < kh):
-                continue
-            iu, iv = int(u), int(v)
-            d = key_depth[iv, iu]
-            if d <= zero or abs(kz - d) > tol * d or (sensed[y, x] > half and not key_sensed[iv, iu]):
+            if sensed[y, x] > half and not key_sensed[int(v), int(u)]:
                 continue
             # Squared angle between the two rays through the point, by the law of cosines.
-            view2 = px * px + py * py + z * z
+            view2 = z * z * (rx * rx + ry * ry + one)
             key2 = kx * kx + ky * ky + kz * kz
             cos = (view2 + key2 - baseline2) * half / np.sqrt(view2 * key2)
             if cos <= np.float32(0.2):
@@ -73,7 +107,15 @@ def warp_into(
             ax, ay = uc - np.float32(x0), vc - np.float32(y0)
             w00, w01 = weight * (one - ay) * (one - ax), weight * (one - ay) * ax
             w10, w11 = weight * ay * (one - ax), weight * ay * ax
+            z += (d - kz) / rate
+            if weight_sum[y, x] > zero and abs(z * weight_sum[y, x] - depth_sum[y, x]) > tol * depth_sum[y, x]:
+                # Two keyframes see two different surfaces here: the better placed one is right.
+                if weight < weight_sum[y, x]:
+                    continue
+                weight_sum[y, x] = depth_sum[y, x] = zero
+                colour_sum[y, x, 0] = colour_sum[y, x, 1] = colour_sum[y, x, 2] = zero
             weight_sum[y, x] += weight
+            depth_sum[y, x] += weight * z
             for k in range(3):
                 colour_sum[y, x, k] += (
                     w00 * np.float32(key_rgb[y0, x0, k]) + w01 * np.float32(key_rgb[y0, x1, k])
@@ -82,12 +124,15 @@ def warp_into(
 
 
 @njit(cache=True, parallel=True)
-def blend_warped(rgb: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray) -> None:
-    """Put the keyframes' weighted colour over the voxels' wherever a keyframe spoke."""
+def blend_warped(
+    rgb: np.ndarray, depth: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray
+) -> None:
+    """Put the keyframes' weighted colour and depth over the voxels' wherever a keyframe spoke."""
     h, w = weight_sum.shape
     for row in prange(h):
         y = np.int64(row)
         for x in range(w):
             if weight_sum[y, x] > 0.0:
+                depth[y, x] = depth_sum[y, x] / weight_sum[y, x]
                 for k in range(3):
-                    rgb[y, x, k] = np.uint8(colour_sum[y, x, k] / weight_sum[y, x] + 0.5)
+                    rgb[y, x, k] = np.uint8(colour_sum[y, x, k] / weight_sum[y, x] + np.float32(0.5))

@@ -1,0 +1,130 @@
+"""The first learned generator: a quarter-resolution U-Net with reference tokens at its bottom.
+
+It predicts a change to the push-pull fill, so an untrained network (its last layer is zero)
+already gives the fill. Attention at 1/16 of the resolution lets every place look at every other
+and at the reference frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spatia_ros.generator.condition import INPUT_CHANNELS, REFERENCE_CHANNELS
+
+SHUFFLE = 4
+OUTPUT_CHANNELS = 5
+"""Change of colour 3 and of log-depth 1, and the log of the depth's expected relative error."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillNetConfig:
+    """Widths at 1/4, 1/8 and 1/16 of the resolution, and blocks at each."""
+
+    widths: tuple[int, int, int] = (48, 96, 160)
+    blocks: tuple[int, int, int] = (2, 2, 2)
+    heads: int = 4
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside the identity; starts as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.leave(F.silu(self.enter(F.silu(x))))
+
+
+class Attention(nn.Module):
+    """Places [B, N, C] look at context tokens [B, M, C]; starts as the identity."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.norm_context = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        B, N, C = x.shape
+        split = (B, -1, self.heads, C // self.heads)
+        q = self.q(self.norm(x)).view(split).transpose(1, 2)
+        k, v = (t.reshape(split).transpose(1, 2) for t in self.kv(self.norm_context(context)).chunk(2, -1))
+        attention = torch.softmax(q @ k.transpose(-1, -2) * (C // self.heads) ** -0.5, -1)
+        return x + self.out((attention @ v).transpose(1, 2).reshape(B, N, C))
+
+
+class ReferenceEncoder(nn.Module):
+    """Reference frames [B, K, 11, 40, 64] to tokens [B, K * 160, C]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.PixelUnshuffle(2), nn.Conv2d(4 * REFERENCE_CHANNELS, width // 2, 3, padding=1), nn.SiLU(),
+            nn.Conv2d(width // 2, width, 3, stride=2, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, references: Tensor) -> Tensor:
+        B, K = references.shape[:2]
+        tokens = self.layers(references.flatten(0, 1))
+        return tokens.flatten(2).transpose(1, 2).reshape(B, K * tokens.shape[2] * tokens.shape[3], -1)
+
+
+class FillNet(nn.Module):
+    """Condition to change.
+
+    Args of forward:
+        image: float32 [B, 10, H, W], H and W multiples of 16 (see :mod:`.condition`).
+        references: float32 [B, K, 11, 40, 64], K >= 1.
+
+    Returns:
+        float32 [B, 5, H, W].
+    """
+
+    def __init__(self, config: FillNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c = config.widths
+        na, nb, nc = config.blocks
+        stack = lambda width, n: nn.Sequential(*(ResidualBlock(width) for _ in range(n)))  # noqa: E731
+        self.stem = nn.Conv2d(INPUT_CHANNELS * SHUFFLE**2, a, 3, padding=1)
+        self.down_a, self.to_b = stack(a, na), nn.Conv2d(a, b, 4, stride=2, padding=1)
+        self.down_b, self.to_c = stack(b, nb), nn.Conv2d(b, c, 4, stride=2, padding=1)
+        self.bottom = stack(c, nc)
+        self.rays = nn.Conv2d(2, c, 1)
+        self.encode = ReferenceEncoder(c)
+        self.among, self.across = Attention(c, config.heads), Attention(c, config.heads)
+        self.bottom_after = stack(c, nc)
+        self.up_b, self.up_a = nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)
+        self.after_b, self.after_a = stack(b, nb), stack(a, na)
+        self.head = nn.Conv2d(a, OUTPUT_CHANNELS * SHUFFLE**2, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, image: Tensor, references: Tensor) -> Tensor:
+        assert image.shape[1] == INPUT_CHANNELS and image.shape[2] % 16 == 0 and image.shape[3] % 16 == 0, image.shape
+        assert references.shape[2] == REFERENCE_CHANNELS, references.shape
+        at_a = self.down_a(self.stem(F.pixel_unshuffle(image, SHUFFLE)))
+        at_b = self.down_b(self.to_b(at_a))
+        x = self.bottom(self.to_c(at_b)) + self.rays(F.avg_pool2d(image[:, -2:], 16))
+        B, C, h, w = x.shape
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = self.across(self.among(tokens, tokens), self.encode(references))
+        x = self.bottom_after(tokens.transpose(1, 2).reshape(B, C, h, w))
+        x = self.after_b(at_b + F.interpolate(self.up_b(x), scale_factor=2.0, mode="nearest"))
+        x = self.after_a(at_a + F.interpolate(self.up_a(x), scale_factor=2.0, mode="nearest"))
+        change = F.pixel_shuffle(self.head(F.silu(x)), SHUFFLE)
+        assert change.shape == (B, OUTPUT_CHANNELS, *image.shape[2:]), change.shape
+        return change

@@ -1,0 +1,50 @@
+"""From a condition to a frame: run the engine, add what it says to the fill, and undo the normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatia_ros.generator.condition import Condition
+from spatia_ros.types import Float32, UInt8, check_array
+
+Engine = Callable[[Mapping[str, Float32]], dict[str, Float32]]
+"""Named arrays in, named arrays out: torch module, ONNX Runtime and TensorRT alike (see spatia_ros.engine.table)."""
+
+MIN_DEPTH_M, MAX_DEPTH_M = 0.05, 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One generated frame.
+
+    Args:
+        rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, known everywhere.
+        depth_spread: float32 [H, W], the expected relative error of depth, by the generator's own word.
+    """
+
+    rgb: UInt8
+    depth: Float32
+    depth_spread: Float32
+
+
+def compose(condition: Condition, change: Float32) -> Generated:
+    """Add the network's change float32 [5, H, W] (colour 3, log-depth, log of its spread) to the fill."""
+    h, w = condition.size
+    check_array("change", change, (5, *condition.image.shape[1:]), np.float32)
+    change, filled = change[:, :h, :w], condition.image[:4, :h, :w]
+    colour = (filled[:3] + change[:3]).transpose(1, 2, 0) * np.float32(condition.colour_scale) + condition.colour_mean
+    log_depth = filled[3] + change[3] + np.float32(condition.log_depth_mean)
+    return Generated(
+        np.clip(colour * 255.0 + 0.5, 0, 255).astype(np.uint8),
+        np.clip(np.exp(log_depth), MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32),
+        np.exp(np.clip(change[4], -8.0, 4.0)).astype(np.float32),
+    )
+
+
+def sample(engine: Engine, condition: Condition) -> Generated:
+    """Generate one frame. The engine is deterministic, so no randomness is asked for."""
+    out = engine({"image": condition.image[None], "references": condition.references[None]})
+    return compose(condition, out["change"][0])

@@ -1,0 +1,168 @@
+"""The World: render the memory, generate what is missing, update the memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spatia_ros.config import WorldConfig
+from spatia_ros.engine import open_engine
+from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator
+from spatia_ros.memory import Memory, MemorySnapshot
+from spatia_ros.slam import Verdict, verify
+from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_pose
+
+REMEMBERED_INVENTION = 96
+"""Provenance of a pixel that memory shows but no sensor saw; 255 is a sensor's, 0 is new."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSnapshot:
+    """Everything a :class:`World` is at one moment: restored, the same commands give the same frames."""
+
+    memory: MemorySnapshot
+    rng_state: dict[str, Any]
+    index: int
+    time_ns: int
+
+
+class World:
+    """A place a camera can move in.
+
+    Args:
+        config: the one configuration. memory: what is known of the place so far.
+        generator: what fills and refines the rest. camera: intrinsics of every frame.
+    """
+
+    def __init__(self, config: WorldConfig, memory: Memory, generator: Generator, camera: Camera) -> None:
+        self.config, self.memory, self.generator, self.camera = config, memory, generator, camera
+        self.rng = np.random.default_rng(config.seed)
+        self.index = 0
+        self.time_ns = 0
+        self.frozen = False
+        """While true, frames are generated but memory does not change."""
+
+    def advance(self, trajectory: Trajectory) -> Step:
+        """Move the camera along a path and give back what it sees, one frame a pose.
+
+        Each frame is rendered from memory, completed by the generator, and its verified new part
+        folded into memory before the next, so later frames show the same inventions.
+
+        Returns:
+            A :class:`Step` of ``len(trajectory)`` frames; its poses are the commanded ones.
+        """
+        first, seen = self.index, []
+        for stamp_ns, T_world_cam in zip(trajectory.stamps_ns.tolist(), trajectory.T_world_cam, strict=True):
+            clock = _Stopwatch()
+            view = self.memory.render(self.camera, T_world_cam, stamp_ns)
+            references = self.memory.retrieve(view, self.camera, T_world_cam, self.generator.references)
+            clock.lap("render_ms")
+            condition = self.generator.condition(view, self.camera, T_world_cam, references)
+            generated = self.generator.sample(condition, self.rng)
+            clock.lap("generate_ms")
+            frame = Frame(generated.rgb, trusted_depth(generated, view), self.camera, T_world_cam, stamp_ns)
+            verdict = self._verify(generated, view, T_world_cam)
+            clock.lap("verify_ms")
+            merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
+            clock.lap("integrate_ms")
+            seen.append((frame, view, verdict.counts | merged, clock.laps))
+            self.index, self.time_ns = self.index + 1, stamp_ns
+        return _step(first, self.config.seed, trajectory, self.camera, seen)
+
+    def _verify(self, generated: Generated, view: View, T_world_cam: Float64) -> Verdict:
+        witnesses = self.memory.retrieve(view, self.camera, T_world_cam, self.config.verify.keyframes)
+        return verify(generated, view, self.camera, T_world_cam, witnesses, self.config.verify)
+
+    def observe(self, frame: Frame) -> dict[str, int]:
+        """Fold a measured frame into memory (mapping a real camera); returns the counts of the fusion."""
+        self.time_ns = max(self.time_ns, frame.stamp_ns)
+        return self.memory.integrate(frame, sensed=True)
+
+    def look(self, T_world_cam: Float64) -> Step:
+        """:meth:`advance` by one frame to a single pose, one frame period after the last."""
+        check_pose("T_world_cam", T_world_cam)
+        stamp_ns = self.time_ns + round(1e9 / self.config.frame_rate_hz)
+        return self.advance(Trajectory(np.array([stamp_ns], np.int64), T_world_cam[None]))
+
+    def snapshot(self) -> WorldSnapshot:
+        """The whole state, independent of what the world does next."""
+        return WorldSnapshot(self.memory.snapshot(), self.rng.bit_generator.state, self.index, self.time_ns)
+
+    def restore(self, snapshot: WorldSnapshot) -> None:
+        """Go back to a snapshot, which stays usable."""
+        self.memory.restore(snapshot.memory)
+        self.rng.bit_generator.state = snapshot.rng_state
+        self.index, self.time_ns = snapshot.index, snapshot.time_ns
+
+
+def open_generator(config: WorldConfig) -> Generator:
+    """The generator a config names.
+
+    Raises:
+        SpatiaError: when its engine is missing, foreign or stale, saying how to get it.
+    """
+    if config.generator.name == ProjectionGenerator.name:
+        return ProjectionGenerator()
+    engine = open_engine(config.generator.name, config.generator.threads)
+    return LearnedGenerator(config.generator.name, engine, config.generator.references)
+
+
+def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:
+    """A world seeded from measured frames; the camera left open in the config is the first frame's.
+
+    Raises:
+        SpatiaError: when there is no frame.
+    """
+    memory, camera, last_ns = Memory(config.memory), None, 0
+    for frame in frames:
+        camera, last_ns = camera or frame.camera, max(last_ns, frame.stamp_ns)
+        memory.integrate(frame)
+    if camera is None:
+        raise SpatiaError("open_world: expected at least one frame to seed memory from, got none")
+    world = World(config, memory, open_generator(config), config.camera.camera(camera))
+    world.time_ns = last_ns
+    return world
+
+
+def trusted_depth(generated: Generated, view: View) -> np.ndarray:
+    """Remembered depth where memory has it, generated depth elsewhere: float32 [H, W], metres."""
+    return np.where(view.coverage, view.depth, generated.depth)
+
+
+def provenance(view: View) -> UInt8:
+    """Where each pixel comes from: 255 a sensor, 96 an earlier invention, 0 invented now."""
+    remembered = REMEMBERED_INVENTION + (255 - REMEMBERED_INVENTION) * view.sensed
+    return np.where(view.coverage, remembered, 0.0).astype(np.uint8)
+
+
+class _Stopwatch:
+    """Milliseconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = (now - self._last) * 1e3
+        self._last = now
+
+
+def _step(
+    first: int, seed: int, trajectory: Trajectory, camera: Camera,
+    seen: list[tuple[Frame, View, dict[str, int], dict[str, float]]],
+) -> Step:
+    """Stack T frames; counts are summed over them, latencies and ratios averaged."""
+    counts = {name: float(sum(c.get(name, 0) for _, _, c, _ in seen)) for name in sorted({n for _, _, c, _ in seen for n in c})}
+    laps = {name: float(np.mean([laps[name] for *_, laps in seen])) for name in seen[0][3]}
+    coverage = np.stack([view.coverage for _, view, _, _ in seen])
+    remembered = {"remembered_ratio": float(coverage.mean())}
+    return Step(
+        first, seed, trajectory, camera,
+        np.stack([frame.rgb for frame, *_ in seen]), np.stack([frame.depth for frame, *_ in seen]),
+        coverage, np.stack([provenance(view) for _, view, *_ in seen]), counts | laps | remembered,
+    )
