@@ -71,15 +71,19 @@ def _ambient(start: Float64, normals: Float64, caster: o3d.t.geometry.Raycasting
     """Cosine-weighted rays: open ones bring sky light, others ambient light that near walls keep out."""
     # One set of directions for all vertices: neighbours then err alike, and the light stays smooth.
     v = rng.normal(size=(AMBIENT_SAMPLES // 2, 3))
-    v = np.concatenate([v, -v])
-    # A point on the unit sphere plus the normal is cosine-distributed about it.
-    directions = v / np.linalg.norm(v, axis=-1, keepdims=True) + normals[:, None] * 1.001
-    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
-    distance = _cast(np.repeat(start[:, None], AMBIENT_SAMPLES, 1), directions, caster)
-    open_share = np.isinf(distance).mean(1)
-    # Near walls are lit too, so a corner keeps a part of its light.
-    near = np.where(np.isinf(distance), 0.0, 1.0 - 0.6 * np.exp(-distance / lighting.reach_m)).mean(1)
-    return near[:, None] * np.array(lighting.ambient) + open_share[:, None] * np.array(lighting.sky)
+    v /= np.linalg.norm(v, axis=-1, keepdims=True)
+    near, open_share = np.zeros((2, len(start)))
+    rays = np.empty((len(start), 6), np.float32)
+    rays[:, :3] = start
+    for way in np.concatenate([v, -v]):
+        # A point on the unit sphere plus the normal is cosine-distributed about it; of any length.
+        rays[:, 3:] = way + normals * 1.001
+        length = np.sqrt((rays[:, 3:] ** 2).sum(1))
+        distance = caster.cast_rays(o3d.core.Tensor(rays))["t_hit"].numpy() * length
+        # Near walls are lit too, so a corner keeps a part of its light.
+        near += np.where(np.isinf(distance), 0.0, 1.0 - 0.6 * np.exp(-distance / lighting.reach_m))
+        open_share += np.isinf(distance)
+    return (near[:, None] * np.array(lighting.ambient) + open_share[:, None] * np.array(lighting.sky)) / AMBIENT_SAMPLES
 
 
 def _direct(start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lamp: Lamp, rng: np.random.Generator) -> Float64:
@@ -94,7 +98,3 @@ def _direct(start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingS
     share[lit] *= ~caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
     return share.mean(1)[:, None] * np.array(lamp.colour)
 
-
-def _cast(start: Float64, directions: Float64, caster: o3d.t.geometry.RaycastingScene) -> Float64:
-    rays = np.concatenate([start, directions], -1).astype(np.float32)
-    return caster.cast_rays(o3d.core.Tensor(rays.reshape(-1, 6)))["t_hit"].numpy().reshape(start.shape[:-1])
