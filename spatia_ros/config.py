@@ -51,7 +51,7 @@ class MemoryConfig(_Section):
     carve_margin_ratio: float = Field(0.02, ge=0.0, le=1.0, description="part of the carving margin that grows with depth")
     max_weight: float = Field(32.0, ge=1.0, le=1e4, description="observations a running mean remembers at most")
     max_unknown_ray: float = Field(0.55, gt=0.0, le=1.0, description="share of the way to a surface that may lie in space no keyframe saw to be empty; past it something unseen may stand between, and the pixel counts as not remembered")
-    splat_scale: float = Field(0.75, gt=0.0, le=4.0, description="half-width of a splat in voxel sides")
+    splat_scale: float = Field(0.6, gt=0.0, le=4.0, description="half-width of a splat in voxel sides")
     max_points: int = Field(20_000_000, ge=1000, le=500_000_000, description="point cap; past it new space is refused and counted")
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
     keyframe_gain: float = Field(0.08, ge=0.0, le=1.0, description="share of a frame that kept keyframes must not show for it to become one")

@@ -58,7 +58,8 @@ def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray
     """Fill depth holes no wider than ``reach_px`` that lie within one surface.
 
     A hole is filled along its row or column, whichever is shorter, when the two rims agree
-    within ``edge_ratio``: then the pixel's colour was seen and only its range was not.
+    within ``edge_ratio``: then the pixel's colour was seen and only its range was not. Inverse
+    depth is interpolated, which is linear across any plane.
     """
     h, w = depth.shape
     out = depth.copy()
@@ -73,7 +74,7 @@ def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray
                 b, zb = _rim(depth, y, x, axis, 1 - axis, reach_px)
                 if a and b and a + b - 1 <= reach_px and a + b < shortest and abs(za - zb) <= edge_ratio * min(za, zb):
                     shortest = a + b
-                    out[y, x] = (za * b + zb * a) / (a + b)
+                    out[y, x] = (a + b) / (b / za + a / zb)
     return out
 
 

@@ -119,7 +119,8 @@ class Memory:
         buffers = splat.splat(
             blocks, visible, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m * c.splat_scale, far, get_num_threads()
         )
-        rgb, depth, sensed, age_s = splat.resolve(blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
+        drawn = splat.resolve(blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
+        rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
         if len(self.keyframes):
             ranked = self.keyframes.rank(depth, camera, T_world_cam)
             self._texture(rgb, sensed, depth, camera, T_world_cam, ranked[: c.warp_keyframes])
