@@ -1,0 +1,70 @@
+"""Build interface packages with CMake straight into the virtual environment: nothing to source afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from stages import Log
+
+# The include path of the container the wheels were made in; CMake refuses targets that name a missing folder.
+_FOREIGN_INCLUDE = re.compile(r'/opt/python/cp[^;"]*;?')
+
+_ORIGIN = "import importlib.util as u; s = u.find_spec('{0}'); print(s.origin if s else '')"
+_PROOF = """
+import importlib, sys
+from rclpy.type_support import check_for_type_support
+for name in sys.argv[1:]:
+    module, kind = name.split(":")
+    check_for_type_support(getattr(importlib.import_module(module), kind))
+"""
+
+
+def build_environment(env: dict[str, str], venv: Path) -> dict[str, str]:
+    """The environment in which CMake finds the packages of ``venv`` first, then those of a sourced ROS."""
+    out = dict(env, VIRTUAL_ENV=str(venv))
+    for name, first in (("PATH", venv / "bin"), ("AMENT_PREFIX_PATH", venv), ("CMAKE_PREFIX_PATH", venv)):
+        out[name] = os.pathsep.join(filter(None, [str(first), env.get(name, "")]))
+    return out
+
+
+def blank_foreign_includes(venv: Path) -> None:
+    """Make the wheels' CMake files usable here (they name a folder of the machine they were built on)."""
+    for path in venv.glob("share/*/cmake/*rosidl_generator_pyExport.cmake"):
+        text = path.read_text()
+        clean = _FOREIGN_INCLUDE.sub("", text)
+        if clean != text:
+            path.write_text(clean)
+
+
+def build_package(source: Path, build: Path, venv: Path, options: list[str], log: Log) -> None:
+    """Configure, build and install one interface package; a build folder left by an interrupted run is made anew."""
+    shutil.rmtree(build, ignore_errors=True)
+    env = build_environment(log.env, venv)
+    configure = [
+        "cmake", "-G", "Ninja", "-S", str(source), "-B", str(build), f"-DCMAKE_INSTALL_PREFIX={venv}", "-DCMAKE_BUILD_TYPE=Release",
+        "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={venv}/bin/python", "-DPython3_FIND_VIRTUALENV=ONLY", *options,
+    ]  # fmt: skip
+    cmake = str(venv / "bin/cmake")
+    log.run([cmake, *configure[1:]], env)
+    log.run([cmake, "--build", str(build)], env)
+    log.run([cmake, "--install", str(build)], env)
+
+
+def build_tf2_msgs(source: Path, build: Path, venv: Path, log: Log) -> None:
+    """Build the stand-in only where no tf2_msgs is installed; an installed one is never shadowed."""
+    origin = log.output([str(venv / "bin/python"), "-c", _ORIGIN.format("tf2_msgs")])
+    if origin and not Path(origin).is_relative_to(venv):
+        return
+    build_package(source, build, venv, [], log)
+    prove(["tf2_msgs.msg:TFMessage"], venv, log)
+
+
+def prove(types: list[str], venv: Path, log: Log) -> None:
+    """Raise unless rclpy can load the type support of ``module:Type`` s, as its publishers will."""
+    env = build_environment(log.env, venv)
+    if log.env.get("LD_LIBRARY_PATH"):
+        env["LD_LIBRARY_PATH"] = os.pathsep.join([str(venv / "lib"), log.env["LD_LIBRARY_PATH"]])
+    log.run([str(venv / "bin/python"), "-c", _PROOF, *types], env, cwd=venv)

@@ -1,0 +1,36 @@
+"""The core without ROS as an ordinary Python package: ``pip install .`` gives the command ``spatia``.
+
+The ROS package (messages, nodes, launch files) is built by CMakeLists.txt.
+"""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def requirements(name: str) -> list[str]:
+    """The pins of a requirements file."""
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def shared(folder: str) -> tuple[str, list[str]]:
+    """A folder of data files, installed where the ROS package has it too."""
+    return f"share/spatia_ros/{folder}", [path for path in glob(f"{folder}/*") if Path(path).is_file()]
+
+
+setup(
+    name="spatia_ros",
+    version="0.1.0",
+    description="A scanned place as a world that a robot camera can be simulated in",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["spatia_ros", "spatia_ros.*"]),
+    data_files=[shared("engines"), shared("config")],
+    install_requires=requirements("runtime"),
+    extras_require={"train": requirements("train"), "test": requirements("test")},
+    entry_points={"console_scripts": ["spatia = spatia_ros.cli:main"]},
+)
