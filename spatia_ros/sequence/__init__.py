@@ -22,4 +22,6 @@ def open_sequence(path: Path | str) -> Sequence:
     path = Path(path)
     if (path / "rgb.txt").is_file():
         return read_tum(path)
-    raise SpatiaError(f"sequence: expected a folder with rgb.txt (TUM RGB-D), got {path}" + ("" if path.exists() else ", which does not exist"))
+    raise SpatiaError(
+        f"sequence: expected a folder with rgb.txt (TUM RGB-D), got {path}" + ("" if path.exists() else ", which does not exist")
+    )

@@ -43,6 +43,7 @@ class Calibration:
 
     @property
     def distorted(self) -> bool:
+        """Whether any coefficient is not zero."""
         return bool(np.any(self.coefficients))
 
     def undistortion(self) -> Undistortion | None:
@@ -104,7 +105,9 @@ def _calibration(values: dict[str, Any]) -> Calibration:
     coefficients = _numbers(values, "distortion_coefficients") if "distortion_coefficients" in values else []
     return Calibration(
         Camera.from_calibration(int(width), int(height), K[0], K[4], K[2], K[5]),
-        str(values.get("distortion_model", "plumb_bob")), np.array(coefficients, np.float64), _number(values, "depth_scale"),
+        str(values.get("distortion_model", "plumb_bob")),
+        np.array(coefficients, np.float64),
+        _number(values, "depth_scale"),
     )
 
 

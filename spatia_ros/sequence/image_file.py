@@ -74,5 +74,11 @@ def _jpeg_size(data: bytes, name: str) -> tuple[int, int]:
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])
             return width, height
         # Fill bytes and stand-alone markers carry no length.
-        at += 1 if marker == 0xFF else 2 if marker == 0x01 or 0xD0 <= marker <= 0xD7 else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+        at += (
+            1
+            if marker == 0xFF
+            else 2
+            if marker == 0x01 or 0xD0 <= marker <= 0xD7
+            else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+        )
     raise SpatiaError(f"{name}: expected a JPEG with a frame header, found none in {len(data)} bytes")

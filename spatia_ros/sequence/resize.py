@@ -43,7 +43,7 @@ def resize_depth(depth: Float32, width: int, height: int) -> Float32:
 
 
 @numba.njit(cache=True)
-def _resample(depth, out):
+def _resample(depth: np.ndarray, out: np.ndarray) -> None:
     height, width = depth.shape
     step_y, step_x = height / out.shape[0], width / out.shape[1]
     for i in range(out.shape[0]):
@@ -55,7 +55,7 @@ def _resample(depth, out):
 
 
 @numba.njit(cache=True)
-def _on_one_surface(depth, y, x):
+def _on_one_surface(depth: np.ndarray, y: float, x: float) -> float:
     y0, x0 = int(y), int(x)
     y1, x1 = min(y0 + 1, depth.shape[0] - 1), min(x0 + 1, depth.shape[1] - 1)
     a, b, c, d = depth[y0, x0], depth[y0, x1], depth[y1, x0], depth[y1, x1]
@@ -67,7 +67,7 @@ def _on_one_surface(depth, y, x):
 
 
 @numba.njit(cache=True)
-def _nearest_known(depth, y, x, step_y, step_x):
+def _nearest_known(depth: np.ndarray, y: float, x: float, step_y: float, step_x: float) -> float:
     reach_y, reach_x = max(step_y / 2, 0.5), max(step_x / 2, 0.5)
     best, z = math.inf, 0.0
     for p in range(max(0, math.ceil(y - reach_y)), min(depth.shape[0] - 1, math.floor(y + reach_y)) + 1):

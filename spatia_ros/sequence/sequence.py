@@ -23,6 +23,7 @@ class Sequence:
         T_world_cam: float64 [N, 4, 4].
         load: reads the images of one frame.
         dropped: how many recorded images were left out, by reason.
+        poses: the whole recorded camera path, where it is denser than the frames; None: it is not.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Sequence:
     T_world_cam: Float64
     load: Loader
     dropped: Mapping[str, int] = field(default_factory=dict)
+    poses: Trajectory | None = None
 
     def __post_init__(self) -> None:
         check_array("sequence.stamps_ns", self.stamps_ns, (None,), "int64")

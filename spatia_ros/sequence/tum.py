@@ -35,15 +35,20 @@ def read_tum(folder: Path | str) -> Sequence:
     colour_ns, colour = _image_list(folder, "rgb.txt")
     depth_ns, depth = _image_list(folder, "depth.txt")
     pairs = associate(colour_ns, depth_ns)
-    T_world_cam, tracked = poses_at(read_poses(folder / "groundtruth.txt"), colour_ns[pairs[:, 0]])
+    poses = read_poses(folder / "groundtruth.txt")
+    T_world_cam, tracked = poses_at(poses, colour_ns[pairs[:, 0]])
     dropped = {"without depth": len(colour) - len(pairs), "without pose": int((~tracked).sum())}
     pairs = pairs[tracked]
     if not len(pairs):
-        raise SpatiaError(f"{folder}: expected frames with colour, depth and pose at one time, got none: of {len(colour)} images {dropped}")
+        raise SpatiaError(
+            f"{folder}: expected frames with colour, depth and pose at one time, got none: of {len(colour)} images {dropped}"
+        )
     if any(dropped.values()):
         _log.warning("%s: %d of %d colour images dropped: %s", folder, len(colour) - len(pairs), len(colour), dropped)
     files = [(colour[i], depth[j]) for i, j in pairs]
-    return Sequence(folder.resolve().name, calibration.camera, colour_ns[pairs[:, 0]], T_world_cam, _loader(files, calibration), dropped)
+    return Sequence(
+        folder.resolve().name, calibration.camera, colour_ns[pairs[:, 0]], T_world_cam, _loader(files, calibration), dropped
+    )
 
 
 def read_poses(path: Path) -> Trajectory:

@@ -38,10 +38,14 @@ class Scene:
         threads: CPU threads of the ray caster.
     """
 
-    def __init__(self, mesh: Mesh, lighting: Lighting, walk: Walk, rng: np.random.Generator, sky: UInt8 | None = None, threads: int = 1):
+    def __init__(
+        self, mesh: Mesh, lighting: Lighting, walk: Walk, rng: np.random.Generator, sky: UInt8 | None = None, threads: int = 1
+    ) -> None:
         self.mesh, self.walk = mesh, walk
         self._caster = o3d.t.geometry.RaycastingScene(nthreads=threads)
-        self._caster.add_triangles(o3d.core.Tensor(mesh.vertices.astype(np.float32)), o3d.core.Tensor(mesh.faces.astype(np.uint32)))
+        self._caster.add_triangles(
+            o3d.core.Tensor(mesh.vertices.astype(np.float32)), o3d.core.Tensor(mesh.faces.astype(np.uint32))
+        )
         self._faces = mesh.faces.astype(np.int64)
         self._normals, self._uv = mesh.normals.astype(np.float32), mesh.uv.astype(np.float32)
         self._material, self._object = mesh.material.astype(np.int64), mesh.obj.astype(np.int32)
@@ -94,14 +98,16 @@ class Scene:
         found = self._caster.cast_rays(o3d.core.Tensor(both))
         return Hits(found["primitive_ids"].numpy(), found["primitive_uvs"].numpy(), found["t_hit"].numpy())
 
-    def _shade(self, colour: Float64, pixels: np.ndarray, hits: Hits, rays: Float32, camera: Camera, T_world_cam: Float64) -> None:
+    def _shade(
+        self, colour: Float64, pixels: np.ndarray, hits: Hits, rays: Float32, camera: Camera, T_world_cam: Float64
+    ) -> None:
         key = self._key
         to_key = np.array(key.position) - (0 if key.sun else T_world_cam[:3, 3])
         shade(
-            colour, pixels, hits.prim, hits.bary, hits.depth, rays, T_world_cam[:3, :3], camera.fx,
+            colour, pixels, hits.prim, hits.bary, hits.depth, rays, camera.fx,
             self._faces, self._normals, self._uv, self._light_front, self._light_back, self._material, self._density,
             self._textures.texels, self._textures.levels, self._textures.finish,
-            to_key / np.linalg.norm(to_key), self.look.exposure, np.array(self.look.cast), self.look.white, self.look.sky,
+            to_key / np.linalg.norm(to_key), self.look.exposure * np.array(self.look.cast), self.look.white, self.look.sky,
         )
 
     def _smooth_edges(self, colour: Float64, hits: Hits, rays: Float32, camera: Camera, T_world_cam: Float64) -> None:

@@ -45,26 +45,43 @@ class Palette:
         """Furniture board: stained wood, or painted white or black."""
         rng = self.rng
         if rng.random() < 0.3:
-            return self.pick("board", lambda: Material(textures.paint(rng, np.ones(3) * rng.choice((0.06, 0.5, 0.85, 0.92))), specular=0.1), 2)
+            return self.pick(
+                "board", lambda: Material(textures.paint(rng, np.ones(3) * rng.choice((0.06, 0.5, 0.85, 0.92))), specular=0.1), 2
+            )
         hue = np.array((rng.uniform(0.3, 0.8), 0.0, 0.0))
         base = hue[0] * np.array((1.0, rng.uniform(0.6, 0.8), rng.uniform(0.3, 0.6)))
-        return self.pick("wood", lambda: Material(textures.wood(rng, base), (1.0, 0.6), specular=rng.choice((0.0, 0.15)), shininess=30, grain=True))
+        return self.pick(
+            "wood",
+            lambda: Material(textures.wood(rng, base), (1.0, 0.6), specular=rng.choice((0.0, 0.15)), shininess=30, grain=True),
+        )
 
     def cloth(self) -> Material:
         """Upholstery, curtains, bedding."""
         rng = self.rng
-        make = rng.choice(np.array([textures.fabric, textures.speckle, textures.paint, textures.wallpaper]), p=(0.4, 0.3, 0.2, 0.1))
-        return self.pick("cloth", lambda: Material(make(rng, textures.colour(rng, (0, 0.7), (0.1, 0.9))), (rng.uniform(0.2, 1), rng.uniform(0.2, 1))), 4)
+        make = rng.choice(
+            np.array([textures.fabric, textures.speckle, textures.paint, textures.wallpaper]), p=(0.4, 0.3, 0.2, 0.1)
+        )
+        return self.pick(
+            "cloth",
+            lambda: Material(make(rng, textures.colour(rng, (0, 0.7), (0.1, 0.9))), (rng.uniform(0.2, 1), rng.uniform(0.2, 1))),
+            4,
+        )
 
     def metal(self) -> Material:
         """Legs, lamps, frames: grey or black, shining."""
         rng = self.rng
-        return self.pick("metal", lambda: Material(textures.paint(rng, np.ones(3) * rng.uniform(0.05, 0.8)), specular=0.4, shininess=40), 2)
+        return self.pick(
+            "metal", lambda: Material(textures.paint(rng, np.ones(3) * rng.uniform(0.05, 0.8)), specular=0.4, shininess=40), 2
+        )
 
     def plastic(self) -> Material:
         """Things of one strong colour."""
         rng = self.rng
-        return self.pick("plastic", lambda: Material(textures.paint(rng, textures.colour(rng, (0.1, 0.95), (0.1, 0.95))), specular=0.25, shininess=25), 10)
+        return self.pick(
+            "plastic",
+            lambda: Material(textures.paint(rng, textures.colour(rng, (0.1, 0.95), (0.1, 0.95))), specular=0.25, shininess=25),
+            10,
+        )
 
     def printed(self, make: Callable[[np.random.Generator], UInt8], kind: str, count: int = 8, emission: float = 0.0) -> Material:
         """A texture stretched over each patch: pages, screens, spines, pictures."""
@@ -96,7 +113,9 @@ def table(palette: Palette, width: float, depth: float, height: float) -> Furnit
                 shape = cylinder(a / 2, height - thick, 10) if round_leg else box((a, a, height - thick))
                 pieces += solid(shape, leg, at(x, y, 0))
     elif kind < 0.8:
-        pieces += solid([lathe([(0.3 * depth, 0), (0.28 * depth, 0.03), (0.04, 0.08), (0.04, height - thick)])], leg, at(0, depth / 2, 0))
+        pieces += solid(
+            [lathe([(0.3 * depth, 0), (0.28 * depth, 0.03), (0.04, 0.08), (0.04, height - thick)])], leg, at(0, depth / 2, 0)
+        )
     else:
         for x in (-width / 2 + 0.015, width / 2 - 0.015):
             pieces += block((0.03, depth, height - thick), top, x, depth / 2)
@@ -109,7 +128,11 @@ def chair(palette: Palette) -> Furniture:
     frame = palette.metal() if rng.random() < 0.5 else palette.wood()
     cover = palette.cloth() if rng.random() < 0.6 else frame
     w, d, seat = rng.uniform(0.4, 0.55), rng.uniform(0.4, 0.5), rng.uniform(0.42, 0.5)
-    pieces = solid([pillow((w, d, 0.07), 0.2)], cover, at(0, d / 2, seat - 0.07)) if rng.random() < 0.6 else block((w, d, 0.03), cover, y=d / 2, z=seat - 0.03)
+    pieces = (
+        solid([pillow((w, d, 0.07), 0.2)], cover, at(0, d / 2, seat - 0.07))
+        if rng.random() < 0.6
+        else block((w, d, 0.03), cover, y=d / 2, z=seat - 0.03)
+    )
     if rng.random() < 0.35:
         pieces += solid(cylinder(0.03, seat - 0.05, 10), frame, at(0, d / 2, 0))
         spoke = block((0.28, 0.04, 0.03), frame, 0.14, 0.0, 0.04)
@@ -220,7 +243,11 @@ def monitor(palette: Palette) -> list[Piece]:
     w = rng.uniform(0.4, 0.75)
     h, lift = w * 0.58, rng.uniform(0.08, 0.18)
     glow = palette.printed(pictures.screen, "screen", 3, emission=rng.uniform(0.5, 1.5))
-    pieces = block((w, 0.04, h), case, 0, 0, lift) + block((0.05, 0.04, lift + 0.05), case, 0, -0.03) + block((0.22, 0.18, 0.012), case)
+    pieces = (
+        block((w, 0.04, h), case, 0, 0, lift)
+        + block((0.05, 0.04, lift + 0.05), case, 0, -0.03)
+        + block((0.22, 0.18, 0.012), case)
+    )
     face = quad((w / 2 - 0.012, 0.0215, lift + 0.012), (-w + 0.024, 0, 0), (0, 0, h - 0.024))
     return pieces + [Piece(face, glow)]
 
@@ -238,9 +265,16 @@ def plant(palette: Palette) -> Furniture:
     """A pot with leaves on bent stems: thin things at many depths."""
     rng, size = palette.rng, palette.rng.uniform(0.3, 1.0)
     pot = 0.12 + 0.1 * size
-    pieces = solid([lathe([(pot * 0.7, 0), (pot, pot * 1.4), (pot * 1.05, pot * 1.6), (pot * 0.85, pot * 1.6)]), disc(pot * 0.9, pot * 1.4)],
-                   palette.plastic() if rng.random() < 0.5 else palette.wood(), at(0, pot + 0.05, 0))
-    green = palette.pick("leaf", lambda: Material(textures.leaves(rng, np.array((0.2, 0.5, 0.15)) * rng.uniform(0.5, 1.5)), (0.3, 0.3), specular=0.1), 2)
+    pieces = solid(
+        [lathe([(pot * 0.7, 0), (pot, pot * 1.4), (pot * 1.05, pot * 1.6), (pot * 0.85, pot * 1.6)]), disc(pot * 0.9, pot * 1.4)],
+        palette.plastic() if rng.random() < 0.5 else palette.wood(),
+        at(0, pot + 0.05, 0),
+    )
+    green = palette.pick(
+        "leaf",
+        lambda: Material(textures.leaves(rng, np.array((0.2, 0.5, 0.15)) * rng.uniform(0.5, 1.5)), (0.3, 0.3), specular=0.1),
+        2,
+    )
     pieces += placed([Piece(_leaf(rng, size), green) for _ in range(int(rng.integers(10, 32)))], at(0, pot + 0.05, pot * 1.4))
     return Furniture(pieces, 2.4 * pot, 2.4 * pot, pot * 1.5 + size)
 
@@ -259,10 +293,16 @@ def clutter(palette: Palette) -> list[Piece]:
     rng = palette.rng
     match rng.choice(("book", "book", "box", "cup", "vase", "paper", "bottle", "ball", "photo", "plant")):
         case "book":
-            size, cover = (rng.uniform(0.12, 0.25), rng.uniform(0.15, 0.3), rng.uniform(0.01, 0.05)), palette.printed(pictures.page, "page")
+            size, cover = (
+                (rng.uniform(0.12, 0.25), rng.uniform(0.15, 0.3), rng.uniform(0.01, 0.05)),
+                palette.printed(pictures.page, "page"),
+            )
             return solid(box(size), cover)
         case "box":
-            return solid(box(tuple(rng.uniform(0.04, 0.3, 3))), palette.printed(pictures.page, "page") if rng.random() < 0.5 else palette.plastic())
+            return solid(
+                box(tuple(rng.uniform(0.04, 0.3, 3))),
+                palette.printed(pictures.page, "page") if rng.random() < 0.5 else palette.plastic(),
+            )
         case "cup":
             r, h = rng.uniform(0.03, 0.05), rng.uniform(0.07, 0.12)
             return solid([lathe([(r * 0.8, 0), (r, h), (r * 0.9, h), (r * 0.75, 0.01)]), disc(r * 0.8, 0.012)], palette.plastic())
@@ -278,7 +318,9 @@ def clutter(palette: Palette) -> list[Piece]:
             return solid([pillow((2 * r, 2 * r, 2 * r), 1.0)], palette.cloth() if rng.random() < 0.5 else palette.plastic())
         case "photo":
             h = rng.uniform(0.12, 0.3)
-            picture = Piece(quad((0.4 * h, 0.012, 0.02), (-0.8 * h, 0, 0), (0, 0, h)), palette.printed(pictures.picture, "picture", 6))
+            picture = Piece(
+                quad((0.4 * h, 0.012, 0.02), (-0.8 * h, 0, 0), (0, 0, h)), palette.printed(pictures.picture, "picture", 6)
+            )
             return placed(block((0.9 * h, 0.02, h + 0.04), palette.wood()) + [picture], at(0, 0, 0, 0, 0.25))
     small = plant(palette)
     return [Piece(Patch(p.patch.points * 0.35, p.patch.normals, p.patch.uv * 0.35), p.material) for p in small.pieces]
@@ -295,5 +337,7 @@ def scattered(palette: Palette, top: tuple[Float64, float, float], count: int) -
         x, y = rng.uniform(-0.5, 0.5, 2) * np.maximum((width - reach, depth - reach), 0.02)
         if all(np.hypot(x - a, y - b) > 0.8 * (reach + r) for a, b, r in taken):
             taken.append((x, y, reach))
-            things.append(placed(pieces, T @ at(x, y, 0.001, rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.3))))
+            things.append(
+                placed(pieces, T @ at(x, y, 0.001, rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.3)))
+            )
     return things

@@ -49,8 +49,14 @@ def load(path: Path | str) -> Mesh:
         obj.append(np.full(len(own), number))
     table = np.concatenate(columns)
     return Mesh(
-        table[:, :3], table[:, 3:6], table[:, 6:8], np.concatenate(faces), np.concatenate(material), np.concatenate(obj),
-        tuple(m for _, m in materials.values()), two_sided=True,
+        table[:, :3],
+        table[:, 3:6],
+        table[:, 6:8],
+        np.concatenate(faces),
+        np.concatenate(material),
+        np.concatenate(obj),
+        tuple(m for _, m in materials.values()),
+        two_sided=True,
     )
 
 
@@ -77,7 +83,11 @@ def lighting(mesh: Mesh, rng: np.random.Generator) -> Lighting:
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     xs, ys = (np.arange(a + LAMP_SPACING_M / 2, b, LAMP_SPACING_M) for a, b in zip(low[:2], high[:2], strict=True))
     warm = np.array((1.0, 0.93, 0.82))
-    lamps = [Lamp((x + rng.normal(0, 0.3), y + rng.normal(0, 0.3), low[2] + 2.0), tuple(warm * rng.uniform(1, 3))) for x in xs for y in ys]
+    lamps = [
+        Lamp((x + rng.normal(0, 0.3), y + rng.normal(0, 0.3), low[2] + 2.0), tuple(warm * rng.uniform(1, 3)))
+        for x in xs
+        for y in ys
+    ]
     return Lighting(tuple(lamps), (0.8, 0.8, 0.85))
 
 

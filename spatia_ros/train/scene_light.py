@@ -52,14 +52,18 @@ class Lighting:
     reach_m: float = 0.6
 
 
-def bake(mesh: Mesh, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator) -> tuple[Float64, Float64]:
+def bake(
+    mesh: Mesh, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator
+) -> tuple[Float64, Float64]:
     """Irradiance [V, 3] at the front and at the back of every vertex (the same where one-sided)."""
     front = _irradiance(mesh.vertices, mesh.normals, caster, lighting, rng)
     back = _irradiance(mesh.vertices, -mesh.normals, caster, lighting, rng) if mesh.two_sided else front
     return front, back
 
 
-def _irradiance(points: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator) -> Float64:
+def _irradiance(
+    points: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator
+) -> Float64:
     start = points + normals * LIFT_M
     total = _ambient(start, normals, caster, lighting, rng)
     for lamp in lighting.lamps:
@@ -67,7 +71,9 @@ def _irradiance(points: Float64, normals: Float64, caster: o3d.t.geometry.Raycas
     return total
 
 
-def _ambient(start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator) -> Float64:
+def _ambient(
+    start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator
+) -> Float64:
     """Cosine-weighted rays: open ones bring sky light, others ambient light that near walls keep out."""
     # One set of directions for all vertices: neighbours then err alike, and the light stays smooth.
     v = rng.normal(size=(AMBIENT_SAMPLES // 2, 3))
@@ -86,7 +92,9 @@ def _ambient(start: Float64, normals: Float64, caster: o3d.t.geometry.Raycasting
     return (near[:, None] * np.array(lighting.ambient) + open_share[:, None] * np.array(lighting.sky)) / AMBIENT_SAMPLES
 
 
-def _direct(start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lamp: Lamp, rng: np.random.Generator) -> Float64:
+def _direct(
+    start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lamp: Lamp, rng: np.random.Generator
+) -> Float64:
     source = lamp.position + rng.normal(scale=lamp.radius_m / 2, size=(SHADOW_SAMPLES, 3))
     way = source - start[:, None]
     distance = np.linalg.norm(way, axis=-1)
@@ -97,4 +105,3 @@ def _direct(start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingS
     rays = np.concatenate([np.repeat(start[:, None], SHADOW_SAMPLES, 1), way], -1)[lit].astype(np.float32)
     share[lit] *= ~caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
     return share.mean(1)[:, None] * np.array(lamp.colour)
-

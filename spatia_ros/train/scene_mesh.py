@@ -88,9 +88,12 @@ def box(size: tuple[float, float, float], cell_m: float = 0.25) -> list[Patch]:
     w, d, h = size
     x, y = w / 2, d / 2
     return [
-        quad((-x, -y, 0), (w, 0, 0), (0, 0, h), cell_m), quad((x, y, 0), (-w, 0, 0), (0, 0, h), cell_m),
-        quad((x, -y, 0), (0, d, 0), (0, 0, h), cell_m), quad((-x, y, 0), (0, -d, 0), (0, 0, h), cell_m),
-        quad((-x, -y, h), (w, 0, 0), (0, d, 0), cell_m), quad((-x, y, 0), (w, 0, 0), (0, -d, 0), cell_m),
+        quad((-x, -y, 0), (w, 0, 0), (0, 0, h), cell_m),
+        quad((x, y, 0), (-w, 0, 0), (0, 0, h), cell_m),
+        quad((x, -y, 0), (0, d, 0), (0, 0, h), cell_m),
+        quad((-x, y, 0), (0, -d, 0), (0, 0, h), cell_m),
+        quad((-x, -y, h), (w, 0, 0), (0, d, 0), cell_m),
+        quad((-x, y, 0), (w, 0, 0), (0, -d, 0), cell_m),
     ]
 
 
@@ -186,10 +189,16 @@ class MeshBuilder:
         self.objects += 1
         for piece in placed(pieces, np.eye(4) if T is None else T):
             patch, material = piece.patch, piece.material
-            self.parts.append((
-                patch.points.reshape(-1, 3), patch.normals.reshape(-1, 3), _texture_uv(patch, material).reshape(-1, 2),
-                _grid_faces(*patch.points.shape[:2]), self._number(material), self.objects,
-            ))
+            self.parts.append(
+                (
+                    patch.points.reshape(-1, 3),
+                    patch.normals.reshape(-1, 3),
+                    _texture_uv(patch, material).reshape(-1, 2),
+                    _grid_faces(*patch.points.shape[:2]),
+                    self._number(material),
+                    self.objects,
+                )
+            )
         return self.objects
 
     def _number(self, material: Material) -> int:
@@ -203,9 +212,13 @@ class MeshBuilder:
         starts = np.cumsum([0] + [len(p[0]) for p in self.parts[:-1]])
         counts = [len(p[3]) for p in self.parts]
         return Mesh(
-            np.concatenate([p[0] for p in self.parts]), np.concatenate([p[1] for p in self.parts]),
-            np.concatenate([p[2] for p in self.parts]), np.concatenate([p[3] + s for p, s in zip(self.parts, starts, strict=True)]),
-            np.repeat([p[4] for p in self.parts], counts), np.repeat([p[5] for p in self.parts], counts), tuple(self.materials),
+            np.concatenate([p[0] for p in self.parts]),
+            np.concatenate([p[1] for p in self.parts]),
+            np.concatenate([p[2] for p in self.parts]),
+            np.concatenate([p[3] + s for p, s in zip(self.parts, starts, strict=True)]),
+            np.repeat([p[4] for p in self.parts], counts),
+            np.repeat([p[5] for p in self.parts], counts),
+            tuple(self.materials),
         )
 
 

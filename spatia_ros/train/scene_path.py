@@ -62,7 +62,9 @@ def random_path(caster: o3d.t.geometry.RaycastingScene, walk: Walk, rng: np.rand
     raise SpatiaError(f"scene.random_path: expected free space for {n} poses, found none in {ATTEMPTS} attempts")
 
 
-def _positions(caster: o3d.t.geometry.RaycastingScene, walk: Walk, rng: np.random.Generator, n: int, step: float) -> Float64 | None:
+def _positions(
+    caster: o3d.t.geometry.RaycastingScene, walk: Walk, rng: np.random.Generator, n: int, step: float
+) -> Float64 | None:
     """[n, 3] along a spline whose every point keeps clear, about ``step`` apart; None when stuck."""
     points = [_free_point(caster, walk, rng)]
     if points[0] is None:

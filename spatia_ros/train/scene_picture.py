@@ -17,7 +17,9 @@ def picture(rng: np.random.Generator, height: int = 192, width: int = 192) -> UI
     kind = rng.choice(("shapes", "landscape", "cells", "poster"), p=(0.4, 0.25, 0.15, 0.2))
     image = {"shapes": _shapes, "landscape": _landscape, "cells": _cells, "poster": _poster}[kind](rng, height, width)
     if rng.random() < 0.3:
-        image = mixed(image, image.mean(-1, keepdims=True) * colour(rng, (0, 0.2), (0.8, 1)), np.full((height, width), rng.uniform(0.6, 1)))
+        image = mixed(
+            image, image.mean(-1, keepdims=True) * colour(rng, (0, 0.2), (0.8, 1)), np.full((height, width), rng.uniform(0.6, 1))
+        )
     return _framed(rng, to_bytes(image))
 
 
@@ -35,7 +37,14 @@ def _shapes(rng: np.random.Generator, height: int, width: int) -> Float64:
                 corners = centre + rng.normal(0, radius, (int(rng.integers(3, 7)), 2))
                 cv2.fillPoly(image, [corners.astype(np.int32)], tone, cv2.LINE_AA)
             case 2:
-                cv2.line(image, centre, tuple((centre + rng.normal(0, radius * 2, 2)).astype(int).tolist()), tone, int(rng.integers(1, 6)), cv2.LINE_AA)
+                cv2.line(
+                    image,
+                    centre,
+                    tuple((centre + rng.normal(0, radius * 2, 2)).astype(int).tolist()),
+                    tone,
+                    int(rng.integers(1, 6)),
+                    cv2.LINE_AA,
+                )
             case _:
                 far = (centre[0] + int(radius), centre[1] + int(radius * rng.uniform(0.3, 2)))
                 cv2.rectangle(image, centre, far, tone, int(rng.choice((-1, 2))), cv2.LINE_AA)
@@ -44,7 +53,9 @@ def _shapes(rng: np.random.Generator, height: int, width: int) -> Float64:
 
 def _landscape(rng: np.random.Generator, height: int, width: int) -> Float64:
     top, low = colour(rng, (0.1, 0.7), (0.5, 1)), colour(rng, (0, 0.4), (0.6, 1))
-    image = mixed(top, low, np.broadcast_to(np.linspace(0, 1, height)[:, None], (height, width)) + 0.1 * noise(rng, height, width, 2.0))
+    image = mixed(
+        top, low, np.broadcast_to(np.linspace(0, 1, height)[:, None], (height, width)) + 0.1 * noise(rng, height, width, 2.0)
+    )
     horizon = rng.uniform(0.3, 0.6)
     for layer in range(int(rng.integers(2, 6))):
         ridge = height * (horizon + 0.12 * layer + 0.08 * noise(rng, 1, width, rng.uniform(1.2, 2))[0])
@@ -82,7 +93,9 @@ def page(rng: np.random.Generator, height: int = 160, width: int = 112) -> UInt8
     """A printed sheet or a cover: lines of text-like marks, perhaps a figure."""
     paper = colour(rng, (0, 0.1), (0.8, 1)) if rng.random() < 0.7 else colour(rng, (0.2, 0.9), (0.2, 0.8))
     image = np.ones((height, width, 3)) * paper
-    _write(rng, image, (int(0.08 * height), int(0.92 * height)), (int(0.1 * width), int(0.9 * width)), int(rng.choice((2, 3, 4, 8))))
+    _write(
+        rng, image, (int(0.08 * height), int(0.92 * height)), (int(0.1 * width), int(0.9 * width)), int(rng.choice((2, 3, 4, 8)))
+    )
     if rng.random() < 0.5:
         h, w = int(rng.uniform(0.2, 0.5) * height), int(rng.uniform(0.3, 0.8) * width)
         y, x = rng.integers(0, height - h), rng.integers(0, width - w)
@@ -100,7 +113,9 @@ def _write(rng: np.random.Generator, image: Float64, rows: tuple[int, int], colu
         while x < end:
             for _ in range(rng.integers(2, 9)):
                 h = int(size * rng.choice((0.6, 0.6, 1.0)))
-                cv2.line(image, (x, y + size), (x + int(rng.integers(-1, 2) * size / 4), y + size - h), tuple(ink), max(1, size // 4))
+                cv2.line(
+                    image, (x, y + size), (x + int(rng.integers(-1, 2) * size / 4), y + size - h), tuple(ink), max(1, size // 4)
+                )
                 x += max(1, int(size * 0.45))
             x += size
 
@@ -163,10 +178,17 @@ def facade(rng: np.random.Generator, storeys: int, bays: int) -> UInt8:
     cell_h, cell_w = min(64, 448 // storeys), min(48, 512 // bays)
     height, width = storeys * cell_h, bays * cell_w
     wall = colour(rng, (0.0, 0.5), (0.3, 0.9))
-    image = np.ones((height, width, 3)) * wall * (1 + 0.05 * noise(rng, height, width, 1.0) + 0.04 * noise(rng, height, width, 2.2))[..., None]
+    image = (
+        np.ones((height, width, 3))
+        * wall
+        * (1 + 0.05 * noise(rng, height, width, 1.0) + 0.04 * noise(rng, height, width, 2.2))[..., None]
+    )
     if rng.random() < 0.4:
         image[np.arange(height) % max(3, cell_h // 10) == 0] *= 0.8
-    x0, x1, y0, y1 = (int(f * c) for f, c in zip((rng.uniform(0.1, 0.3), rng.uniform(0.7, 0.9), 0.18, 0.75), (cell_w, cell_w, cell_h, cell_h), strict=True))
+    x0, x1, y0, y1 = (
+        int(f * c)
+        for f, c in zip((rng.uniform(0.1, 0.3), rng.uniform(0.7, 0.9), 0.18, 0.75), (cell_w, cell_w, cell_h, cell_h), strict=True)
+    )
     frame, bars = near(rng, colour(rng, (0, 0.3), (0.2, 1)), 0.1), rng.integers(1, 3)
     for i in range(storeys):
         for j in range(bays):

@@ -42,7 +42,10 @@ class Interior:
         """Place furniture if its floor is free and inside; says whether it was."""
         corners = np.array([(x, y, 0, 1) for x in (-thing.width / 2, thing.width / 2) for y in (0.0, thing.depth)]) @ T.T
         x0, y0, x1, y1 = *corners[:, :2].min(0), *corners[:, :2].max(0)
-        inside = any(r[0, 0] <= x0 + 0.01 and r[0, 1] <= y0 + 0.01 and x1 <= r[1, 0] + 0.01 and y1 <= r[1, 1] + 0.01 for r in self.plan.rects)
+        inside = any(
+            r[0, 0] <= x0 + 0.01 and r[0, 1] <= y0 + 0.01 and x1 <= r[1, 0] + 0.01 and y1 <= r[1, 1] + 0.01
+            for r in self.plan.rects
+        )
         if not inside or any(x0 < b[2] + gap and b[0] < x1 + gap and y0 < b[3] + gap and b[1] < y1 + gap for b in self.taken):
             return False
         self.taken.append((x0, y0, x1, y1))
@@ -68,7 +71,7 @@ def room(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
         _along_wall(interior)
     _centre(interior)
     lights(interior)
-    return interior.builder, _lighting(interior), _walk(interior)
+    return interior.builder, _lighting(interior), walk(interior)
 
 
 def corridor(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
@@ -76,15 +79,16 @@ def corridor(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
     length, width, arm = rng.uniform(8, 20), rng.uniform(1.5, 2.8), rng.uniform(3, 8)
     plan = Plan(
         np.array([(0, 0), (length, 0), (length, arm), (length - width, arm), (length - width, width), (0, width)], np.float64),
-        np.stack([rectangle(0, 0, length, width), rectangle(length - width, 0, length, arm)]), rng.uniform(2.4, 3.2),
+        np.stack([rectangle(0, 0, length, width), rectangle(length - width, 0, length, arm)]),
+        rng.uniform(2.4, 3.2),
     )
     interior = Interior(plan, Palette(rng))
     shell(interior, doors=int(rng.integers(4, 12)))
     for _ in range(int(rng.integers(2, 9))):
         _along_wall(interior, 0.5)
     for x in np.arange(1.2, length, rng.uniform(2, 4)):
-        _ceiling_lamp(interior, x, width / 2)
-    return interior.builder, _lighting(interior), _walk(interior)
+        ceiling_lamp(interior, x, width / 2)
+    return interior.builder, _lighting(interior), walk(interior)
 
 
 def desk(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
@@ -98,7 +102,9 @@ def desk(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
     top = T @ base.tops[0][0]
     interior.focus.clear()
     if rng.random() < 0.8:
-        interior.builder.add(furniture.monitor(interior.palette), top @ at(rng.uniform(-0.4, 0.4), rng.uniform(-0.25, -0.1), 0, rng.normal(0, 0.3)))
+        interior.builder.add(
+            furniture.monitor(interior.palette), top @ at(rng.uniform(-0.4, 0.4), rng.uniform(-0.25, -0.1), 0, rng.normal(0, 0.3))
+        )
     for pieces in scattered(interior.palette, (top, base.width, base.depth), int(rng.integers(8, 28))):
         interior.builder.add(pieces)
     interior.focus += [(top @ (*rng.uniform(-0.4, 0.4, 2) * (base.width, base.depth), 0.08, 1))[:3] for _ in range(12)]
@@ -116,7 +122,11 @@ def _room_plan(rng: np.random.Generator) -> Plan:
     if rng.random() < 0.6:
         return Plan(np.array([(0, 0), (w, 0), (w, d), (0, d)], np.float64), rectangle(0, 0, w, d)[None], height)
     a, b = rng.uniform(0.35, 0.7) * w, rng.uniform(0.4, 0.7) * d
-    return Plan(np.array([(0, 0), (w, 0), (w, b), (a, b), (a, d), (0, d)], np.float64), np.stack([rectangle(0, 0, w, b), rectangle(0, 0, a, d)]), height)
+    return Plan(
+        np.array([(0, 0), (w, 0), (w, b), (a, b), (a, d), (0, d)], np.float64),
+        np.stack([rectangle(0, 0, w, b), rectangle(0, 0, a, d)]),
+        height,
+    )
 
 
 def shell(interior: Interior, doors: int | None = None) -> None:
@@ -124,8 +134,14 @@ def shell(interior: Interior, doors: int | None = None) -> None:
     rng, plan = interior.palette.rng, interior.plan
     white = rng.random() < 0.25
     pale = np.ones(3) * rng.uniform(0.8, 0.97) if white or rng.random() < 0.4 else textures.colour(rng, (0.0, 0.35), (0.55, 0.97))
-    main = Material(textures.paint(rng, pale) if white or rng.random() < 0.55 else _wall_texture(rng, pale), (rng.uniform(1, 2.5),) * 2)
-    accent = main if white or rng.random() < 0.4 else Material(_wall_texture(rng, textures.colour(rng, (0.0, 0.7), (0.2, 0.95))), (rng.uniform(1, 2.5),) * 2)
+    main = Material(
+        textures.paint(rng, pale) if white or rng.random() < 0.55 else _wall_texture(rng, pale), (rng.uniform(1, 2.5),) * 2
+    )
+    accent = (
+        main
+        if white or rng.random() < 0.4
+        else Material(_wall_texture(rng, textures.colour(rng, (0.0, 0.7), (0.2, 0.95))), (rng.uniform(1, 2.5),) * 2)
+    )
     _floor_and_ceiling(interior)
     strip = Material(textures.paint(rng, np.ones(3) * rng.choice((0.9, 0.25))), specular=0.1) if rng.random() < 0.7 else None
     walls = len(plan.corners)
@@ -147,9 +163,18 @@ def _wall_texture(rng: np.random.Generator, base: Float64) -> np.ndarray:
 def _floor_and_ceiling(interior: Interior) -> None:
     rng, plan = interior.palette.rng, interior.plan
     make = rng.choice(np.array(textures.FLOORS), p=(0.4, 0.2, 0.15, 0.1, 0.1, 0.05))
-    base = textures.colour(rng, (0.2, 0.6), (0.25, 0.85)) if make is not textures.planks else np.array((1, rng.uniform(0.65, 0.85), rng.uniform(0.35, 0.65))) * rng.uniform(0.3, 0.9)
+    base = (
+        textures.colour(rng, (0.2, 0.6), (0.25, 0.85))
+        if make is not textures.planks
+        else np.array((1, rng.uniform(0.65, 0.85), rng.uniform(0.35, 0.65))) * rng.uniform(0.3, 0.9)
+    )
     floor = Material(make(rng, base), (rng.uniform(0.8, 2.0),) * 2, specular=rng.choice((0.0, 0.1, 0.3)), shininess=40)
-    top = Material(textures.paint(rng, np.ones(3) * rng.uniform(0.8, 0.97)) if rng.random() < 0.75 else textures.tiles(rng, np.ones(3) * 0.85), (1.8, 1.8))
+    top = Material(
+        textures.paint(rng, np.ones(3) * rng.uniform(0.8, 0.97))
+        if rng.random() < 0.75
+        else textures.tiles(rng, np.ones(3) * 0.85),
+        (1.8, 1.8),
+    )
     for k, ((x0, y0), (x1, y1)) in enumerate(plan.rects):
         # Overlapping rectangles of an L leave the earlier one's surface on top.
         drop = 0.0005 * k
@@ -171,14 +196,24 @@ def _openings(interior: Interior, T: Float64, length: float, doors: int | None) 
     while x < length / 2 - 0.6:
         kind = rng.choice(kinds, p=(0.14, 0.2, 0.36, 0.05, 0.25))
         room_left = length / 2 - 0.15 - x
-        width = min({"door": 0.95, "window": rng.uniform(0.8, 2.0), "picture": rng.uniform(0.25, 1.1), "board": rng.uniform(0.8, 1.6), "gap": 0.7}[kind], room_left)
+        width = min(
+            {
+                "door": 0.95,
+                "window": rng.uniform(0.8, 2.0),
+                "picture": rng.uniform(0.25, 1.1),
+                "board": rng.uniform(0.8, 1.6),
+                "gap": 0.7,
+            }[kind],
+            room_left,
+        )
         middle = T @ at(x + width / 2, 0, 0)
         if kind == "door" and width > 0.9:
             _door(interior, middle)
         elif kind == "window" and width > 0.7:
-            _window(interior, middle, width)
+            window(interior, middle, width)
         elif kind in ("picture", "board"):
-            _picture(interior, middle, width, rng.uniform(0.2, min(1.2, plan.height - 1.6)), kind)
+            content = interior.palette.printed(pictures.page, "notice", 4) if kind == "board" else None
+            picture(interior, middle, width, rng.uniform(0.2, min(1.2, plan.height - 1.6)), content)
         x += width + rng.uniform(0.1, 1.0)
 
 
@@ -195,7 +230,8 @@ def _door(interior: Interior, T: Float64) -> None:
     interior.taken.append((centre[0] - 0.4, centre[1] - 0.4, centre[0] + 0.4, centre[1] + 0.4))
 
 
-def _window(interior: Interior, T: Float64, width: float) -> None:
+def window(interior: Interior, T: Float64, width: float) -> None:
+    """A window with frame, sill, perhaps curtains, and the daylight it brings, in the wall whose frame is ``T``."""
     rng, palette = interior.palette.rng, interior.palette
     low, high = rng.uniform(0.4, 1.0), interior.plan.height - rng.uniform(0.15, 0.4)
     view = palette.printed(pictures.outside, "outside", 2, emission=rng.uniform(0.5, 3.0))
@@ -221,23 +257,33 @@ def _curtain(rng: np.random.Generator, width: float, height: float) -> Patch:
     return surface(np.stack([-x, fold, z], -1))
 
 
-def _picture(interior: Interior, T: Float64, width: float, height: float, kind: str) -> None:
+def picture(interior: Interior, T: Float64, width: float, height: float, content: Material | None = None) -> None:
+    """A framed picture (or ``content``) at eye height on the wall whose frame is ``T``."""
     rng, palette = interior.palette.rng, interior.palette
     z = 1.55 - height / 2 + rng.normal(0, 0.12)
-    content = palette.printed(pictures.picture, "wall picture", 8)
-    if kind == "board":
-        content = palette.printed(pictures.page, "notice", 4)
+    content = palette.printed(pictures.picture, "wall picture", 8) if content is None else content
     depth = 0.004 if rng.random() < 0.4 else rng.uniform(0.015, 0.04)
     pieces = block((width, depth, height), palette.wood(), 0, depth / 2, z)
     edge = rng.uniform(0.0, 0.05) * min(width, height)
-    pieces += [Piece(quad((width / 2 - edge, depth + 0.001, z + edge), (2 * edge - width, 0, 0), (0, 0, height - 2 * edge)), content)]
+    pieces += [
+        Piece(quad((width / 2 - edge, depth + 0.001, z + edge), (2 * edge - width, 0, 0), (0, 0, height - 2 * edge)), content)
+    ]
     interior.builder.add(pieces, T)
     interior.focus.append((T @ (0, 0, z + height / 2, 1))[:3])
 
 
 def _along_wall(interior: Interior, largest_depth: float = 3.0) -> None:
     rng, palette, plan = interior.palette.rng, interior.palette, interior.plan
-    makers = (furniture.sofa, furniture.shelf, furniture.cabinet, furniture.desk, furniture.bed, furniture.floor_lamp, furniture.plant, furniture.chair)
+    makers = (
+        furniture.sofa,
+        furniture.shelf,
+        furniture.cabinet,
+        furniture.desk,
+        furniture.bed,
+        furniture.floor_lamp,
+        furniture.plant,
+        furniture.chair,
+    )
     thing = rng.choice(np.array(makers), p=(0.13, 0.22, 0.2, 0.13, 0.06, 0.08, 0.1, 0.08))(palette)
     if thing.depth > largest_depth:
         return
@@ -255,7 +301,12 @@ def _centre(interior: Interior) -> None:
     T = at(x, y, 0, rng.choice((0.0, np.pi / 2)))
     if rng.random() < 0.5:
         size = rng.uniform(1.2, 2.4, 2)
-        carpet = Material(rng.choice(np.array([textures.rug, textures.fabric, textures.speckle]))(rng, textures.colour(rng, (0.1, 0.8), (0.2, 0.8))), (0.0, 0.0))
+        carpet = Material(
+            rng.choice(np.array([textures.rug, textures.fabric, textures.speckle]))(
+                rng, textures.colour(rng, (0.1, 0.8), (0.2, 0.8))
+            ),
+            (0.0, 0.0),
+        )
         interior.builder.add([Piece(quad((-size[0] / 2, -size[1] / 2, 0.008), (size[0], 0, 0), (0, size[1], 0)), carpet)], T)
     kind = rng.random()
     if kind < 0.4:
@@ -266,7 +317,11 @@ def _centre(interior: Interior) -> None:
             for k in range(int(rng.integers(1, 5))):
                 side = 1 if k % 2 else -1
                 shift = rng.uniform(-0.3, 0.3) * board.width
-                interior.put(furniture.chair(palette), T @ at(shift, board.depth / 2 + side * (board.depth / 2 + 0.55), 0, 0 if side < 0 else np.pi), -0.2)
+                interior.put(
+                    furniture.chair(palette),
+                    T @ at(shift, board.depth / 2 + side * (board.depth / 2 + 0.55), 0, 0 if side < 0 else np.pi),
+                    -0.2,
+                )
 
 
 def lights(interior: Interior) -> None:
@@ -274,10 +329,11 @@ def lights(interior: Interior) -> None:
     rng = interior.palette.rng
     for _ in range(int(rng.integers(1, 4))):
         rect = interior.plan.rects[rng.integers(len(interior.plan.rects))]
-        _ceiling_lamp(interior, *(rng.uniform(0.25, 0.75, 2) * (rect[1] - rect[0]) + rect[0]))
+        ceiling_lamp(interior, *(rng.uniform(0.25, 0.75, 2) * (rect[1] - rect[0]) + rect[0]))
 
 
-def _ceiling_lamp(interior: Interior, x: float, y: float) -> None:
+def ceiling_lamp(interior: Interior, x: float, y: float) -> None:
+    """One of three kinds of lamp under the ceiling at (x, y)."""
     rng, top = interior.palette.rng, interior.plan.height
     warm = np.array((1.0, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
     glow = Material(np.full((4, 4, 3), 250, np.uint8), emission=rng.uniform(1.5, 4))
@@ -288,7 +344,9 @@ def _ceiling_lamp(interior: Interior, x: float, y: float) -> None:
     elif kind < 0.7:
         pieces = block((rng.uniform(0.3, 1.2), rng.uniform(0.15, 0.6), 0.05), glow, 0, 0, top - drop)
     else:
-        pieces = solid([lathe([(0.2, top - drop - 0.15), (0.06, top - drop)])], interior.palette.plastic()) + solid([disc(0.17, top - drop - 0.12, up=False)], glow)
+        pieces = solid([lathe([(0.2, top - drop - 0.15), (0.06, top - drop)])], interior.palette.plastic()) + solid(
+            [disc(0.17, top - drop - 0.12, up=False)], glow
+        )
     if drop > 0.1:
         pieces += solid(cylinder(0.008, drop, 6), interior.palette.metal(), at(0, 0, top - drop))
     interior.builder.add(pieces, at(x, y, 0))
@@ -299,10 +357,15 @@ def _lighting(interior: Interior) -> Lighting:
     rng = interior.palette.rng
     lamps = sorted(interior.lamps, key=lambda lamp: -sum(lamp.colour))
     # Beyond half a dozen lights the baking costs more than it shows.
-    return Lighting(tuple(lamps[:6]), tuple(rng.uniform(0.3, 1.6) * np.array((1.0, rng.uniform(0.9, 1.0), rng.uniform(0.8, 1.05)))), reach_m=rng.uniform(0.3, 0.9))
+    return Lighting(
+        tuple(lamps[:6]),
+        tuple(rng.uniform(0.3, 1.6) * np.array((1.0, rng.uniform(0.9, 1.0), rng.uniform(0.8, 1.05)))),
+        reach_m=rng.uniform(0.3, 0.9),
+    )
 
 
-def _walk(interior: Interior) -> Walk:
+def walk(interior: Interior) -> Walk:
+    """Anywhere inside at camera heights, looking at what was placed."""
     top = min(interior.plan.height - 0.3, 1.9)
     areas = np.stack([np.array([(*(r[0] + 0.3), 0.5), (*(r[1] - 0.3), top)]) for r in interior.plan.rects])
     middle = np.append(interior.plan.rects[0].mean(0), 1.2)

@@ -78,17 +78,22 @@ def texel_density(mesh: Mesh) -> Float32:
 
 
 @numba.njit(cache=True, fastmath=True)
-def shade(out, pixels, prim, bary, depth, rays, R, focal, faces, normals, uv, light_front, light_back, face_material, density,
-          texels, levels, finish, to_key, exposure, cast, white, sky):
+def shade(
+    out: np.ndarray, pixels: np.ndarray, prim: np.ndarray, bary: np.ndarray, depth: np.ndarray, rays: np.ndarray, focal: float,
+    faces: np.ndarray, normals: np.ndarray, uv: np.ndarray, light_front: np.ndarray, light_back: np.ndarray,
+    face_material: np.ndarray, density: np.ndarray, texels: np.ndarray, levels: np.ndarray, finish: np.ndarray,
+    to_key: np.ndarray, gain: np.ndarray, white: float, sky: np.ndarray,
+) -> None:
     """Write colours 0..1 (gamma 2) of ray hits to ``out`` [P, 3] at the rows ``pixels``.
 
     Args:
+        out: float64 [P, 3]. pixels: int64 [N].
         prim: uint32 [N] face hit or MISS; bary: [N, 2]; depth: [N] z; rays: [N, 3] world directions with z = 1.
-        R: rotation world from camera; light_front, light_back: [V, 3] baked irradiance of both sides.
-        to_key: direction to the brightest light, for highlights.
+        focal: focal length, px. faces: [F, 3]; normals: [V, 3]; uv: [V, 2]; face_material, density: [F].
+        light_front, light_back: [V, 3] baked irradiance of both sides. texels, levels, finish: see TextureStore.
+        to_key: [3] direction to the brightest light, for highlights. gain: [3] exposure of each channel.
     """
     for k in range(len(pixels)):
-        r, g, b = 0.0, 0.0, 0.0
         dx, dy, dz = rays[k, 0], rays[k, 1], rays[k, 2]
         length = (dx * dx + dy * dy + dz * dz) ** 0.5
         dx, dy, dz = dx / length, dy / length, dz / length
@@ -97,43 +102,47 @@ def shade(out, pixels, prim, bary, depth, rays, R, focal, faces, normals, uv, li
             r, g, b = r * r, g * g, b * b
         else:
             f = prim[k]
-            i0, i1, i2 = faces[f, 0], faces[f, 1], faces[f, 2]
-            w1, w2 = bary[k, 0], bary[k, 1]
-            w0 = 1.0 - w1 - w2
-            nx = w0 * normals[i0, 0] + w1 * normals[i1, 0] + w2 * normals[i2, 0]
-            ny = w0 * normals[i0, 1] + w1 * normals[i1, 1] + w2 * normals[i2, 1]
-            nz = w0 * normals[i0, 2] + w1 * normals[i1, 2] + w2 * normals[i2, 2]
+            a, b_, c = faces[f, 0], faces[f, 1], faces[f, 2]
+            wb, wc = bary[k, 0], bary[k, 1]
+            wa = 1.0 - wb - wc
+            nx, ny, nz = _blend(normals, a, b_, c, wa, wb, wc)
             facing = nx * dx + ny * dy + nz * dz
-            light = light_front if facing <= 0 else light_back
             side = 1.0 if facing <= 0 else -1.0
+            er, eg, eb = _blend(light_front if facing <= 0 else light_back, a, b_, c, wa, wb, wc)
             m = face_material[f]
             footprint = depth[k] / focal * density[f] / max(abs(facing), 0.15) ** 0.5
-            u = w0 * uv[i0, 0] + w1 * uv[i1, 0] + w2 * uv[i2, 0]
-            v = w0 * uv[i0, 1] + w1 * uv[i1, 1] + w2 * uv[i2, 1]
+            u = wa * uv[a, 0] + wb * uv[b_, 0] + wc * uv[c, 0]
+            v = wa * uv[a, 1] + wb * uv[b_, 1] + wc * uv[c, 1]
             r, g, b = _texture(texels, levels[m], u, 1.0 - v, footprint)
-            r, g, b = r * r, g * g, b * b
             hx, hy, hz = to_key[0] - dx, to_key[1] - dy, to_key[2] - dz
-            norm = max((hx * hx + hy * hy + hz * hz) ** 0.5, 1e-9)
-            gloss = max(0.0, side * (nx * hx + ny * hy + nz * hz) / norm) ** finish[m, 1] * finish[m, 0]
+            half = max((hx * hx + hy * hy + hz * hz) ** 0.5, 1e-9)
+            gloss = max(0.0, side * (nx * hx + ny * hy + nz * hz) / half) ** finish[m, 1] * finish[m, 0]
             glow = finish[m, 2]
-            er = w0 * light[i0, 0] + w1 * light[i1, 0] + w2 * light[i2, 0]
-            eg = w0 * light[i0, 1] + w1 * light[i1, 1] + w2 * light[i2, 1]
-            eb = w0 * light[i0, 2] + w1 * light[i1, 2] + w2 * light[i2, 2]
-            r, g, b = r * (er + glow) + gloss * er, g * (eg + glow) + gloss * eg, b * (eb + glow) + gloss * eb
+            r, g, b = r * r * (er + glow) + gloss * er, g * g * (eg + glow) + gloss * eg, b * b * (eb + glow) + gloss * eb
         p = pixels[k]
-        out[p, 0] = _response(r * exposure * cast[0], white)
-        out[p, 1] = _response(g * exposure * cast[1], white)
-        out[p, 2] = _response(b * exposure * cast[2], white)
+        out[p, 0] = _response(r * gain[0], white)
+        out[p, 1] = _response(g * gain[1], white)
+        out[p, 2] = _response(b * gain[2], white)
 
 
 @numba.njit(cache=True, fastmath=True)
-def _response(x, white):
+def _blend(of: np.ndarray, a: int, b: int, c: int, wa: float, wb: float, wc: float) -> tuple[float, float, float]:
+    """The [3] values of a triangle's corners at barycentric weights."""
+    return (
+        wa * of[a, 0] + wb * of[b, 0] + wc * of[c, 0],
+        wa * of[a, 1] + wb * of[b, 1] + wc * of[c, 1],
+        wa * of[a, 2] + wb * of[b, 2] + wc * of[c, 2],
+    )
+
+
+@numba.njit(cache=True, fastmath=True)
+def _response(x: float, white: float) -> float:
     """Reinhard's curve (SIGGRAPH 2002, eq. 4) then gamma 2."""
     return min(1.0, max(0.0, x * (1.0 + x / (white * white)) / (1.0 + x))) ** 0.5
 
 
 @numba.njit(cache=True, fastmath=True)
-def _texture(texels, levels, u, v, footprint):
+def _texture(texels: np.ndarray, levels: np.ndarray, u: float, v: float, footprint: float) -> tuple[float, float, float]:
     """Trilinear lookup, 0..1 per channel."""
     lod = min(max(np.log2(max(footprint, 1e-6)), 0.0), len(levels) - 1.001)
     low = int(lod)
@@ -146,7 +155,7 @@ def _texture(texels, levels, u, v, footprint):
 
 
 @numba.njit(cache=True, fastmath=True)
-def _bilinear(texels, level, u, v):
+def _bilinear(texels: np.ndarray, level: np.ndarray, u: float, v: float) -> tuple[float, float, float]:
     start, height, width = level[0], level[1], level[2]
     x, y = (u - np.floor(u)) * width - 0.5, (v - np.floor(v)) * height - 0.5
     x0, y0 = int(np.floor(x)), int(np.floor(y))
@@ -163,7 +172,7 @@ def _bilinear(texels, level, u, v):
 
 
 @numba.njit(cache=True, fastmath=True)
-def _sky(sky, dx, dy, dz):
+def _sky(sky: np.ndarray, dx: float, dy: float, dz: float) -> tuple[float, float, float]:
     height, width = sky.shape[0], sky.shape[1]
     y = min(max((1.0 - max(dz, 0.0)) * (height - 1), 0.0), height - 1.001)
     x = (np.arctan2(dy, dx) / (2 * np.pi) % 1.0) * width
@@ -179,11 +188,11 @@ def _sky(sky, dx, dy, dz):
 
 
 @numba.njit(cache=True)
-def edges(prim, normals_x, obj, depth):
+def edges(prim: np.ndarray, face_normals: np.ndarray, obj: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """bool [H, W], pixels beside another object, a crease or a depth step: those to sample more finely.
 
     Args:
-        prim: uint32 [H, W]; normals_x: float32 [F, 3] face normals; obj: int32 [F]; depth: float32 [H, W].
+        prim: uint32 [H, W]; face_normals: float32 [F, 3] face normals; obj: int32 [F]; depth: float32 [H, W].
     """
     height, width = prim.shape
     out = np.zeros((height, width), np.bool_)
@@ -191,18 +200,20 @@ def edges(prim, normals_x, obj, depth):
         for j in range(width):
             for di, dj in ((0, 1), (1, 0)):
                 p, q = i + di, j + dj
-                if p < height and q < width and prim[i, j] != prim[p, q] and _differ(prim[i, j], prim[p, q], normals_x, obj, depth[i, j], depth[p, q]):
+                if p == height or q == width or prim[i, j] == prim[p, q]:
+                    continue
+                if _differ(prim[i, j], prim[p, q], face_normals, obj, depth[i, j], depth[p, q]):
                     out[i, j] = True
                     out[p, q] = True
     return out
 
 
 @numba.njit(cache=True)
-def _differ(a, b, normals_x, obj, za, zb):
+def _differ(a: int, b: int, face_normals: np.ndarray, obj: np.ndarray, za: float, zb: float) -> bool:
     if a == MISS or b == MISS or obj[a] != obj[b]:
         return True
-    crease = normals_x[a, 0] * normals_x[b, 0] + normals_x[a, 1] * normals_x[b, 1] + normals_x[a, 2] * normals_x[b, 2]
-    return crease < 0.8 or abs(za - zb) > 0.05 * min(za, zb)
+    n, m = face_normals[a], face_normals[b]
+    return n[0] * m[0] + n[1] * m[1] + n[2] * m[2] < 0.8 or abs(za - zb) > 0.05 * min(za, zb)
 
 
 def gamma_bytes(colour: Float64) -> UInt8:

@@ -36,11 +36,13 @@ def street(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
     half = road / 2 + pavement
     _ground(builder, palette, length, road, pavement)
     for side in (-1, 1):
-        _front(builder, palette, length, half, at(length / 2, side * half, 0, 0 if side < 0 else np.pi))
+        _front(builder, palette, length, at(length / 2, side * half, 0, 0 if side < 0 else np.pi))
         _furniture(builder, palette, length, side, road, pavement)
     for x, yaw in ((0.0, -np.pi / 2), (length, np.pi / 2)):
-        _front(builder, palette, 2 * half, half, at(x, 0, 0, yaw))
-    focus = np.stack([rng.uniform(2, length - 2, 40), rng.choice((-1, 1), 40) * rng.uniform(road / 2, half, 40), rng.uniform(0.3, 4, 40)], -1)
+        _front(builder, palette, 2 * half, at(x, 0, 0, yaw))
+    focus = np.stack(
+        [rng.uniform(2, length - 2, 40), rng.choice((-1, 1), 40) * rng.uniform(road / 2, half, 40), rng.uniform(0.3, 4, 40)], -1
+    )
     areas = np.array([[(2, -half + 0.6, 1.0), (length - 2, half - 0.6, 2.2)]])
     walk = Walk(areas, focus, np.eye(4), 0.35, (0.03, 0.3), (-0.35, 0.3), 1.8)
     return builder, _daylight(rng), walk
@@ -57,7 +59,10 @@ def _daylight(rng: np.random.Generator) -> Lighting:
 def _ground(builder: MeshBuilder, palette: Palette, length: float, road: float, pavement: float) -> None:
     rng = palette.rng
     tar = Material(textures.ground(rng, np.ones(3) * rng.uniform(0.2, 0.5)), (3.0, 3.0))
-    slabs = Material((textures.tiles if rng.random() < 0.7 else textures.brick)(rng, np.ones(3) * rng.uniform(0.35, 0.75)), (rng.uniform(1.2, 3),) * 2)
+    slabs = Material(
+        (textures.tiles if rng.random() < 0.7 else textures.brick)(rng, np.ones(3) * rng.uniform(0.35, 0.75)),
+        (rng.uniform(1.2, 3),) * 2,
+    )
     stone = Material(textures.speckle(rng, np.ones(3) * 0.6))
     builder.add([Piece(quad((0, -road / 2, 0), (length, 0, 0), (0, road, 0), CELL_M), tar)])
     line = Material(textures.paint(rng, np.ones(3) * 0.9, 0.05))
@@ -69,7 +74,7 @@ def _ground(builder: MeshBuilder, palette: Palette, length: float, road: float, 
         builder.add(solid(box((length, 0.15, KERB_M + 0.01), CELL_M), stone, at(length / 2, side * road / 2, 0)))
 
 
-def _front(builder: MeshBuilder, palette: Palette, length: float, half: float, T: Float64) -> None:
+def _front(builder: MeshBuilder, palette: Palette, length: float, T: Float64) -> None:
     """Houses in a row; local x along the street, y towards it."""
     rng, x = palette.rng, -length / 2
     while x < length / 2:
@@ -81,7 +86,9 @@ def _front(builder: MeshBuilder, palette: Palette, length: float, half: float, T
         middle = x + width / 2
         pieces = [Piece(quad((middle + width / 2, back, 0), (-width, 0, 0), (0, 0, height), CELL_M), front)]
         for side in (-1, 1):
-            pieces += solid([quad((middle - side * width / 2, back - (side > 0) * 4, 0), (0, 4 * side, 0), (0, 0, height), CELL_M)], wall)
+            pieces += solid(
+                [quad((middle - side * width / 2, back - (side > 0) * 4, 0), (0, 4 * side, 0), (0, 0, height), CELL_M)], wall
+            )
         pieces += solid(box((width + 0.2, 0.4, 0.25), CELL_M), wall, at(middle, back + 0.05, height - 0.25))
         pieces += _ledges(palette, middle, width, back, storeys, bays)
         builder.add(pieces, T)
@@ -124,7 +131,10 @@ def _furniture(builder: MeshBuilder, palette: Palette, length: float, side: int,
     for k, x in enumerate(np.arange(rng.uniform(1, 4), length - 1, post)):
         builder.add(_tree(palette) if tree and k % 2 else _post(palette, side), at(x, kerb, KERB_M))
     for _ in range(int(rng.integers(1, 8))):
-        builder.add(_small(palette), at(rng.uniform(1, length - 1), side * (road / 2 + pavement - rng.uniform(0.3, 0.8)), KERB_M, rng.choice((0, np.pi))))
+        builder.add(
+            _small(palette),
+            at(rng.uniform(1, length - 1), side * (road / 2 + pavement - rng.uniform(0.3, 0.8)), KERB_M, rng.choice((0, np.pi))),
+        )
 
 
 def _car(palette: Palette) -> list[Piece]:
@@ -144,7 +154,9 @@ def _car(palette: Palette) -> list[Piece]:
     light = Material(textures.paint(rng, np.array((0.9, 0.85, 0.7))), emission=0.3)
     tail = Material(textures.paint(rng, np.array((0.8, 0.05, 0.05))), emission=0.2)
     for y in (-0.6, 0.6):
-        pieces += block((0.1, 0.3, 0.12), light, length / 2 - 0.06, y, 0.62) + block((0.1, 0.3, 0.12), tail, -length / 2 + 0.06, y, 0.66)
+        pieces += block((0.1, 0.3, 0.12), light, length / 2 - 0.06, y, 0.62) + block(
+            (0.1, 0.3, 0.12), tail, -length / 2 + 0.06, y, 0.66
+        )
     return pieces
 
 
@@ -190,9 +202,16 @@ def _small(palette: Palette) -> list[Piece]:
             return solid([lathe([(0.22, 0), (0.25, 0.8), (0.2, 0.95), (0.02, 1.0)])], palette.plastic())
         case 1:
             wood, metal = palette.wood(), palette.metal()
-            return block((1.6, 0.45, 0.05), wood, 0, 0, 0.42) + block((1.6, 0.05, 0.4), wood, 0, -0.2, 0.5) + block((0.06, 0.4, 0.42), metal, -0.6) + block((0.06, 0.4, 0.42), metal, 0.6)
+            return (
+                block((1.6, 0.45, 0.05), wood, 0, 0, 0.42)
+                + block((1.6, 0.05, 0.4), wood, 0, -0.2, 0.5)
+                + block((0.06, 0.4, 0.42), metal, -0.6)
+                + block((0.06, 0.4, 0.42), metal, 0.6)
+            )
         case 2:
             hedge = Material(textures.leaves(rng, np.array((0.2, 0.4, 0.15))), (0.6, 0.6))
-            return block((rng.uniform(0.8, 2.5), 0.5, 0.5), palette.wood()) + solid([pillow((rng.uniform(0.8, 2), 0.6, 0.7), 0.5)], hedge, at(0, 0, 0.4))
+            return block((rng.uniform(0.8, 2.5), 0.5, 0.5), palette.wood()) + solid(
+                [pillow((rng.uniform(0.8, 2), 0.6, 0.7), 0.5)], hedge, at(0, 0, 0.4)
+            )
         case _:
             return block((0.5, 0.4, 1.0), palette.plastic())

@@ -16,7 +16,9 @@ from spatia_ros.types import Float64, UInt8
 SIZE = 256
 
 
-def colour(rng: np.random.Generator, saturation: tuple[float, float] = (0.0, 0.6), value: tuple[float, float] = (0.2, 0.9)) -> Float64:
+def colour(
+    rng: np.random.Generator, saturation: tuple[float, float] = (0.0, 0.6), value: tuple[float, float] = (0.2, 0.9)
+) -> Float64:
     """A random colour [3] with saturation and brightness in the given ranges, warm more often than not."""
     hue = rng.normal(0.085, 0.03) % 1.0 if rng.random() < 0.55 else rng.random()
     return np.array(colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value)))
@@ -27,7 +29,9 @@ def near(rng: np.random.Generator, base: Float64, spread: float = 0.08) -> Float
     return np.clip(base * rng.uniform(1 - 2 * spread, 1 + 2 * spread) + rng.normal(0, spread / 3, 3), 0.02, 0.98)
 
 
-def noise(rng: np.random.Generator, height: int = SIZE, width: int = SIZE, slope: float = 1.6, stretch: float = 1.0, finest: float = 0.5) -> Float64:
+def noise(
+    rng: np.random.Generator, height: int = SIZE, width: int = SIZE, slope: float = 1.6, stretch: float = 1.0, finest: float = 0.5
+) -> Float64:
     """Seamless fractal noise [H, W] of mean 0 and deviation 1, its spectrum falling as f^-slope.
 
     ``stretch`` > 1 draws it out along x; ``finest`` is the highest frequency kept, cycles/px.
@@ -78,7 +82,17 @@ def wallpaper(rng: np.random.Generator, base: Float64) -> UInt8:
         for _ in range(rng.integers(1, 4)):
             centre = (int(cell / 2), int(rng.uniform(0.3, 0.7) * cell))
             axes = (int(rng.uniform(0.1, 0.4) * cell), int(rng.uniform(0.1, 0.4) * cell))
-            cv2.ellipse(motif, centre, axes, rng.uniform(0, 180), 0, 360, tuple(near(rng, base, 0.25)), int(rng.choice((-1, 1, 2))), cv2.LINE_AA)
+            cv2.ellipse(
+                motif,
+                centre,
+                axes,
+                rng.uniform(0, 180),
+                0,
+                360,
+                tuple(near(rng, base, 0.25)),
+                int(rng.choice((-1, 1, 2))),
+                cv2.LINE_AA,
+            )
         image = np.tile(motif, (SIZE // cell, SIZE // cell, 1))
     return to_bytes(image * (1 + 0.02 * noise(rng, slope=0.5)[..., None]))
 
@@ -92,17 +106,38 @@ def brick(rng: np.random.Generator, base: Float64) -> UInt8:
 def tiles(rng: np.random.Generator, base: Float64) -> UInt8:
     """Square tiles with grout: one colour, checkered, or shaded each."""
     count = int(rng.choice((2, 4, 6, 8)))
-    return _cells(rng, base, count, count, 0.0, int(rng.integers(1, 5)), rng.choice((0.0, 0.03, 0.2)), rng.choice((0.01, 0.04)), rng.random() < 0.25)
+    return _cells(
+        rng,
+        base,
+        count,
+        count,
+        0.0,
+        int(rng.integers(1, 5)),
+        rng.choice((0.0, 0.03, 0.2)),
+        rng.choice((0.01, 0.04)),
+        rng.random() < 0.25,
+    )
 
 
-def _cells(rng: np.random.Generator, base: Float64, rows: int, columns: int, offset: float, joint: int, spread: float, rough: float,
-           checkered: bool = False) -> UInt8:
+def _cells(
+    rng: np.random.Generator,
+    base: Float64,
+    rows: int,
+    columns: int,
+    offset: float,
+    joint: int,
+    spread: float,
+    rough: float,
+    checkered: bool = False,
+) -> UInt8:
     y = np.arange(SIZE)[:, None] * rows / SIZE
     x = np.arange(SIZE)[None] * columns / SIZE + offset * (y.astype(int) % 2)
     i, j = np.broadcast_arrays(y.astype(int), x.astype(int) % columns)
     shades = np.stack([near(rng, base, spread) if spread else base for _ in range(rows * columns)]).reshape(rows, columns, 3)
     if checkered:
-        shades = np.where(((np.arange(rows)[:, None] + np.arange(columns)) % 2)[..., None], shades, near(rng, 1 - base * 0.8, 0.1))
+        shades = np.where(
+            ((np.arange(rows)[:, None] + np.arange(columns)) % 2)[..., None], shades, near(rng, 1 - base * 0.8, 0.1)
+        )
     image = shades[i, j] * (1 + rough * noise(rng, slope=1.0)[..., None])
     gap = (y % 1 * SIZE / rows < joint) | (x % 1 * SIZE / columns < joint)
     image[gap] = near(rng, base * rng.uniform(0.5, 1.0) + rng.uniform(0, 0.3), 0.05)
@@ -179,7 +214,14 @@ def leaves(rng: np.random.Generator, base: Float64) -> UInt8:
         x, y = rng.integers(0, SIZE, 2)
         angle, length = rng.uniform(0, np.pi), rng.uniform(4, 14)
         tip = (int(x + length * np.cos(angle)), int(y + length * np.sin(angle)))
-        cv2.line(image, (int(x), int(y)), tip, tuple(near(rng, base, 0.2) * rng.uniform(0.5, 1.3)), int(rng.integers(1, 4)), cv2.LINE_AA)
+        cv2.line(
+            image,
+            (int(x), int(y)),
+            tip,
+            tuple(near(rng, base, 0.2) * rng.uniform(0.5, 1.3)),
+            int(rng.integers(1, 4)),
+            cv2.LINE_AA,
+        )
     return to_bytes(image)
 
 

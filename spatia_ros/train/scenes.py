@@ -20,7 +20,10 @@ from spatia_ros.types import Float64, SpatiaError
 __all__ = ["KINDS", "Scene", "glb_scene", "random_scene"]
 
 KINDS: dict[str, Callable[[np.random.Generator], tuple[MeshBuilder, Lighting, Walk]]] = {
-    "room": room, "corridor": corridor, "desk": desk, "street": street,
+    "room": room,
+    "corridor": corridor,
+    "desk": desk,
+    "street": street,
 }
 
 

@@ -55,10 +55,19 @@ class Sensor:
         if rng.random() < 0.15:
             return cls(0.0, 0.0, 80.0, 0.0, 0.0, 0.0, 0.0, rng.uniform(0, 1), 0.0, 0.0, 0.0)
         return cls(
-            rng.uniform(0.0005, 0.004), rng.choice((0.0, 0.0028)), rng.uniform(4.0, 10.0), rng.uniform(0, 2.5),
-            rng.choice((0.0, rng.uniform(0.05, 0.4))), rng.choice((0.0, 0.002, 0.03)), rng.choice((0.0, rng.uniform(0, 0.15))),
-            rng.uniform(0.5, 5), rng.choice((0.0, 0.02, 0.06)), rng.uniform(0, 0.3), rng.uniform(0, 0.8),
-            rng.choice((0.0, rng.uniform(0, 0.006))), rng.choice((0.0, rng.uniform(0, 0.004))),
+            rng.uniform(0.0005, 0.004),
+            rng.choice((0.0, 0.0028)),
+            rng.uniform(4.0, 10.0),
+            rng.uniform(0, 2.5),
+            rng.choice((0.0, rng.uniform(0.05, 0.4))),
+            rng.choice((0.0, 0.002, 0.03)),
+            rng.choice((0.0, rng.uniform(0, 0.15))),
+            rng.uniform(0.5, 5),
+            rng.choice((0.0, 0.02, 0.06)),
+            rng.uniform(0, 0.3),
+            rng.uniform(0, 0.8),
+            rng.choice((0.0, rng.uniform(0, 0.006))),
+            rng.choice((0.0, rng.uniform(0, 0.004))),
         )
 
 
@@ -112,4 +121,3 @@ def _near_steps(depth: Float32, reach_px: float, rng: np.random.Generator) -> np
     step = cv2.dilate(depth, box) - cv2.erode(depth, box) > 0.05 * depth + 0.02
     away = cv2.distanceTransform((~step).astype(np.uint8), cv2.DIST_L2, 3)
     return away < np.abs(rng.normal(0, reach_px, depth.shape)) - 0.5
-
