@@ -15,7 +15,7 @@ from spatia_ros.types import Float64, SpatiaError, UInt8
 
 MAX_FILE_BYTES = 1 << 29
 LONGEST_EDGE_M = 0.5
-LAMP_SPACING_M = 4.0
+LAMP_SPACING_M = 5.0
 
 
 def load(path: Path | str) -> Mesh:

@@ -12,8 +12,8 @@ from spatia_ros.types import Float64
 
 SHADOW_SAMPLES = 6
 AMBIENT_SAMPLES = 32
-FAINTEST = 0.02
-"""Irradiance that is not worth a shadow ray."""
+FAINTEST = 0.03
+"""Irradiance that is not worth shadow rays."""
 LIFT_M = 2e-3
 """Rays leave a surface this far above it, so that it does not shadow itself."""
 
@@ -95,13 +95,23 @@ def _ambient(
 def _direct(
     start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lamp: Lamp, rng: np.random.Generator
 ) -> Float64:
-    source = lamp.position + rng.normal(scale=lamp.radius_m / 2, size=(SHADOW_SAMPLES, 3))
-    way = source - start[:, None]
-    distance = np.linalg.norm(way, axis=-1)
-    cosine = np.maximum((way * normals[:, None]).sum(-1) / distance, 0.0)
-    share = cosine if lamp.sun else cosine / (distance**2 + 4 * lamp.radius_m**2)
-    # Rays only where the lamp would be noticed, and up to just short of it: its own shade must not hide it.
-    lit = share * max(lamp.colour) > FAINTEST
-    rays = np.concatenate([np.repeat(start[:, None], SHADOW_SAMPLES, 1), way], -1)[lit].astype(np.float32)
-    share[lit] *= ~caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
-    return share.mean(1)[:, None] * np.array(lamp.colour)
+    total = np.zeros((len(start), 3))
+    noticed = _share(start, normals, lamp, np.zeros(3))[0] * max(lamp.colour) > FAINTEST
+    start, normals = start[noticed], normals[noticed]
+    sum_of_shares = np.zeros(len(start))
+    for offset in rng.normal(scale=lamp.radius_m / 2, size=(SHADOW_SAMPLES, 3)):
+        share, way = _share(start, normals, lamp, offset)
+        rays = np.concatenate([start, way], -1).astype(np.float32)
+        # Up to just short of the lamp: its own shade must not hide it.
+        hidden = caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
+        sum_of_shares += share * ~hidden
+    total[noticed] = (sum_of_shares / SHADOW_SAMPLES)[:, None] * np.array(lamp.colour)
+    return total
+
+
+def _share(start: Float64, normals: Float64, lamp: Lamp, offset: Float64) -> tuple[Float64, Float64]:
+    """Part [N] of a lamp's intensity that would arrive unshadowed from a point of it, and the way there [N, 3]."""
+    way = lamp.position + offset - start
+    square = np.einsum("ij,ij->i", way, way)
+    cosine = np.maximum(np.einsum("ij,ij->i", way, normals), 0.0) / np.sqrt(square)
+    return (cosine if lamp.sun else cosine / (square + 4 * lamp.radius_m**2)), way
