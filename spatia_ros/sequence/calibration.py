@@ -25,12 +25,14 @@ class Calibration:
         model: distortion model by its ROS name.
         coefficients: float64 [n], empty or all zero for none.
         depth_scale: metres = stored depth value / depth_scale.
+        depth_delay_s: depth is exposed this long before colour of the same stamp (see :mod:`.delay`).
     """
 
     camera: Camera
     model: str = "plumb_bob"
     coefficients: Float64 = field(default_factory=lambda: np.zeros(0))
     depth_scale: float = 1.0
+    depth_delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.coefficients).all():
@@ -74,7 +76,7 @@ class Undistortion:
 
 
 def read_camera_yaml(path: Path) -> Calibration:
-    """A ROS camera calibration file with ``depth_scale`` added.
+    """A ROS camera calibration file with ``depth_scale`` and, where it is known, ``depth_delay_s`` added.
 
     Raises:
         SpatiaError: naming the file and the key, what was expected and what came.
@@ -108,6 +110,7 @@ def _calibration(values: dict[str, Any]) -> Calibration:
         str(values.get("distortion_model", "plumb_bob")),
         np.array(coefficients, np.float64),
         _number(values, "depth_scale"),
+        _number(values, "depth_delay_s") if "depth_delay_s" in values else 0.0,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from spatia_ros.geometry import pose_from_quat
 from spatia_ros.sequence.associate import associate, poses_at
 from spatia_ros.sequence.calibration import Calibration, read_camera_yaml
+from spatia_ros.sequence.delay import with_depth_delay
 from spatia_ros.sequence.image_file import decode_depth, decode_rgb, read_bytes
 from spatia_ros.sequence.sequence import Loader, Sequence
 from spatia_ros.types import Float32, Int64, SpatiaError, Trajectory, UInt8
@@ -46,9 +47,9 @@ def read_tum(folder: Path | str) -> Sequence:
     if any(dropped.values()):
         _log.warning("%s: %d of %d colour images dropped: %s", folder, len(colour) - len(pairs), len(colour), dropped)
     files = [(colour[i], depth[j]) for i, j in pairs]
-    return Sequence(
-        folder.resolve().name, calibration.camera, colour_ns[pairs[:, 0]], T_world_cam, _loader(files, calibration), dropped
-    )
+    stamps_ns, load = colour_ns[pairs[:, 0]], _loader(files, calibration)
+    sequence = Sequence(folder.resolve().name, calibration.camera, stamps_ns, T_world_cam, load, dropped, poses)
+    return with_depth_delay(sequence, calibration.depth_delay_s)
 
 
 def read_poses(path: Path) -> Trajectory:
