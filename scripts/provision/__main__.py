@@ -1,8 +1,9 @@
 """Make or refresh the virtual environment that every ``make`` target runs in.
 
-    python3 scripts/provision [run|test|all]
+    python3 scripts/provision [run|test]
 
 ``run`` is enough for the demo, the world and the benches; ``test`` adds pytest, the linters and torch.
+It runs on any Python from 3.9 and makes the environment with a supported one that it finds.
 Each stage leaves a stamp keyed by the content it was made from, so a second run does nothing, an
 interrupted run goes on where it stopped, and a changed pin or message redoes its own stage only.
 """
@@ -17,26 +18,36 @@ import sys
 import time
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-if sys.version_info < (3, 9):  # noqa: UP036 - this very check is for them
-    sys.exit("set-up: Python 3.10, 3.11 or 3.12 is needed and this is %d.%d: install a newer one, or name it: make PYTHON=python3.11" % sys.version_info[:2])
-
 from build import blank_foreign_includes, build_package, build_tf2_msgs, prove
-from host import InstalledRos, Interpreter, SetupError, ask, check_compiler, check_wheels_run_here, clean_environment, find_python, find_ros
+import host
+from host import InstalledRos, Interpreter, SetupError
 from stages import Log, Stage, content_key, is_done, only_one, run_stages
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV, BUILD = ROOT / ".venv", ROOT / "build" / "setup"
 STAMPS, REQUIREMENTS, PYTHON = VENV / ".setup", ROOT / "requirements", VENV / "bin" / "python"
+OLDEST_TO_START = (3, 9)
+COMMAND = f"""#!{PYTHON}
+import sys
+
+from spatia_ros.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
 
 
 def main() -> int:
     """Bring the environment up to date; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python3 scripts/provision", description=__doc__.partition("\n")[0])
-    parser.add_argument("profile", nargs="?", default="test", choices=["run", "test"], help="run: enough for the demo; test: also pytest, linters, torch")
+    sys.dont_write_bytecode = True
+    parser = argparse.ArgumentParser(prog="python3 scripts/provision", description=(__doc__ or "").partition("\n")[0])
+    described = "run: enough for the demo, the world, the benches; test: also pytest, linters, torch (default)"
+    parser.add_argument("profile", nargs="?", default="test", choices=["run", "test"], help=described)
     profile = parser.parse_args().profile
+    if sys.version_info < OLDEST_TO_START:
+        sys.exit("set-up: python3 is older than 3.9: install Python 3.10, 3.11 or 3.12, or name one: make PYTHON=python3.11")
     start = time.monotonic()
-    env = clean_environment(dict(os.environ), VENV)
+    env = host.clean_environment(dict(os.environ), VENV)
     try:
         with only_one(BUILD / "lock"):
             stages = plan(profile, env)
@@ -57,20 +68,22 @@ def main() -> int:
 
 def plan(profile: str, env: dict[str, str]) -> list[Stage]:
     """The stages of a profile, in order, each keyed by what its result depends on."""
-    ros = find_ros(env)
+    ros = host.find_ros(env)
     python = choose_python(ros, env)
+    site = VENV / "lib" / python.name() / "site-packages"
     base = content_key(python.executable, str(python.version), str(VENV), ros.prefixes if ros else "wheels")
-    host = REQUIREMENTS / ("ros-host.txt" if ros else "ros.txt")
-    messages = [ROOT / "CMakeLists.txt", ROOT / "package.xml", *(p for kind in ("msg", "srv", "action") for p in (ROOT / kind).iterdir())]
+    ros_pins = REQUIREMENTS / ("ros-host.txt" if ros else "ros.txt")
+    messages = [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
+    messages += [path for kind in ("msg", "srv", "action") for path in (ROOT / kind).iterdir()]
     tf2_msgs = [p for p in (ROOT / "interfaces/tf2_msgs").rglob("*") if p.is_file()]
-    ros_key = content_key(base, files=[host])
+    ros_key = content_key(base, files=[ros_pins])
     stages = [
-        Stage("venv", f"Python {python.version[0]}.{python.version[1]} environment", base, lambda log: make_venv(python, ros, log)),
-        pip_stage("runtime", "packages of the core", base, [REQUIREMENTS / "runtime.txt"], replace_with=host if ros else None),
-        pip_stage("ros", f"build tools beside ROS {ros.distro}" if ros else "ROS 2 Jazzy", base, [host]),
+        Stage("venv", f"{python.name()} environment", base, lambda log: make_venv(python, ros, log), PYTHON),
+        pip_stage("runtime", "packages of the core", base, [REQUIREMENTS / "runtime.txt"], replace_with=ros_pins if ros else None),
+        pip_stage("ros", f"build tools beside ROS {ros.distro}" if ros else "ROS 2 Jazzy", base, [ros_pins]),
         Stage("tf2_msgs", "tf2_msgs, where missing", content_key(ros_key, files=tf2_msgs), make_tf2_msgs),
-        Stage("messages", "messages of spatia_ros", content_key(ros_key, files=messages), make_messages),
-        Stage("project", "command spatia", content_key(base, files=[ROOT / "setup.py", ROOT / "pyproject.toml"]), make_project),
+        Stage("command", "command spatia", content_key(base, COMMAND), make_command, VENV / "bin/spatia"),
+        Stage("messages", "messages of spatia_ros", content_key(ros_key, files=messages), make_messages, site / "spatia_ros/msg"),
     ]
     if profile == "test":
         stages.append(pip_stage("test", "pytest, ruff, mypy", base, [REQUIREMENTS / "test.txt"]))
@@ -82,18 +95,18 @@ def choose_python(ros: InstalledRos | None, env: dict[str, str]) -> Interpreter:
     """The Python of a sourced ROS; else the one named by PYTHON; else that of the present environment; else the host's."""
     wanted = env.get("PYTHON") or None
     if ros:
-        return find_python(env, ros.python)
-    present = ask(str(PYTHON), env) if PYTHON.exists() and not wanted else None
-    return present if present and not present.lacks() else find_python(env, wanted)
+        return host.find_python(env, ros.python)
+    present = host.ask(str(PYTHON), env) if PYTHON.exists() and not wanted else None
+    return present if present and not present.lacks() else host.find_python(env, wanted)
 
 
 def check_before(stages: list[Stage], env: dict[str, str]) -> None:
     """Refuse before the long work begins what would fail at its end."""
     due = {stage.name for stage in stages if not is_done(stage, STAMPS)}
     if due & {"tf2_msgs", "messages"}:
-        check_compiler(env)
-    if "ros" in due and find_ros(env) is None:
-        check_wheels_run_here()
+        host.check_compiler(env)
+    if "ros" in due and host.find_ros(env) is None:
+        host.check_wheels()
 
 
 def make_venv(python: Interpreter, ros: InstalledRos | None, log: Log) -> None:
@@ -143,11 +156,16 @@ def make_messages(log: Log) -> None:
     prove(["spatia_ros.msg:SimStatus"], VENV, log)
 
 
-def make_project(log: Log) -> None:
-    """The command ``spatia``, running the source checkout, which comes first on the path (the generated messages join it)."""
-    log.run([str(PYTHON), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
-    site = next(VENV.glob("lib/python*/site-packages"))
-    (site / "spatia_ros_checkout.pth").write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n")
+def make_command(_log: Log) -> None:
+    """The command ``spatia``, running the source checkout, which comes first on the path (the generated messages join it).
+
+    Not by ``pip install --editable``: pip would take the generated messages for an older version and remove them.
+    """
+    command = VENV / "bin" / "spatia"
+    command.write_text(COMMAND)
+    command.chmod(0o755)
+    for site in VENV.glob("lib/python*/site-packages"):
+        (site / "spatia_ros.pth").write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n")
 
 
 if __name__ == "__main__":

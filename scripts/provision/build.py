@@ -43,12 +43,10 @@ def build_package(source: Path, build: Path, venv: Path, options: list[str], log
     """Configure, build and install one interface package; a build folder left by an interrupted run is made anew."""
     shutil.rmtree(build, ignore_errors=True)
     env = build_environment(log.env, venv)
-    configure = [
-        "cmake", "-G", "Ninja", "-S", str(source), "-B", str(build), f"-DCMAKE_INSTALL_PREFIX={venv}", "-DCMAKE_BUILD_TYPE=Release",
-        "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={venv}/bin/python", "-DPython3_FIND_VIRTUALENV=ONLY", *options,
-    ]  # fmt: skip
-    cmake = str(venv / "bin/cmake")
-    log.run([cmake, *configure[1:]], env)
+    cmake, python = str(venv / "bin/cmake"), f"{venv}/bin/python"
+    where = ["-S", str(source), "-B", str(build), f"-DCMAKE_INSTALL_PREFIX={venv}"]
+    which = [f"-DPython3_EXECUTABLE={python}", "-DPython3_FIND_VIRTUALENV=ONLY"]
+    log.run([cmake, "-G", "Ninja", *where, *which, "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_TESTING=OFF", *options], env)
     log.run([cmake, "--build", str(build)], env)
     log.run([cmake, "--install", str(build)], env)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPPORTED = ((3, 10), (3, 11), (3, 12))
+NEEDED, INSTALL = "Python 3.10, 3.11 or 3.12", "sudo apt install python3 python3-venv python3-dev"
 WHEEL_MACHINE, WHEEL_GLIBC = "x86_64", (2, 28)
 
 # What a Python is asked about itself. `base` is the interpreter behind a virtual environment, if it is one.
@@ -43,13 +44,16 @@ class Interpreter:
     venv: bool
     headers: bool
 
+    def name(self) -> str:
+        """Its usual name, as in ``lib/python3.11``."""
+        return f"python{self.version[0]}.{self.version[1]}"
+
     def lacks(self) -> str:
         """What must be installed before this Python can be used; empty when nothing."""
-        name = "python%d.%d" % self.version
         if self.version not in SUPPORTED:
-            return f"Python 3.10, 3.11 or 3.12 is needed and {self.executable} is {name}: install one of them (sudo apt install python3)"
-        missing = [f"{name}-venv"] if not self.venv else []
-        missing += [f"{name}-dev"] if not self.headers else []
+            return f"{NEEDED} is needed and {self.executable} is {self.name()}: install one of them ({INSTALL})"
+        missing = [f"{self.name()}-venv"] if not self.venv else []
+        missing += [f"{self.name()}-dev"] if not self.headers else []
         return f"{self.executable} is missing parts of itself: sudo apt install {' '.join(missing)}" if missing else ""
 
 
@@ -70,14 +74,16 @@ def clean_environment(environ: dict[str, str], prefix: Path) -> dict[str, str]:
     """
     env = dict(environ)
     if env.pop("_ROS_WHEELS_BOOTSTRAP_COMPLETE", None):
-        env.pop("LD_LIBRARY_PATH", None)
+        paths = [Path(p) for p in env.get("LD_LIBRARY_PATH", "").split(os.pathsep)]
+        ours = [p for p in paths if p.match("ros_*.libs") or (p.parent / "pyvenv.cfg").is_file()]
+        env["LD_LIBRARY_PATH"] = os.pathsep.join(str(p) for p in paths if p not in ours)
     for name in ("PYTHONHOME", "VIRTUAL_ENV"):
         env.pop(name, None)
     for name in ("PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH", "LD_LIBRARY_PATH"):
         kept = [p for p in env.get(name, "").split(os.pathsep) if p and not Path(p).is_relative_to(prefix)]
-        env[name] = os.pathsep.join(kept)
-        if not kept:
-            del env[name]
+        env.pop(name, None)
+        if kept:
+            env[name] = os.pathsep.join(kept)
     return env
 
 
@@ -89,7 +95,7 @@ def ask(executable: str, env: dict[str, str]) -> Interpreter | None:
         answer = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
-    return Interpreter(answer["base"], tuple(answer["version"]), answer["venv"], answer["headers"])
+    return Interpreter(os.path.realpath(answer["base"]), tuple(answer["version"]), answer["venv"], answer["headers"])
 
 
 def find_python(env: dict[str, str], preferred: str | None = None) -> Interpreter:
@@ -106,7 +112,7 @@ def find_python(env: dict[str, str], preferred: str | None = None) -> Interprete
             return python
         found += [python] if python else []
     if not found:
-        raise SetupError(f"{preferred or 'python3'} does not run: install Python 3.10, 3.11 or 3.12 (sudo apt install python3 python3-venv python3-dev)")
+        raise SetupError(f"{preferred or 'python3'} does not run: install {NEEDED} ({INSTALL})")
     nearest = next((p for p in found if p.version in SUPPORTED), found[0])
     raise SetupError(nearest.lacks())
 
@@ -120,21 +126,24 @@ def find_ros(env: dict[str, str]) -> InstalledRos | None:
     except (OSError, subprocess.TimeoutExpired):
         done = None
     if done is None or done.returncode != 0:
-        print(f"ROS_DISTRO is {env['ROS_DISTRO']} but python3 cannot import its rclpy: using the ROS wheels instead", file=sys.stderr)
+        name = env["ROS_DISTRO"]
+        print(f"  ROS_DISTRO is {name} but python3 cannot import its rclpy: using the ROS wheels instead", file=sys.stderr)
         return None
     python = shutil.which("python3", path=env.get("PATH"))
     return InstalledRos(env["ROS_DISTRO"], python or "python3", env["AMENT_PREFIX_PATH"])
 
 
-def check_wheels_run_here() -> None:
-    """Raise unless the ROS wheels exist for this machine."""
+def check_wheels() -> None:
+    """Raise unless the ROS wheels run on this machine."""
     if sys.platform != "linux":
         raise SetupError(f"Linux is needed, this is {sys.platform}: use a Linux machine, a container or WSL 2")
     machine, (libc, version) = platform.machine(), platform.libc_ver()
     if machine != WHEEL_MACHINE:
-        raise SetupError(f"the ROS wheels are for {WHEEL_MACHINE} and this is {machine}: install ROS 2 (Jazzy or Humble), source its setup.bash, and try again")
+        advice = "install ROS 2 (Jazzy or Humble), source its setup.bash, and try again"
+        raise SetupError(f"the ROS wheels are for {WHEEL_MACHINE} and this is {machine}: {advice}")
     if libc != "glibc" or tuple(int(n) for n in version.split(".")[:2]) < WHEEL_GLIBC:
-        raise SetupError(f"the ROS wheels need glibc 2.28 or newer and this system has {libc or 'another libc'} {version}: use Debian 12, Ubuntu 22.04 or newer")
+        has = f"{libc or 'another libc'} {version}".strip()
+        raise SetupError(f"the ROS wheels need glibc 2.28 or newer and this system has {has}: use Debian 12 or Ubuntu 22.04")
 
 
 def check_compiler(env: dict[str, str]) -> None:
@@ -142,4 +151,5 @@ def check_compiler(env: dict[str, str]) -> None:
     needed = (env.get("CXX", "g++"), env.get("CC", "gcc"))
     missing = [name for name in needed if not shutil.which(name.split()[0], path=env.get("PATH"))]
     if missing:
-        raise SetupError(f"{' and '.join(missing)} not found, and the ROS messages must be compiled: install a compiler (sudo apt install g++)")
+        names = " and ".join(missing)
+        raise SetupError(f"{names} not found, and the ROS messages must be compiled: install a compiler (sudo apt install g++)")

@@ -16,6 +16,15 @@ from pathlib import Path
 from host import SetupError
 
 LAST_LINES = 15
+_OFFLINE = "the package index could not be reached: check the network and try again; what is done is kept"
+KNOWN_CAUSES = {
+    "No space left on device": "the disk is full: make room and try again; what is done is kept",
+    "NewConnectionError": _OFFLINE,
+    "Temporary failure in name resolution": _OFFLINE,
+    "ReadTimeoutError": _OFFLINE,
+    "ProxyError": _OFFLINE,
+}
+"""Words in a log that explain a failure, and what to do about it."""
 
 
 def content_key(*parts: str, files: list[Path] | None = None) -> str:
@@ -35,12 +44,14 @@ class Stage:
         title: what the user reads while it runs.
         key: hash of everything its result depends on.
         work: does it; all output of its commands goes to the log it is given.
+        leaves: a file it made; when that is gone the stage runs again, stamp or not.
     """
 
     name: str
     title: str
     key: str
     work: Callable[[Log], None]
+    leaves: Path | None = None
 
 
 class Log:
@@ -65,7 +76,8 @@ class Log:
         with self.path.open("a") as out:
             out.write("$ " + " ".join(map(str, command)) + "\n")
             out.flush()
-            with subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env or self.env, cwd=cwd) as process:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
+            with subprocess.Popen(command, env=env or self.env, cwd=cwd, **streams) as process:
                 try:
                     while process.poll() is None:
                         self._show()
@@ -88,11 +100,8 @@ class Log:
         text = self.path.read_text(errors="replace")
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("WARNING: ")]
         tail = "\n".join("    " + line for line in lines[-LAST_LINES:])
-        offline = any(sign in text for sign in ("NewConnectionError", "Temporary failure in name resolution", "ReadTimeoutError", "ProxyError"))
-        full = "No space left on device" in text
-        cause = "the package index could not be reached: check the network and try again; what is done is kept" if offline else ""
-        cause = "the disk is full: make room and try again; what is done is kept" if full else cause
-        return f"{self._title}: {cause or f'{program} ended with status {status}'}\n{tail}\n  The whole log: {os.path.relpath(self.path)}"
+        cause = next((words for sign, words in KNOWN_CAUSES.items() if sign in text), f"{program} ended with status {status}")
+        return f"{self._title}: {cause}\n{tail}\n  The whole log: {os.path.relpath(self.path)}"
 
 
 def run_stages(stages: list[Stage], stamps: Path, logs: Path, env: dict[str, str]) -> int:
@@ -115,8 +124,10 @@ def run_stages(stages: list[Stage], stamps: Path, logs: Path, env: dict[str, str
 
 
 def is_done(stage: Stage, stamps: Path) -> bool:
-    """Whether the stage has succeeded for this very content."""
+    """Whether the stage has succeeded for this very content, and its result is still there."""
     stamp = stamps / f"{stage.name}.stamp"
+    if stage.leaves and not stage.leaves.exists():
+        return False
     return stamp.is_file() and stamp.read_text() == stage.key
 
 

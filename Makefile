@@ -1,0 +1,60 @@
+# Every target makes or refreshes .venv first (scripts/provision); that takes minutes once, and nothing after.
+
+# A Python to build .venv on (3.10, 3.11 or 3.12): any supported one is found by itself.
+PYTHON ?=
+# What demo flies through: a folder in the TUM RGB-D layout or a rosbag2; empty for the built-in room.
+SEQUENCE ?=
+# Where demo leaves its results.
+OUT ?=
+# Further arguments: make test ARGS="-k memory -x", make bench ARGS=--help, make train ARGS=--help
+ARGS ?=
+
+BIN := .venv/bin
+# A command in the environment ROS needs (spatia_ros/nodes/environment.py says what and why).
+RUN := $(BIN)/python -m spatia_ros.nodes.environment
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench train lint clean distclean ros-build set-up-run set-up-test
+
+help:
+	@echo "make demo                 fly a camera through a scanned room and beyond what was scanned, through ROS 2; see out/demo/"
+	@echo "make demo SEQUENCE=DIR    the same in your own recording (TUM RGB-D folder or rosbag2); OUT=DIR for the results"
+	@echo "make test                 every test; ARGS=\"-k memory -x\" to choose"
+	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
+	@echo "make lint                 ruff, and mypy on the core"
+	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
+	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"
+	@echo "make clean                remove build products, caches and out/demo; make distclean also .venv"
+	@echo
+	@echo "The first target you make sets up .venv: Python 3.10 to 3.12 and g++ are all it needs. PYTHON=python3.11 names a Python."
+
+demo: set-up-run
+	@$(RUN) $(BIN)/spatia demo $(if $(SEQUENCE),--sequence "$(SEQUENCE)") $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+test: set-up-test
+	@$(RUN) $(BIN)/python -m pytest $(ARGS)
+
+bench: set-up-run
+	@mkdir -p out
+	@$(RUN) $(BIN)/spatia bench --json out/bench.json $(ARGS)
+
+train: set-up-test
+	@$(RUN) $(BIN)/spatia train $(ARGS)
+
+lint: set-up-test
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+ros-build: set-up-test
+	@$(RUN) $(BIN)/python scripts/colcon_build.py $(ARGS)
+
+clean:
+	@rm -rf build dist *.egg-info out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 -r rm -rf
+
+distclean: clean
+	@rm -rf .venv
+
+set-up-run set-up-test: set-up-%:
+	@command -v python3 >/dev/null || { echo "set-up: python3 not found: sudo apt install python3 python3-venv python3-dev" >&2; exit 1; }
+	@PYTHON="$(PYTHON)" python3 scripts/provision $*
