@@ -1,0 +1,111 @@
+"""What a node can be told: the world's configuration, and beside it what only ROS needs.
+
+Each field is a ROS parameter of the same dotted name, with its range and description; see
+:mod:`.parameters`. Fields marked live take effect while the node runs, the others at its start.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spatia_ros.config import MemoryConfig, WorldConfig
+
+Vector = tuple[float, float, float]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, strict, finite. ``live`` names those that may change while the node runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    live: ClassVar[frozenset[str]] = frozenset()
+
+
+class FrameSettings(Section):
+    """Names of the frames, and how the camera is mounted."""
+
+    live = frozenset({"publish_tf", "publish_map_tf"})
+
+    map: str = Field("map", description="the world's frame")
+    odom: str = Field("odom", description="the frame in which the rig moves without jumps (REP-105)")
+    base: str = Field("base_link", description="the camera rig: what commands move")
+    camera: str = Field("camera", description="camera name: topics NAME/..., frames NAME_link and NAME_color_optical_frame")
+    map_up: Literal["z", "y", "-y"] = Field("z", description="axis of the recording that points up; it becomes the map's z")
+    camera_xyz_m: Vector = Field((0.0, 0.0, 0.0), description="position of the camera's link in the rig, m")
+    camera_rpy_rad: Vector = Field((0.0, 0.0, 0.0), description="roll, pitch, yaw of the camera's link in the rig, rad")
+    publish_tf: bool = Field(True, description="publish odom -> rig on /tf")
+    publish_map_tf: bool = Field(True, description="publish map -> odom on /tf; off where a localiser does")
+
+
+class SourceSettings(Section):
+    """What memory starts from; relative paths start in data_dir."""
+
+    sequence: str = Field("", description="a recording (TUM RGB-D folder, rosbag2, MCAP), or builtin for the built-in room")
+    first: int = Field(0, ge=0, le=10_000_000, description="first frame of the recording to use")
+    frames: int = Field(0, ge=0, le=10_000_000, description="frames of the recording to use; 0: all")
+    every: int = Field(1, ge=1, le=100_000, description="use every this many frames")
+    memory: str = Field("", description="a memory file saved before, instead of a recording")
+
+
+class MotionSettings(Section):
+    """How commands move the rig."""
+
+    live = frozenset({"twist_model", "twist_timeout_s", "jump_m", "jump_rad", "real_time", "stream"})
+
+    twist_stamped: bool = Field(True, description="cmd_vel is TwistStamped; off: Twist")
+    twist_model: Literal["six_dof", "unicycle"] = Field("six_dof", description="unicycle: forward and yaw only, as on wheels")
+    twist_timeout_s: float = Field(0.5, gt=0.0, le=60.0, description="the rig stops this long after the last cmd_vel, s")
+    jump_m: float = Field(0.5, ge=0.0, le=1000.0, description="a longer step is a jump of map -> odom, no motion in odom, m")
+    jump_rad: float = Field(0.8, ge=0.0, le=3.15, description="likewise a larger turn, rad")
+    real_time: bool = Field(True, description="a trajectory's frames come no faster than their stamps; off: as fast as made")
+    stream: bool = Field(False, description="make a frame every period even when nothing moves, as a real camera does")
+
+
+class CloudSettings(Section):
+    """Limits of ~/memory/points."""
+
+    live = frozenset({"max_points", "voxel_m", "max_bytes_per_s"})
+
+    max_points: int = Field(200_000, ge=0, le=50_000_000, description="points published at most, an even choice of them")
+    voxel_m: float = Field(0.0, ge=0.0, le=10.0, description="one point per cube of this side; 0: all of memory's points, m")
+    max_bytes_per_s: float = Field(8e6, gt=0.0, le=1e10, description="bandwidth: a cloud waits until the last is paid for, bytes/s")
+
+
+class SensorSettings(Section):
+    """The RGB-D topics that feed the memory in mapping mode."""
+
+    compressed: bool = Field(False, description="colour comes as CompressedImage on color/image_raw/compressed")
+    pose_source: Literal["tf", "odom"] = Field("tf", description="poses from /tf, or from the odom topic and /tf_static")
+    world: str = Field("map", description="frame the memory is built in; with pose_source odom, the odometry's frame")
+    max_skew_s: float = Field(0.02, ge=0.0, le=1.0, description="colour and depth farther apart are different moments, s")
+    max_wait_s: float = Field(1.0, ge=0.0, le=60.0, description="a frame without a pose is dropped and counted after this, s")
+
+
+class NodeSettings(Section):
+    """What every node here can be told."""
+
+    data_dir: str = Field(".", description="folder of all files named in service calls; relative: to where the node was started")
+    cloud: CloudSettings = CloudSettings()
+    sensor: SensorSettings = SensorSettings()
+
+
+class MapperSettings(NodeSettings):
+    """The mapper node."""
+
+    memory: MemoryConfig = MemoryConfig()
+
+
+class WorldSettings(NodeSettings, WorldConfig):
+    """The world node: the world's configuration, flat beside what only ROS needs."""
+
+    publish_clock: bool = Field(False, description="be the one source of /clock: the simulated time of each frame")
+    snapshots: int = Field(4, ge=0, le=1000, description="snapshots kept at most; each is a copy of the memory")
+    path_poses: int = Field(1000, ge=1, le=100_000, description="poses in the path topic: the newest this many")
+    source: SourceSettings = SourceSettings()
+    frames: FrameSettings = FrameSettings()
+    motion: MotionSettings = MotionSettings()
+
+    def world(self) -> WorldConfig:
+        """The part that the world itself is configured by."""
+        return WorldConfig(**{name: getattr(self, name) for name in WorldConfig.model_fields})
