@@ -178,6 +178,32 @@ def nearest_around(depth: np.ndarray) -> np.ndarray:
     return out
 
 
+@njit(cache=True)
+def _weaken_run(
+    xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: int, size: int, nearest: np.ndarray,
+    intrinsics: np.ndarray, T: np.ndarray, margin_m: float, margin_ratio: float,
+) -> int:
+    """:func:`weaken_seen_through` for one block's run of points; returns how many died."""
+    h, w = nearest.shape
+    dead = 0
+    for p in range(start, start + size):
+        X, Y, Z = xyz[p]
+        z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+        if z <= 0.0:
+            continue
+        u = intrinsics[0] * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + intrinsics[2]
+        v = intrinsics[1] * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + intrinsics[3]
+        if not (0.0 <= u < w and 0.0 <= v < h):
+            continue
+        d = nearest[int(v), int(u)]
+        if d > 0.0 and z < d - margin_m - margin_ratio * d:
+            weight[p] *= np.float32(0.25)
+            if weight[p] < 1.0 or not sensed[p]:
+                weight[p] = 0.0
+                dead += 1
+    return dead
+
+
 @njit(cache=True, parallel=True)
 def weaken_seen_through(
     blocks: Blocks, visible: np.ndarray, nearest: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray,
@@ -187,28 +213,15 @@ def weaken_seen_through(
 
     Inventions die at once. Returns per visible block the number of dead points.
     """
-    h, w = nearest.shape
-    fx, fy, cx, cy = intrinsics
+    f = intrinsics.astype(np.float32)
     T = T_cam_world.astype(np.float32)
     dead = np.zeros(visible.size, np.int32)
-    for j in prange(visible.size):
-        block = visible[j]
-        for p in range(blocks.start[block], blocks.start[block] + blocks.size[block]):
-            X, Y, Z = blocks.xyz[p, 0], blocks.xyz[p, 1], blocks.xyz[p, 2]
-            z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
-            if z <= 0.0:
-                continue
-            u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + cx
-            v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + cy
-            if not (0.0 <= u < w and 0.0 <= v < h):
-                continue
-            d = nearest[int(v), int(u)]
-            if d > 0.0 and z < d - margin_m - margin_ratio * d:
-                weight = blocks.weight[p] * np.float32(0.25)
-                if weight < 1.0 or not blocks.sensed[p]:
-                    weight = np.float32(0.0)
-                    dead[j] += 1
-                blocks.weight[p] = weight
+    for each in prange(visible.size):
+        block = visible[each]
+        dead[each] = _weaken_run(
+            blocks.xyz, blocks.weight, blocks.sensed, blocks.start[block], blocks.size[block], nearest, f, T,
+            np.float32(margin_m), np.float32(margin_ratio),
+        )
     return dead
 
 

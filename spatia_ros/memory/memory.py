@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,7 @@ class Memory:
         )
         weight = np.array([1.0 if sensed else INVENTED_WEIGHT], np.float32)
         seen_ms = np.array([self._milliseconds(frame.stamp_ns)], np.int32)
-        counts = self._merge(xyz.reshape(-1, 3), frame.rgb.reshape(-1, 3), key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
+        counts = self.merge_located(xyz.reshape(-1, 3), frame.rgb.reshape(-1, 3), key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
         shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
         kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
         return counts | {"carved": carved, "keyframe": int(kept)}
@@ -170,12 +171,15 @@ class Memory:
             self.epoch_ns = int(points.last_seen_ns.min())
         key, voxel = fuse.locate_points(points.xyz, self.config.voxel_m)
         seen_ms = ((points.last_seen_ns - (self.epoch_ns or 0)) // 1_000_000).clip(-(2**31) + 1, 2**31 - 1).astype(np.int32)
-        self._merge(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence)
+        self.merge_located(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence)
 
-    def _merge(
-        self, xyz: Float32, rgb: UInt8, key: Int64, voxel: np.ndarray, seen_ms: np.ndarray, sensed: Bool, weight: Float32
+    def merge_located(
+        self, xyz: Float32, rgb: np.ndarray, key: Int64, voxel: np.ndarray, seen_ms: np.ndarray, sensed: Bool, weight: Float32
     ) -> dict[str, int]:
-        """Merge located observations, growing the store as needed; returns the counts by name."""
+        """Merge observations whose block key [N] and voxel [N] are known, growing the store as needed.
+
+        See :func:`spatia_ros.memory.fuse.merge` for the arrays; returns the counts by name.
+        """
         counts = np.zeros(len(fuse.COUNT_NAMES), np.int64)
         at, need = 0, -1
         while need != fuse.DONE:
@@ -193,3 +197,22 @@ class Memory:
     def restore(self, snapshot: MemorySnapshot) -> None:
         """Go back to a snapshot, which stays usable."""
         self.store, self.keyframes, self.epoch_ns = snapshot.store.copy(), snapshot.keyframes.copy(), snapshot.epoch_ns
+
+    def save(self, path: Path | str) -> None:
+        """Write to a file, all or nothing (see :mod:`.store`)."""
+        from spatia_ros.memory import store
+
+        store.save(self, path)
+
+    @staticmethod
+    def load(path: Path | str) -> Memory:
+        """The memory in a file; SpatiaError says what is wrong with a file that is none."""
+        from spatia_ros.memory import store
+
+        return store.load(path)
+
+    def export_ply(self, path: Path | str) -> None:
+        """Write the points as a PLY that Open3D, CloudCompare and MeshLab open."""
+        from spatia_ros.memory import store
+
+        store.export_ply(self.points(), path)

@@ -1,0 +1,229 @@
+"""Every kernel of the memory against its plain twin in torch, on small random worlds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spatia_ros import geometry
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Memory, belief, fuse, splat, truth, warp
+from spatia_ros.memory.blocks import N_BLOCKS, BlockStore, live_places
+from spatia_ros.memory.keyframes import Samples, fill_thin, intrinsics_of, shown_in_each
+from spatia_ros.types import Camera, Frame
+
+CAMERA = Camera.from_fov(64, 48, np.radians(65))
+VOXEL = 0.03
+
+
+def smooth_depth(rng: np.random.Generator, camera: Camera = CAMERA) -> np.ndarray:
+    """A wavy surface with a box before it and a few holes."""
+    y, x = np.mgrid[: camera.height, : camera.width] / camera.height
+    depth = 2.0 + 0.3 * np.sin(3 * x + rng.uniform(0, 6)) + 0.2 * np.cos(4 * y + rng.uniform(0, 6))
+    depth[10:25, 20:40] = 1.2
+    depth[rng.random(depth.shape) < 0.03] = 0.0
+    return depth.astype(np.float32)
+
+
+def pose_near(rng: np.random.Generator, size: float = 0.2) -> np.ndarray:
+    eye = rng.normal(0, size, 3)
+    return geometry.look_at(eye, eye + [rng.normal(0, 0.1), rng.normal(0, 0.1), 1.0], np.array([0.0, -1.0, 0.0]))
+
+
+def random_frame(seed: int) -> Frame:
+    rng = np.random.default_rng(seed)
+    rgb = rng.integers(0, 256, (CAMERA.height, CAMERA.width, 3), dtype=np.uint8)
+    return Frame(rgb, smooth_depth(rng), CAMERA, pose_near(rng), 0)
+
+
+def t(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(array, np.float64))
+
+
+INTRINSICS = intrinsics_of(CAMERA)
+
+
+def located(frame: Frame):
+    accept = np.ones(frame.depth.shape, bool)
+    return fuse.locate(frame.depth, accept, INTRINSICS, frame.T_world_cam, VOXEL, 0.1, 8.0, 0.06)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_locating_pixels(seed: int) -> None:
+    frame = random_frame(seed)
+    xyz, key, _ = located(frame)
+    fit = truth.fit_to_fuse(t(frame.depth), 0.1, 8.0, 0.06).numpy()
+    assert 0.5 < fit.mean() < 1.0
+    np.testing.assert_array_equal(key >= 0, fit)
+    expected = truth.backproject(t(frame.depth), t(INTRINSICS), t(frame.T_world_cam)).numpy()
+    np.testing.assert_allclose(xyz[fit], expected[fit], atol=1e-6)
+
+
+def test_fusing_frames_is_the_mean_of_each_voxel() -> None:
+    frames = [random_frame(seed) for seed in range(3)]
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, max_weight=1e4, carve_margin_m=10.0, fill_thin_px=0, min_range_m=0.1))
+    seen_xyz, seen_rgb = [], []
+    for frame in frames:
+        memory.integrate(frame)
+        xyz, key, _ = located(frame)
+        seen_xyz.append(xyz[key >= 0])
+        seen_rgb.append(frame.rgb[key >= 0])
+    voxels, mean_xyz, mean_rgb, count = truth.fuse(torch.from_numpy(np.concatenate(seen_xyz)), t(np.concatenate(seen_rgb)), VOXEL)
+    b, at = memory.store.blocks, live_places(memory.store.blocks)
+    assert len(memory) == len(voxels) > 500
+    order = np.lexsort(np.floor(b.xyz[at].astype(np.float64) / VOXEL).astype(int).T[::-1])
+    np.testing.assert_allclose(b.xyz[at][order], mean_xyz.numpy(), atol=2e-5)
+    np.testing.assert_allclose(b.rgb[at][order], mean_rgb.numpy(), atol=0.02)
+    np.testing.assert_allclose(b.weight[at][order], count.numpy())
+
+
+def test_carving_marks_what_is_seen_through() -> None:
+    frame = random_frame(5)
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, max_weight=1.0))
+    memory.integrate(frame)
+    T_cam_world = geometry.inverse(pose_near(np.random.default_rng(9), 0.05))
+    wall = np.full((CAMERA.height, CAMERA.width), 2.1, np.float32)
+    b = memory.store.blocks
+    at = live_places(b)
+    expected = truth.seen_through(t(b.xyz[at]), t(wall), t(INTRINSICS), t(T_cam_world), 0.04, 0.02).numpy()
+    visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, CAMERA.width, CAMERA.height, VOXEL, 10.0)
+    dead = fuse.weaken_seen_through(b, visible, fuse.nearest_around(wall), INTRINSICS, T_cam_world, 0.04, 0.02)
+    assert 50 < expected.sum() < len(at) - 50
+    marked = b.weight[at] == 0
+    assert (marked != expected).mean() < 2e-3, "float32 and float64 may differ at a pixel's border, no more"
+    before = len(memory)
+    assert fuse.remove_weakened(b, visible, dead) == dead.sum() == marked.sum()
+    assert len(memory) == before - marked.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_splatting(seed: int) -> None:
+    memory = Memory(MemoryConfig(voxel_m=VOXEL))
+    memory.integrate(random_frame(seed))
+    T_cam_world = geometry.inverse(pose_near(np.random.default_rng(seed + 10)))
+    b = memory.store.blocks
+    everything = np.arange(b.counts[N_BLOCKS])
+    depth, owner = truth.splat(t(b.xyz[live_places(b)]), t(T_cam_world), t(INTRINSICS), 64, 48, 0.75 * VOXEL, 20.0)
+    for threads in (1, 2, 3):
+        buffers = splat.splat(b, everything, T_cam_world, INTRINSICS, 64, 48, 0.75 * VOXEL, 20.0, threads)
+        rgb, drawn, sensed, _ = splat.resolve(b, buffers, 64, 48, 0)
+        assert ((drawn > 0) == (depth.numpy() > 0)).mean() > 0.999
+        both = (drawn > 0) & (depth.numpy() > 0)
+        assert both.mean() > 0.5
+        close = np.abs(drawn - depth.numpy())[both] < 1e-4
+        assert close.mean() > 0.998, "splat borders may round differently in float32"
+        colour = b.rgb[live_places(b)][owner.numpy()[both]]
+        assert (np.abs(rgb[both] - colour).max(-1) < 1.0).mean() > 0.998
+        assert (sensed[both] == 1).all()
+
+
+def test_culling_keeps_every_block_that_draws() -> None:
+    memory = Memory(MemoryConfig(voxel_m=VOXEL))
+    for seed in range(3):
+        memory.integrate(random_frame(seed))
+    b = memory.store.blocks
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        T_cam_world = geometry.inverse(pose_near(rng, 0.8))
+        visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
+        some = splat.splat(b, visible, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0, 1)
+        everything = splat.splat(b, np.arange(b.counts[N_BLOCKS]), T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0, 1)
+        # A point just outside the frustum may splat into it; a block never contributes more than its rim.
+        assert (some != everything).mean() < 0.01
+        assert len(visible) <= b.counts[N_BLOCKS]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_warping_a_keyframe(seed: int) -> None:
+    key, rng = random_frame(seed), np.random.default_rng(seed + 20)
+    T_world_cam = key.T_world_cam @ pose_near(rng, 0.05)
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, warp_keyframes=0, max_unknown_ray=1.0))
+    memory.integrate(key)
+    view = memory.render(CAMERA, T_world_cam, 0)
+    sums = np.zeros((48, 64), np.float32), np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.float32)
+    T_cam_world = geometry.inverse(key.T_world_cam)
+    warp.warp_into(view.sensed, view.depth, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool),
+                   INTRINSICS, T_cam_world, 0.06, *sums)
+    colour, depth, weight = (
+        x.numpy() for x in truth.warp(
+            t(view.depth), t(INTRINSICS), t(T_world_cam), t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06
+        )
+    )
+    assert ((sums[0] > 0) == (weight > 0)).mean() > 0.995
+    both = (sums[0] > 0) & (weight > 0)
+    assert both.mean() > 0.5
+    assert (np.abs(sums[2][both] / sums[0][both] - depth[both]) < 1e-3).mean() > 0.99
+    assert (np.abs(sums[1][both] / sums[0][both][:, None] - colour[both]).max(-1) < 1.0).mean() > 0.99
+
+
+def test_belief_in_surfaces() -> None:
+    frames = [random_frame(seed) for seed in range(2)]
+    samples = [Samples.of(f.depth, f.camera, f.T_world_cam) for f in frames]
+    grids, K, T = (np.stack([getattr(s, name) for s in samples]) for name in ("grid", "intrinsics", "T_cam_world"))
+    T_world_cam = pose_near(np.random.default_rng(3), 0.3)
+    depth = smooth_depth(np.random.default_rng(4))
+    share = belief.unknown_ray_share(depth, np.ones_like(depth), INTRINSICS, T_world_cam, grids, K, T)
+    expected = truth.unknown_ray_share(t(depth), t(INTRINSICS), t(T_world_cam), t(grids), t(K), t(T)).numpy()
+    assert 0.05 < expected.mean() < 0.95
+    assert (np.abs(share - expected) < 1e-6).mean() > 0.99
+    nothing_measured = belief.unknown_ray_share(depth, np.zeros_like(depth), INTRINSICS, T_world_cam, grids, K, T)
+    assert (nothing_measured == 0).all()
+
+
+def test_shown_in_each_agrees_with_projection() -> None:
+    first = random_frame(0)
+    frames = [first, Frame(first.rgb, first.depth, CAMERA, first.T_world_cam @ pose_near(np.random.default_rng(1), 0.1), 0)]
+    samples = [Samples.of(f.depth, f.camera, f.T_world_cam) for f in frames]
+    shown = shown_in_each(samples[0].points[None], samples[0].reach[None], samples[1].grid[None], samples[1].intrinsics[None],
+                          samples[1].T_cam_world[None], 0.1, np.inf)[0]
+    cols, rows = samples[1].grid.shape[::-1]
+    pixels, z = geometry.project(samples[0].points, CAMERA.resized(cols, rows), frames[1].T_world_cam)
+    expected = np.zeros(len(z), bool)
+    for i, (u, v) in enumerate(pixels):
+        if samples[0].reach[i] > 0 and z[i] > 0 and 0 <= u < cols and 0 <= v < rows:
+            d = samples[1].grid[int(v), int(u)]
+            expected[i] = d > 0 and abs(z[i] - d) <= 0.1 * d
+    assert 0.2 < expected.mean() < 1.0
+    assert (shown != expected).mean() < 0.005
+
+
+def test_thin_holes_are_filled_on_the_plane_and_wide_ones_left() -> None:
+    rays = geometry.pixel_rays(CAMERA)
+    plane = (1.5 / (rays @ np.array([0.5, 0.2, 1.0]))).astype(np.float32)
+    holed = plane.copy()
+    holed[:, 30:34] = 0.0
+    holed[5:40, 45:60] = 0.0
+    filled = fill_thin(holed, 6, 0.06)
+    np.testing.assert_allclose(filled[:, 30:34], plane[:, 30:34], rtol=1e-4)
+    assert (filled[15:30, 50:55] == 0).all()
+    step = np.full((48, 64), 1.0, np.float32)
+    step[:, 32:] = 2.0
+    step[:, 31:33] = 0.0
+    assert (fill_thin(step, 6, 0.06)[:, 31:33] == 0).all(), "a hole between two surfaces stays open"
+
+
+def test_block_store_against_a_dictionary() -> None:
+    """Random adds and removals; the hash, the runs and the free lists must stay consistent."""
+    rng = np.random.default_rng(0)
+    memory = Memory(MemoryConfig(voxel_m=1.0, max_weight=1e4))
+    memory.store = BlockStore(10**6)
+    reference: dict[tuple[int, int, int], float] = {}
+    for _ in range(30):
+        voxels = rng.integers(-40, 40, (400, 3))
+        xyz = (voxels + 0.5).astype(np.float32)
+        key, voxel = fuse.locate_points(xyz, 1.0)
+        memory.merge_located(xyz, np.zeros((400, 3), np.uint8), key, voxel, np.zeros(1, np.int32), np.ones(1, bool), np.ones(1, np.float32))
+        for v in map(tuple, voxels.tolist()):
+            reference[v] = reference.get(v, 0.0) + 1.0
+        b = memory.store.blocks
+        at = live_places(b)
+        doomed = at[rng.random(len(at)) < 0.3]
+        for p in doomed:
+            del reference[tuple(np.floor(b.xyz[p]).astype(int).tolist())]
+        b.weight[doomed] = 0.0
+        blocks = np.arange(b.counts[N_BLOCKS])
+        assert fuse.remove_weakened(b, blocks, np.ones(len(blocks), np.int32)) == len(doomed)
+        at = live_places(b)
+        got = {tuple(v): w for v, w in zip(np.floor(b.xyz[at]).astype(int).tolist(), b.weight[at].tolist(), strict=True)}
+        assert got == reference
