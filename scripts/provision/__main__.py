@@ -18,8 +18,8 @@ import sys
 import time
 from pathlib import Path
 
-from build import blank_foreign_includes, build_package, build_tf2_msgs, prove
 import host
+from build import blank_foreign_includes, build_package, build_tf2_msgs, prove
 from host import InstalledRos, Interpreter, SetupError
 from stages import Log, Stage, content_key, is_done, only_one, run_stages
 
@@ -72,14 +72,14 @@ def plan(profile: str, env: dict[str, str]) -> list[Stage]:
     python = choose_python(ros, env)
     site = VENV / "lib" / python.name() / "site-packages"
     base = content_key(python.executable, str(python.version), str(VENV), ros.prefixes if ros else "wheels")
-    ros_pins = REQUIREMENTS / ("ros-host.txt" if ros else "ros.txt")
+    core, ros_pins = REQUIREMENTS / "runtime.txt", REQUIREMENTS / ("ros-host.txt" if ros else "ros.txt")
     messages = [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
     messages += [path for kind in ("msg", "srv", "action") for path in (ROOT / kind).iterdir()]
     tf2_msgs = [p for p in (ROOT / "interfaces/tf2_msgs").rglob("*") if p.is_file()]
     ros_key = content_key(base, files=[ros_pins])
     stages = [
         Stage("venv", f"{python.name()} environment", base, lambda log: make_venv(python, ros, log), PYTHON),
-        pip_stage("runtime", "packages of the core", base, [REQUIREMENTS / "runtime.txt"], replace_with=ros_pins if ros else None),
+        pip_stage("runtime", "packages of the core", base, [core], replace_with=ros_pins if ros else None),
         pip_stage("ros", f"build tools beside ROS {ros.distro}" if ros else "ROS 2 Jazzy", base, [ros_pins]),
         Stage("tf2_msgs", "tf2_msgs, where missing", content_key(ros_key, files=tf2_msgs), make_tf2_msgs),
         Stage("command", "command spatia", content_key(base, COMMAND), make_command, VENV / "bin/spatia"),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPPORTED = ((3, 10), (3, 11), (3, 12))
+USUAL_PYTHONS = ("python3", "python3.12", "python3.11", "python3.10", "/usr/bin/python3")
 NEEDED, INSTALL = "Python 3.10, 3.11 or 3.12", "sudo apt install python3 python3-venv python3-dev"
 WHEEL_MACHINE, WHEEL_GLIBC = "x86_64", (2, 28)
 
@@ -104,9 +105,8 @@ def find_python(env: dict[str, str], preferred: str | None = None) -> Interprete
     Raises:
         SetupError: when there is none; the sentence is about the one the user would expect to be used.
     """
-    names = [preferred] if preferred else ["python3", "python3.12", "python3.11", "python3.10", "/usr/bin/python3"]
     found = []
-    for name in names:
+    for name in [preferred] if preferred else USUAL_PYTHONS:
         python = ask(name, env) if shutil.which(name, path=env.get("PATH")) else None
         if python and not python.lacks():
             return python

@@ -77,7 +77,8 @@ class Log:
             out.write("$ " + " ".join(map(str, command)) + "\n")
             out.flush()
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT}
-            with subprocess.Popen(command, env=env or self.env, cwd=cwd, **streams) as process:
+            # close_fds=False hands on the lock, the one inheritable file: orphans of a killed set-up hold it until they end
+            with subprocess.Popen(command, env=env or self.env, cwd=cwd, close_fds=False, **streams) as process:
                 try:
                     while process.poll() is None:
                         self._show()
@@ -149,4 +150,5 @@ def only_one(lock: Path) -> Iterator[None]:
         except BlockingIOError:
             print("  another set-up is running here: waiting for it", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        os.set_inheritable(file.fileno(), True)
         yield
