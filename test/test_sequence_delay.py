@@ -10,42 +10,12 @@ import numpy as np
 import pytest
 from recordings import recording
 from scipy.spatial.transform import Rotation
+from tiny_room import CAMERA, recorded, room_depth, swaying
 
 from spatia_ros import geometry
 from spatia_ros.sequence import Sequence, open_sequence
 from spatia_ros.sequence.delay import estimate_depth_delay, warp_depth, with_depth_delay
-from spatia_ros.types import Camera, Float32, Float64, SpatiaError, Trajectory
-
-CAMERA = Camera(160, 120, 130.0, 130.0, 80.0, 60.0)
-
-
-def room_depth(T_world_cam: Float64) -> Float32:
-    """Exact depth of a 6 x 4 x 8 m room with a ball of 0.8 m radius in its middle."""
-    R, eye = T_world_cam[:3, :3], T_world_cam[:3, 3]
-    rays = geometry.pixel_rays(CAMERA) @ R.T
-    with np.errstate(divide="ignore"):
-        walls = np.where(rays > 0, (np.array([3.0, 2.0, 4.0]) - eye) / rays, (np.array([-3.0, -2.0, -4.0]) - eye) / rays).min(-1)
-    a, b, c = (rays**2).sum(-1), rays @ eye, eye @ eye - 0.8**2
-    root = b**2 - a * c
-    ball = np.where(root > 0, (-b - np.sqrt(np.maximum(root, 0))) / a, np.inf)
-    return np.where(ball > 0, np.minimum(walls, ball), walls).astype(np.float32)
-
-
-def swaying(t: float) -> Float64:
-    turn = Rotation.from_euler("yxz", [0.25 * np.sin(1.7 * t), 0.1 * np.sin(2.9 * t), 0.05 * np.cos(2.3 * t)])
-    return geometry.pose(turn.as_matrix(), np.array([0.5 * np.sin(2.1 * t), 0.2 * np.cos(1.3 * t), -2.8 + 0.3 * np.sin(3.1 * t)]))
-
-
-def recorded(delay_s: float, path=swaying, frames: int = 24) -> Sequence:
-    """10 Hz frames, 100 Hz poses from 0.2 s before the first; depth exposed ``delay_s`` before its stamp."""
-    times = np.arange(-20, 10 * frames + 20) / 100.0
-    poses = Trajectory(np.round((times + 1.0) * 1e9).astype(np.int64), np.stack([path(t) for t in times]))
-    at = np.arange(frames) / 10.0
-    rgb = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
-    return Sequence(
-        "room", CAMERA, np.round((at + 1.0) * 1e9).astype(np.int64), np.stack([path(t) for t in at]),
-        lambda i: (rgb, room_depth(path(at[i] - delay_s))), {}, poses,
-    )
+from spatia_ros.types import Camera, SpatiaError
 
 
 @pytest.mark.parametrize("delay_s", [0.033, -0.02])
