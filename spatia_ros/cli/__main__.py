@@ -1,0 +1,5 @@
+"""``python -m spatia_ros.cli``."""
+
+from spatia_ros.cli import main
+
+raise SystemExit(main())

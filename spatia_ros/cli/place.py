@@ -1,0 +1,121 @@
+"""The place a command works in: a recording, a saved memory, or the built-in room."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatia_ros.cli.options import progress
+
+if TYPE_CHECKING:
+    from spatia_ros.config import WorldConfig
+    from spatia_ros.memory import Memory
+    from spatia_ros.sequence import Sequence
+    from spatia_ros.types import Camera, Float64, Trajectory
+    from spatia_ros.world import World
+
+SEQUENCE_HELP = "a recording: TUM RGB-D folder, rosbag2 folder, .mcap or .db3"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is known of a place before anything is generated.
+
+    Args:
+        name: what to call it.
+        memory: made from the first ``seeded`` poses of ``recorded``.
+        camera: what frames are rendered with.
+        recorded: the camera path of the recording (of the keyframes, for a saved memory).
+        seeded: how many of its poses memory was made from.
+    """
+
+    name: str
+    memory: Memory
+    camera: Camera
+    recorded: Trajectory
+    seeded: int
+
+    def coverage(self, T_world_cam: Float64) -> float:
+        """Share of the picture that memory shows at a pose."""
+        return float(self.memory.render(self.camera, T_world_cam, int(self.recorded.stamps_ns[-1])).coverage.mean())
+
+    def effective(self, config: WorldConfig) -> WorldConfig:
+        """The configuration with nothing left open: this camera, this memory's parameters."""
+        from spatia_ros.config import CameraConfig
+
+        c = self.camera
+        camera = CameraConfig(width_px=c.width, height_px=c.height, fx_px=c.fx, fy_px=c.fy, cx_px=c.cx, cy_px=c.cy)
+        return config.model_copy(update={"camera": camera, "memory": self.memory.config})
+
+    def world(self, config: WorldConfig) -> World:
+        """A world over this memory."""
+        from spatia_ros.world import World, open_generator
+
+        world = World(config, self.memory, open_generator(config), self.camera)
+        world.time_ns = int(self.recorded.stamps_ns[self.seeded - 1])
+        return world
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """``--sequence``, ``--memory``, ``--seed-frames``."""
+    group = parser.add_argument_group("the place (without any: the built-in room, scanned by a simulated camera)")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--sequence", type=Path, metavar="PATH", help=SEQUENCE_HELP)
+    either.add_argument("--memory", type=Path, metavar="FILE", help="a memory saved by run, map or the node")
+    group.add_argument("--seed-frames", type=int, metavar="N", help="frames the memory is made from (default: the first third)")
+
+
+def open_sequence_at(path: Path | None) -> Sequence:
+    """The recording at a path, or the scan of the built-in room."""
+    if path is None:
+        from spatia_ros.train.scan import builtin_scan
+
+        return builtin_scan()
+    from spatia_ros.sequence import open_sequence
+
+    return open_sequence(path)
+
+
+def open_place(args: argparse.Namespace, config: WorldConfig) -> Place:
+    """The place the arguments name."""
+    if getattr(args, "memory", None):
+        return place_of_memory(args.memory, config)
+    return place_of_sequence(open_sequence_at(args.sequence), args.seed_frames, config)
+
+
+def place_of_sequence(sequence: Sequence, seed_frames: int | None, config: WorldConfig) -> Place:
+    """A place whose memory is made from the first frames of a recording (a third of it when None)."""
+    from spatia_ros.memory import Memory
+    from spatia_ros.types import SpatiaError
+
+    seeded = max(1, len(sequence) // 3) if seed_frames is None else seed_frames
+    if not 1 <= seeded <= len(sequence):
+        raise SpatiaError(f"--seed-frames: expected 1..{len(sequence)} ({sequence.name} has that many), got {seeded}")
+    memory = Memory(config.memory)
+    for index in progress(range(seeded), "seeding memory"):
+        memory.integrate(sequence.frame(index))
+    framed = sequence.resized(config.camera.width_px, config.camera.height_px).camera
+    return Place(sequence.name, memory, config.camera.camera(framed), sequence.trajectory(), seeded)
+
+
+def place_of_memory(path: Path, config: WorldConfig) -> Place:
+    """A place that is all in a saved memory; the first keyframe's camera and the way of the keyframes are its own."""
+    import numpy as np
+
+    from spatia_ros.memory import Memory
+    from spatia_ros.sequence.resize import crop_to_aspect
+    from spatia_ros.types import SpatiaError, Trajectory
+
+    memory = Memory.load(path)
+    keyframes = sorted(memory.keyframes.keyframes, key=lambda k: k.stamp_ns)
+    if not keyframes:
+        raise SpatiaError(f"{path}: expected a memory with at least one keyframe to start from, got none")
+    width, height = config.camera.width_px, config.camera.height_px
+    seen = keyframes[0].camera
+    framed = seen.cropped(*crop_to_aspect(seen, width, height)).resized(width, height)
+    # Keyframes of different sources may share a time; the order is what matters here.
+    stamps = np.maximum.accumulate([k.stamp_ns for k in keyframes]) + np.arange(len(keyframes))
+    recorded = Trajectory(stamps.astype(np.int64), np.stack([k.T_world_cam for k in keyframes]))
+    return Place(path.stem, memory, config.camera.camera(framed), recorded, len(keyframes))

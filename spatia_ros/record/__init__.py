@@ -1,0 +1,1 @@
+"""What a run leaves behind: folders, videos, contact sheets, reports."""

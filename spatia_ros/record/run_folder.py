@@ -1,0 +1,182 @@
+"""The folder of a run: every file whole or not there, and enough in it to go on after an interruption.
+
+    config.yaml           the effective configuration
+    poses.txt             the camera path so far (TUM)
+    camera.yaml           intrinsics of every frame (ROS calibration file)
+    rgb/ depth/ provenance/   one PNG a frame; depth in millimetres, 16 bit, 0 = unknown
+    rgb.txt depth.txt     their times, so that the folder is itself a recording in TUM layout
+    timeline.json         figures of every frame
+    memory.spatia         the memory at the end
+    state.json            how far the run is, and what its next frame depends on
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import yaml
+
+from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
+from spatia_ros.record.poses import stamp_text, write_poses
+from spatia_ros.record.shot import Shot
+from spatia_ros.types import Camera, SpatiaError, Step, Trajectory
+
+if TYPE_CHECKING:
+    from spatia_ros.world import World
+
+STATE, TIMELINE, MEMORY = "state.json", "timeline.json", "memory.spatia"
+FORMAT = 1
+_PICTURES = ("rgb", "depth", "provenance")
+
+
+class RunFolder(Sequence[Shot]):
+    """A run on disk; as a sequence it gives the shots written so far, read when asked for.
+
+    Args:
+        path: the folder. identity: what the run is made of (plain values): a folder is only
+            continued by a run of the same identity. camera: intrinsics of every frame.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], camera: Camera) -> None:
+        self.path, self.identity, self.camera = path, json.loads(json.dumps(identity)), camera
+        self.complete = False
+        self._stamps: list[int] = []
+        self._poses: list[np.ndarray] = []
+        self._figures: list[dict[str, float]] = []
+
+    def __len__(self) -> int:
+        return len(self._stamps)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        index = range(len(self))[index]
+        rgb, depth, provenance = (self._read(kind, index) for kind in _PICTURES)
+        metres = depth.astype(np.float32) / 1000
+        return Shot(self._stamps[index], self._poses[index], rgb[..., ::-1].copy(), metres, provenance, self._figures[index])
+
+    def trajectory(self) -> Trajectory:
+        """The path of the frames written so far."""
+        return Trajectory(np.array(self._stamps, np.int64), np.stack(self._poses))
+
+    def create(self, config_yaml: str) -> None:
+        """Start the folder: configuration and camera."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.yaml", config_yaml)
+        write_text(self.path / "camera.yaml", camera_yaml(self.camera))
+
+    def append(self, step: Step) -> None:
+        """Write the frames of a step; they count once :meth:`checkpoint` is called."""
+        for t, frame in enumerate(step.frames()):
+            name = self._name(len(self))
+            millimetres = np.clip(np.round(frame.depth * 1000), 0, 65535).astype(np.uint16)
+            for kind, picture in zip(_PICTURES, (frame.rgb, millimetres, step.provenance[t]), strict=True):
+                write_bytes(self.path / kind / name, encode_png(picture))
+            self._stamps.append(frame.stamp_ns)
+            self._poses.append(frame.T_world_cam)
+            self._figures.append(dict(step.figures))
+
+    def checkpoint(self, world: World, complete: bool = False) -> None:
+        """Make all frames so far count: save the memory and what the next frame depends on."""
+        self.complete = complete
+        memory = MEMORY if complete else f"memory-{len(self):06d}.spatia"
+        world.memory.save(self.path / memory)
+        stamps = [stamp_text(t) for t in self._stamps]
+        for kind in ("rgb", "depth"):
+            lines = [f"{stamp} {kind}/{self._name(i)}\n" for i, stamp in enumerate(stamps)]
+            write_text(self.path / f"{kind}.txt", "# timestamp filename\n" + "".join(lines))
+        if len(self):
+            write_poses(self.path / "poses.txt", self.trajectory())
+            write_poses(self.path / "groundtruth.txt", self.trajectory())
+        write_json(self.path / TIMELINE, [{"stamp_ns": t, **f} for t, f in zip(self._stamps, self._figures, strict=True)])
+        write_json(self.path / STATE, {
+            "format": FORMAT, "complete": complete, "frames": len(self), "memory": memory, "identity": self.identity,
+            "index": world.index, "time_ns": world.time_ns, "rng": world.rng.bit_generator.state,
+        })  # fmt: skip
+        for old in self.path.glob("memory-*.spatia"):
+            if old.name != memory:
+                old.unlink()
+
+    def resume(self, world: World) -> None:
+        """Continue where the folder's last checkpoint left off: the world becomes what it was then.
+
+        Raises:
+            SpatiaError: when the folder holds another run, or is damaged.
+        """
+        state = self._state()
+        if state is None:
+            return
+        from spatia_ros.memory import Memory
+        from spatia_ros.sequence.tum import read_poses
+
+        self.complete, frames = state["complete"], state["frames"]
+        if frames:
+            path = read_poses(self.path / "poses.txt")
+            timeline = json.loads((self.path / TIMELINE).read_text())
+            if not len(path) == len(timeline) == frames:
+                raise SpatiaError(f"{self.path}: expected {frames} poses and figures, got {len(path)} and {len(timeline)}")
+            self._stamps, self._poses = path.stamps_ns.tolist(), list(path.T_world_cam)
+            self._figures = [{k: v for k, v in row.items() if k != "stamp_ns"} for row in timeline]
+        world.memory = Memory.load(self.path / Path(state["memory"]).name)
+        world.index, world.time_ns = state["index"], state["time_ns"]
+        world.rng.bit_generator.state = state["rng"]
+
+    def _state(self) -> dict[str, Any] | None:
+        """The last checkpoint; None when the folder is new."""
+        path = self.path / STATE
+        if not path.is_file():
+            if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "config.yaml").is_file():
+                raise SpatiaError(f"{self.path}: expected a new folder or one of a run, got one with other files")
+            return None
+        try:
+            state = json.loads(path.read_text())
+            if state["format"] != FORMAT:
+                raise SpatiaError(f"{path}: expected format {FORMAT}, got {state['format']}")
+            if state["identity"] != self.identity:
+                changed = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
+                raise SpatiaError(f"{self.path}: holds another run ({', '.join(changed)} differ); choose another --out, or --overwrite")
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise SpatiaError(f"{path}: expected the state of a run, got something else ({error!r}); use --overwrite") from None
+        return state
+
+    def clear(self) -> None:
+        """Remove what a run wrote here, and nothing else."""
+        for name in ("rgb", "depth", "provenance"):
+            for file in (self.path / name).glob("[0-9]*.png"):
+                file.unlink()
+        for name in (STATE, TIMELINE, MEMORY, "poses.txt", "groundtruth.txt", "rgb.txt", "depth.txt", "figures.json", "video.mp4"):
+            (self.path / name).unlink(missing_ok=True)
+        for file in self.path.glob("memory-*.spatia"):
+            file.unlink()
+
+    def _read(self, kind: str, index: int) -> np.ndarray:
+        path = self.path / kind / self._name(index)
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise SpatiaError(f"{path}: expected a PNG, found none that decodes")
+        return picture
+
+    @staticmethod
+    def _name(index: int) -> str:
+        return f"{index:06d}.png"
+
+
+def camera_yaml(camera: Camera) -> str:
+    """A ROS calibration file, with the scale of the depth images (``depth_scale`` units to the metre)."""
+    fx, fy, cx, cy = camera.calibration()
+    k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    matrix = {
+        "camera_matrix": (3, 3, k), "distortion_coefficients": (1, 5, [0.0] * 5),
+        "rectification_matrix": (3, 3, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
+        "projection_matrix": (3, 4, [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]),
+    }  # fmt: skip
+    values = {
+        "image_width": camera.width, "image_height": camera.height, "camera_name": "camera", "depth_scale": 1000.0,
+        "distortion_model": "plumb_bob", **{n: {"rows": r, "cols": c, "data": d} for n, (r, c, d) in matrix.items()},
+    }  # fmt: skip
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
