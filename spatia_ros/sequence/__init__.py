@@ -1,20 +1,27 @@
-"""Recorded RGB-D sequences: read (TUM RGB-D folders, rosbag2, MCAP), resized on demand."""
+"""Recorded RGB-D sequences: read (TUM RGB-D folders, rosbag2, MCAP), resized on demand, and written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from spatia_ros.sequence.bag import read_bag
+from spatia_ros.sequence.bag_topics import BagTopics
+from spatia_ros.sequence.bag_writer import write_bag
 from spatia_ros.sequence.sequence import Sequence
 from spatia_ros.sequence.tum import read_tum
+from spatia_ros.sequence.tum_writer import write_tum
 from spatia_ros.types import SpatiaError
 
-__all__ = ["Sequence", "open_sequence"]
+__all__ = ["BagTopics", "Sequence", "open_sequence", "write_bag", "write_tum"]
 
 BAG_SUFFIXES = (".mcap", ".db3")
 
 
-def open_sequence(path: Path | str) -> Sequence:
+def open_sequence(path: Path | str, topics: BagTopics | None = None) -> Sequence:
     """The recording at ``path``: a TUM RGB-D folder, a rosbag2 folder, or one .mcap or .db3 file.
+
+    Args:
+        topics: which topics of a bag to read, where that is not clear.
 
     Raises:
         SpatiaError: when nothing known is there, or when what is there is malformed.
@@ -22,6 +29,8 @@ def open_sequence(path: Path | str) -> Sequence:
     path = Path(path)
     if (path / "rgb.txt").is_file():
         return read_tum(path)
-    raise SpatiaError(
-        f"sequence: expected a folder with rgb.txt (TUM RGB-D), got {path}" + ("" if path.exists() else ", which does not exist")
-    )
+    if (path / "metadata.yaml").is_file() or (path.is_file() and path.suffix in BAG_SUFFIXES):
+        return read_bag(path, topics)
+    got = str(path) if path.exists() else f"{path}, which does not exist"
+    known = "a TUM RGB-D folder (with rgb.txt), a rosbag2 folder (with metadata.yaml), or a .mcap or .db3 file"
+    raise SpatiaError(f"sequence: expected {known}, got {got}")
