@@ -6,6 +6,7 @@ Leaves a memory file that run, the ROS node and every other command take, and it
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``spatia map``."""
     parser.add_argument("--sequence", type=Path, metavar="PATH", help=SEQUENCE_HELP + " (default: the built-in room)")
     parser.add_argument("--every", type=count, default=1, metavar="N", help="use every N-th frame (default: 1)")
-    parser.add_argument("--out", type=Path, default=Path("out/map.spatia"), metavar="FILE", help="memory file (default: out/map.spatia)")
+    out = Path("out/map.spatia")
+    parser.add_argument("--out", type=Path, default=out, metavar="FILE", help=f"memory file (default: {out})")
     parser.add_argument("--no-ply", action="store_true", help="do not write the points as PLY beside it")
     add_config(parser)
     add_json(parser)
@@ -36,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
     sequence, memory = open_sequence_at(args.sequence), Memory(config_of(args).memory)
     indices = range(0, len(sequence), args.every)
-    start, fused, totals = time.monotonic(), 0.0, {"carved": 0, "refused": 0}
+    start, fused_ms, totals = time.monotonic(), [], {"carved": 0, "refused": 0}
     for index in progress(indices, "mapping"):
         frame = sequence.frame(index)
         before = time.monotonic()
         counts = memory.integrate(frame)
-        fused += time.monotonic() - before
+        fused_ms.append(1e3 * (time.monotonic() - before))
         totals = {name: total + counts[name] for name, total in totals.items()}
     memory.save(args.out)
     files = [str(args.out)]
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         memory.export_ply(args.out.with_suffix(".ply"))
     figures = {
         "sequence": sequence.name, "frames": len(indices), "points": len(memory), "keyframes": len(memory.keyframes),
-        "seconds": round(time.monotonic() - start, 2), "integrate_ms": round(1e3 * fused / len(indices), 2), **totals,
+        "seconds": round(time.monotonic() - start, 2), "integrate_ms": round(statistics.median(fused_ms), 2), **totals,
     }  # fmt: skip
     write_json_of(args, figures)
     print_table([

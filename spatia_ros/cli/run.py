@@ -13,7 +13,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.cli.options import add_config, add_json, config_of, count, examples, print_table, progress, stop_requests, write_json_of
+from spatia_ros.cli.options import (
+    add_config,
+    add_json,
+    config_of,
+    count,
+    examples,
+    print_table,
+    progress,
+    stop_requests,
+    write_json_of,
+)
 from spatia_ros.cli.place import Place, add_place, open_place
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import yaml
 
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.record.poses import stamp_text, write_poses
 from spatia_ros.record.shot import Shot
+from spatia_ros.sequence.tum_writer import DEPTH_SCALE, camera_yaml
 from spatia_ros.types import Camera, SpatiaError, Step, Trajectory
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class RunFolder(Sequence[Shot]):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
         rgb, depth, provenance = (self._read(kind, index) for kind in _PICTURES)
-        metres = depth.astype(np.float32) / 1000
+        metres = depth.astype(np.float32) / np.float32(DEPTH_SCALE)
         return Shot(self._stamps[index], self._poses[index], rgb[..., ::-1].copy(), metres, provenance, self._figures[index])
 
     def trajectory(self) -> Trajectory:
@@ -74,7 +74,7 @@ class RunFolder(Sequence[Shot]):
         """Write the frames of a step; they count once :meth:`checkpoint` is called."""
         for t, frame in enumerate(step.frames()):
             name = self._name(len(self))
-            millimetres = np.clip(np.round(frame.depth * 1000), 0, 65535).astype(np.uint16)
+            millimetres = np.clip(np.round(frame.depth * DEPTH_SCALE), 0, 65535).astype(np.uint16)
             for kind, picture in zip(_PICTURES, (frame.rgb, millimetres, step.provenance[t]), strict=True):
                 write_bytes(self.path / kind / name, encode_png(picture))
             self._stamps.append(frame.stamp_ns)
@@ -138,8 +138,8 @@ class RunFolder(Sequence[Shot]):
             if state["format"] != FORMAT:
                 raise SpatiaError(f"{path}: expected format {FORMAT}, got {state['format']}")
             if state["identity"] != self.identity:
-                changed = sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k])
-                raise SpatiaError(f"{self.path}: holds another run ({', '.join(changed)} differ); choose another --out, or --overwrite")
+                changed = ", ".join(sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k]))
+                raise SpatiaError(f"{self.path}: holds another run ({changed} differ); choose another --out, or --overwrite")
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise SpatiaError(f"{path}: expected the state of a run, got something else ({error!r}); use --overwrite") from None
         return state
@@ -149,7 +149,8 @@ class RunFolder(Sequence[Shot]):
         for name in ("rgb", "depth", "provenance"):
             for file in (self.path / name).glob("[0-9]*.png"):
                 file.unlink()
-        for name in (STATE, TIMELINE, MEMORY, "poses.txt", "groundtruth.txt", "rgb.txt", "depth.txt", "figures.json", "video.mp4"):
+        lists = ("poses.txt", "groundtruth.txt", "rgb.txt", "depth.txt")
+        for name in (STATE, TIMELINE, MEMORY, *lists, "figures.json", "video.mp4", "contact_sheet.png"):
             (self.path / name).unlink(missing_ok=True)
         for file in self.path.glob("memory-*.spatia"):
             file.unlink()
@@ -164,19 +165,3 @@ class RunFolder(Sequence[Shot]):
     @staticmethod
     def _name(index: int) -> str:
         return f"{index:06d}.png"
-
-
-def camera_yaml(camera: Camera) -> str:
-    """A ROS calibration file, with the scale of the depth images (``depth_scale`` units to the metre)."""
-    fx, fy, cx, cy = camera.calibration()
-    k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
-    matrix = {
-        "camera_matrix": (3, 3, k), "distortion_coefficients": (1, 5, [0.0] * 5),
-        "rectification_matrix": (3, 3, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]),
-        "projection_matrix": (3, 4, [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]),
-    }  # fmt: skip
-    values = {
-        "image_width": camera.width, "image_height": camera.height, "camera_name": "camera", "depth_scale": 1000.0,
-        "distortion_model": "plumb_bob", **{n: {"rows": r, "cols": c, "data": d} for n, (r, c, d) in matrix.items()},
-    }  # fmt: skip
-    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None)

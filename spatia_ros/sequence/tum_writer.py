@@ -46,7 +46,7 @@ def write_tum(frames: Sequence | Iterable[Frame], folder: Path | str) -> Path:
             _write_list(draft / f"{name}.txt", "timestamp filename", [f"{stamp} {name}/{stamp}.png" for stamp, _ in lines])
         head = "timestamp tx ty tz qx qy qz qw (T_world_cam, OpenCV axes, metres)"
         _write_list(draft / "groundtruth.txt", head, [f"{stamp} {pose}" for stamp, pose in lines])
-        (draft / "camera.yaml").write_text(_camera_yaml(first))
+        (draft / "camera.yaml").write_text(camera_yaml(first))
     return folder
 
 
@@ -69,7 +69,8 @@ def _pose(frame: Frame) -> str:
     return " ".join(f"{x:.9f}" for x in (*frame.T_world_cam[:3, 3], *quat_xyzw(frame.T_world_cam)))
 
 
-def _camera_yaml(camera: Camera) -> str:
+def camera_yaml(camera: Camera) -> str:
+    """A ROS calibration file with ``depth_scale``: metres = stored depth / depth_scale."""
     fx, fy, cx, cy = camera.calibration()
 
     def matrix(rows: int, columns: int, data: list[float]) -> dict[str, object]:

@@ -1,0 +1,105 @@
+"""Measure a world against a recording it was not shown, with every baseline and a no-memory control in the same run.
+
+novel-view    memory from some frames, others drawn and compared: PSNR and SSIM over all, remembered and invented
+              pixels, depth error; beside projection alone, Telea and Navier-Stokes inpainting, and no memory
+closed-loop   memory from one frame; out along the recording and back: is what was seen (and invented) still there?
+
+docs/evaluation.md defines every figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from spatia_ros.cli.options import add_config, add_json, config_of, examples, print_table, write_json_of
+from spatia_ros.cli.place import SEQUENCE_HELP, open_sequence_at
+
+EXAMPLES = examples("""
+spatia evaluate novel-view --sequence data/lounge --json out/novel_view.json
+spatia evaluate novel-view --sequence data/lounge --protocol interpolate
+spatia evaluate closed-loop --sequence data/lounge --json out/closed_loop.json
+spatia evaluate closed-loop --sequence data/lounge --set generator.name=projection
+""")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``spatia evaluate``."""
+    measures = parser.add_subparsers(title="what to measure", metavar="MEASURE", required=True)
+    novel = measures.add_parser("novel-view", help="draw frames of the recording that memory was not made from")
+    loop = measures.add_parser("closed-loop", help="out from one frame and back: compare first and last picture")
+    novel.add_argument(
+        "--protocol", choices=("half", "interpolate"), default="half",
+        help="half: memory from the first half, targets every third frame of the second that memory shows in part (default); "
+        "interpolate: memory from every 8th frame, targets midway",
+    )
+    for measure, action in ((novel, run_novel_view), (loop, run_closed_loop)):
+        measure.add_argument("--sequence", type=Path, metavar="PATH", help=SEQUENCE_HELP + " (default: the built-in room)")
+        measure.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: out/evaluate/...)")
+        measure.add_argument(
+            "--depth-delay", default="auto", metavar="SECONDS|auto",
+            help="how much earlier than colour the depth was exposed; auto: estimated from the frames (default)",
+        )
+        add_config(measure)
+        add_json(measure)
+        measure.set_defaults(run=action)
+
+
+def run_novel_view(args: argparse.Namespace) -> int:
+    """``spatia evaluate novel-view``."""
+    from spatia_ros.evaluate import evaluate_novel_view
+
+    sequence = open_sequence_at(args.sequence)
+    out = args.out or Path("out/evaluate") / f"novel_view_{sequence.name}"
+    figures = evaluate_novel_view(sequence, config_of(args), out, protocol=args.protocol, depth_delay=delay_of(args.depth_delay))
+    write_json_of(args, figures)
+    methods = list(figures["all"])
+    print(f"\n{figures['frames']} frames of {sequence.name}; dB, higher is better\n")
+    print(_row("", methods))
+    for group in ("all", "remembered", "invented"):
+        print(_row(group, [_number(figures[group][m], ".2f") for m in methods]))
+    print(_row("ssim (all)", [_number(figures["ssim"][m], ".3f") for m in methods]))
+    remembered, invented = (_number(figures["depth"][f"absrel_{where}"], ".4f") for where in ("remembered", "invented"))
+    print(f"\ndepth AbsRel: remembered {remembered}, invented {invented}")
+    print(f"left in {out}")
+    return 0
+
+
+def run_closed_loop(args: argparse.Namespace) -> int:
+    """``spatia evaluate closed-loop``."""
+    from spatia_ros.evaluate import evaluate_closed_loop
+
+    sequence = open_sequence_at(args.sequence)
+    out = args.out or Path("out/evaluate") / f"closed_loop_{sequence.name}"
+    figures = evaluate_closed_loop(sequence, config_of(args), out, depth_delay=delay_of(args.depth_delay))
+    write_json_of(args, figures)
+    print_table([("ours", _figures_of(figures)), ("no memory", _figures_of(figures["no_memory"]))])
+    print(f"left in {out}")
+    return 0
+
+
+def delay_of(text: str) -> Any:
+    """Seconds, or "auto"."""
+    from spatia_ros.types import SpatiaError
+
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise SpatiaError(f"--depth-delay: expected seconds or auto, got {text!r}") from None
+
+
+def _figures_of(part: dict[str, Any]) -> str:
+    first, real = _number(part["psnr_first_last"], ".2f"), _number(part["psnr_real_last"], ".2f")
+    ssim, match = _number(part["ssim"], ".3f"), _number(part["match"], ".2f")
+    return f"first-last {first} dB, real-last {real} dB, SSIM {ssim}, match {match} ({part['matcher']})"
+
+
+def _row(name: str, values: list[str]) -> str:
+    return f"  {name:<12}" + "".join(f"{value:>15}" for value in values)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
