@@ -233,6 +233,20 @@ def test_two_cameras_are_ambiguous_until_named(tmp_path: Path) -> None:
         open_sequence(path, BagTopics(depth="/none"))
 
 
+def test_topics_yaml_beside_the_bag_names_what_is_meant(tmp_path: Path) -> None:
+    messages = [tf("/tf_static", 0, ("map", "left", np.eye(4)), ("map", "right", np.eye(4)))]
+    for frame in frames():
+        messages += camera_messages(frame, "left", "/left") + camera_messages(frame, "right", "/right")
+    path = write_messages(tmp_path / "bag", messages)
+    file = shutil.copy(next(path.glob("*.mcap")), tmp_path / "one.mcap")
+    for bag, beside in ((path, path / "topics.yaml"), (file, tmp_path / "one.mcap.topics.yaml")):
+        beside.write_text("colour: /left/color/image_raw\n")
+        assert len(open_sequence(bag)) == 4
+        beside.write_text("color: /left/color/image_raw\n")
+        with pytest.raises(SpatiaError, match="expected names for some of colour, depth"):
+            open_sequence(bag)
+
+
 @pytest.mark.parametrize("plugin", list(StoragePlugin))
 def test_both_storages(tmp_path: Path, plugin: StoragePlugin) -> None:
     messages = [tf("/tf_static", 0, ("map", "optical", np.eye(4)))]

@@ -21,7 +21,7 @@ def open_sequence(path: Path | str, topics: BagTopics | None = None) -> Sequence
     """The recording at ``path``: a TUM RGB-D folder, a rosbag2 folder, or one .mcap or .db3 file.
 
     Args:
-        topics: which topics of a bag to read, where that is not clear.
+        topics: which topics of a bag to read, where neither its topics.yaml nor the bag itself makes that clear.
 
     Raises:
         SpatiaError: when nothing known is there, or when what is there is malformed.

@@ -15,7 +15,7 @@ import numpy as np
 from spatia_ros.geometry import pose_from_quat
 from spatia_ros.sequence.associate import associate, poses_at
 from spatia_ros.sequence.bag_file import BagFile, Stamp
-from spatia_ros.sequence.bag_topics import POSE_TYPES, TF_TYPE, BagTopics, detected
+from spatia_ros.sequence.bag_topics import POSE_TYPES, TF_TYPE, BagTopics, beside, detected
 from spatia_ros.sequence.calibration import Calibration
 from spatia_ros.sequence.ros_image import depth_of, rgb_of
 from spatia_ros.sequence.sequence import Loader, Sequence
@@ -35,13 +35,16 @@ def read_bag(path: Path | str, topics: BagTopics | None = None) -> Sequence:
     camera is taken to sit at that frame and look along its x axis (REP-103). Frames without
     depth or pose are dropped and counted.
 
+    Args:
+        topics: what to read; None: what ``topics.yaml`` in the folder says, and else what can be found out.
+
     Raises:
         SpatiaError: when topics are missing or ambiguous, depth is not registered to colour, no
             pose can be had, or the bag is truncated or corrupt.
     """
     bag = BagFile(Path(path))
     with bag.told():
-        return _sequence(bag, detected(bag, topics or BagTopics()))
+        return _sequence(bag, detected(bag, topics or beside(bag.path)))
 
 
 def _sequence(bag: BagFile, chosen: BagTopics) -> Sequence:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import yaml
 
 from spatia_ros.sequence.bag_file import BagFile
 from spatia_ros.sequence.ros_image import holds_depth, is_compressed
@@ -11,6 +14,7 @@ from spatia_ros.types import SpatiaError
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 TF_TYPE = "tf2_msgs/msg/TFMessage"
+MAX_TOPICS_BYTES = 1 << 16
 POSE_TYPES = ("nav_msgs/msg/Odometry", "geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped")
 
 
@@ -35,6 +39,25 @@ class BagTopics:
     world_frame: str = ""
     camera_frame: str = ""
     pose_frame: str = ""
+
+
+def beside(bag: Path) -> BagTopics:
+    """What the file ``topics.yaml`` in the bag's folder (``NAME.topics.yaml`` beside the file NAME) says; all empty without one.
+
+    Raises:
+        SpatiaError: when it is no mapping of the fields of :class:`BagTopics` to names.
+    """
+    path = bag / "topics.yaml" if bag.is_dir() else bag.with_name(f"{bag.name}.topics.yaml")
+    if not path.is_file():
+        return BagTopics()
+    known = [f.name for f in fields(BagTopics)]
+    try:
+        values = yaml.safe_load(path.read_text()) if path.stat().st_size <= MAX_TOPICS_BYTES else None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpatiaError(f"{path}: expected YAML, got {error}") from None
+    if not isinstance(values, dict) or not all(k in known and isinstance(v, str) for k, v in values.items()):
+        raise SpatiaError(f"{path}: expected names for some of {', '.join(known)}, got {values!r:.200}")
+    return BagTopics(**values)
 
 
 def detected(bag: BagFile, topics: BagTopics) -> BagTopics:

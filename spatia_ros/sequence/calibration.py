@@ -56,7 +56,8 @@ class Calibration:
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
         size = (self.camera.width, self.camera.height)
         init = cv2.fisheye.initUndistortRectifyMap if self.model == "equidistant" else cv2.initUndistortRectifyMap
-        return Undistortion(*init(K, self.coefficients, np.eye(3), K, size, cv2.CV_32FC1))
+        columns, rows = init(K, self.coefficients, np.eye(3), K, size, cv2.CV_32FC1)
+        return Undistortion(np.asarray(columns, np.float32), np.asarray(rows, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ class Undistortion:
 
     def rgb(self, image: UInt8) -> UInt8:
         """Bilinear; black beyond the distorted image."""
-        return cv2.remap(image, self.columns, self.rows, cv2.INTER_LINEAR)
+        return np.asarray(cv2.remap(image, self.columns, self.rows, cv2.INTER_LINEAR), np.uint8)
 
     def depth(self, image: Float32) -> Float32:
         """Nearest, so that depths never mix; 0 beyond the distorted image."""
-        return cv2.remap(image, self.columns, self.rows, cv2.INTER_NEAREST)
+        return np.asarray(cv2.remap(image, self.columns, self.rows, cv2.INTER_NEAREST), np.float32)
 
 
 def read_camera_yaml(path: Path) -> Calibration:

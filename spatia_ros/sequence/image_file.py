@@ -21,7 +21,7 @@ def decode_rgb(data: bytes, name: str, width: int, height: int) -> UInt8:
         SpatiaError: on another format, another size, or broken data.
     """
     image = _decode(data, name, width, height, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def decode_depth(data: bytes, name: str, width: int, height: int) -> np.ndarray:

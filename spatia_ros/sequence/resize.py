@@ -26,7 +26,8 @@ def resize_rgb(rgb: UInt8, width: int, height: int) -> UInt8:
     """uint8 [H, W, 3] at another size: area average going down, bilinear going up."""
     check_array("resize_rgb.rgb", rgb, (None, None, 3), np.uint8)
     shrinks = width <= rgb.shape[1] and height <= rgb.shape[0]
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)
 
 
 def resize_depth(depth: Float32, width: int, height: int) -> Float32:

@@ -44,7 +44,7 @@ def rgb_of(message: Any, name: str, width: int, height: int) -> UInt8:
         raise SpatiaError(f"{name}: expected an encoding of {', '.join(COLOUR_ENCODINGS)}, got {message.encoding!r}")
     channels = COLOUR_ENCODINGS[message.encoding]
     pixels = _rows(message, name, width, height, channels).reshape(height, width, channels)
-    return pixels.copy() if message.encoding == "rgb8" else cv2.cvtColor(pixels, _TO_RGB[message.encoding])
+    return pixels if message.encoding == "rgb8" else np.asarray(cv2.cvtColor(pixels, _TO_RGB[message.encoding]), np.uint8)
 
 
 def depth_of(message: Any, name: str, width: int, height: int) -> Float32:
@@ -73,7 +73,7 @@ def _rows(message: Any, name: str, width: int, height: int, bytes_per_pixel: int
     if message.step < row or len(data) != message.step * height:
         got = f"step {message.step} and {len(data)} bytes"
         raise SpatiaError(f"{name}: expected {height} rows of at least {row} bytes, got {got}")
-    return np.ascontiguousarray(data.reshape(height, message.step)[:, :row])
+    return data.reshape(height, message.step)[:, :row].copy()
 
 
 def _metres(values: np.ndarray, name: str) -> Float32:

@@ -104,7 +104,8 @@ class TfTree:
         return inverse(T_shared_target) @ T_shared_source, known_source & known_target
 
     def _climb(self, frames: list[str], stamps_ns: Int64) -> tuple[Float64, Bool]:
-        T, known = np.tile(np.eye(4), (len(stamps_ns), 1, 1)), np.ones(len(stamps_ns), np.bool_)
+        T: Float64 = np.tile(np.eye(4), (len(stamps_ns), 1, 1))
+        known: Bool = np.ones(len(stamps_ns), np.bool_)
         for frame in frames:
             step, tracked = self.links[frame].at(stamps_ns)
             T, known = step @ T, known & tracked

@@ -58,7 +58,8 @@ def read_poses(path: Path) -> Trajectory:
     Raises:
         SpatiaError: naming the file and line, what was expected and what came.
     """
-    stamps, poses = [], []
+    stamps: list[int] = []
+    poses = []
     for where, words in _lines(path):
         if len(words) != 8:
             raise SpatiaError(f"{where}: expected t tx ty tz qx qy qz qw, got {len(words)} words")
