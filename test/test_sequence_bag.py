@@ -140,8 +140,20 @@ def test_recordings_are_never_overwritten_and_never_left_half_done(tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["walk"]
 
 
-def test_tum_round_trip(tmp_path: Path) -> None:
+def test_tum_round_trip_by_way_of_a_bag(tmp_path: Path) -> None:
     assert_same(open_sequence(write_tum(frames(), tmp_path / "walk")), frames(), pose_atol=1e-8)
+    bag = open_sequence(write_bag(frames(), tmp_path / "walk.mcap"))
+    assert_same(open_sequence(write_tum(bag, tmp_path / "again")), frames(), pose_atol=1e-8)
+
+
+def test_a_rectified_topic_uses_p_and_a_raw_one_k_and_d(tmp_path: Path) -> None:
+    for name, fx in (("image_rect", 30.0), ("image_raw", 20.0)):
+        messages = [tf("/tf_static", 0, ("map", "optical", np.eye(4)))]
+        for frame in frames(1):
+            colour, info, depth = camera_messages(frame)
+            info[3].p = np.array([30.0, 0, 12, 0, 0, 31, 7.25, 0, 0, 0, 1, 0])
+            messages += [(f"/cam/color/{name}", *colour[1:]), info, depth]
+        assert open_sequence(write_messages(tmp_path / name, messages)).camera.fx == fx
 
 
 def test_lounge_to_mcap_and_back(tmp_path: Path) -> None:

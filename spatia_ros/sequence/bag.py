@@ -84,9 +84,10 @@ def _calibration(info: Any, topics: BagTopics) -> Calibration:
         got = f"binning {info.binning_x}x{info.binning_y} and roi {info.roi}"
         raise SpatiaError(f"{topics.info}: expected a full image, got {got}")
     rectified = "rect" in topics.colour.rsplit("/", 1)[-1]
-    K = np.array(info.p, np.float64).reshape(3, 4)[:, :3] if rectified else np.array(info.k, np.float64).reshape(3, 3)
+    columns, matrix = (4, info.p) if rectified else (3, info.k)
+    K = [float(x) for x in matrix]
     try:
-        camera = Camera.from_calibration(int(info.width), int(info.height), K[0, 0], K[1, 1], K[0, 2], K[1, 2])
+        camera = Camera.from_calibration(int(info.width), int(info.height), K[0], K[columns + 1], K[2], K[columns + 2])
         return Calibration(camera, info.distortion_model, np.zeros(0) if rectified else np.array(info.d, np.float64))
     except SpatiaError as error:
         raise SpatiaError(f"{topics.info}: {error}") from None

@@ -71,7 +71,7 @@ def _pose(frame: Frame) -> str:
 
 def camera_yaml(camera: Camera) -> str:
     """A ROS calibration file with ``depth_scale``: metres = stored depth / depth_scale."""
-    fx, fy, cx, cy = camera.calibration()
+    fx, fy, cx, cy = map(float, camera.calibration())
 
     def matrix(rows: int, columns: int, data: list[float]) -> dict[str, object]:
         return {"rows": rows, "cols": columns, "data": data}
