@@ -69,7 +69,7 @@ class CloudSettings(Section):
 
     max_points: int = Field(200_000, ge=0, le=50_000_000, description="points published at most, an even choice of them")
     voxel_m: float = Field(0.0, ge=0.0, le=10.0, description="one point per cube of this side; 0: all of memory's points, m")
-    max_bytes_per_s: float = Field(8e6, gt=0.0, le=1e10, description="bandwidth: a cloud waits until the last is paid for, bytes/s")
+    max_bytes_per_s: float = Field(8e6, gt=0.0, le=1e10, description="a cloud waits until the last is paid for, bytes/s")
 
 
 class SensorSettings(Section):

@@ -1,0 +1,111 @@
+"""The frames of the rig: map -> odom -> base_link -> <camera>_link -> <camera>_color_optical_frame.
+
+Commands are poses of ``base_link`` in ``map``, ``odom`` or ``base_link`` itself (a relative move). The
+map is the recording's world, turned so that ``map_up`` becomes z. ``odom -> base_link`` never jumps
+(REP-105): a step longer than a motion's goes into ``map -> odom``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import TransformStamped
+from nav_msgs.msg import Odometry
+from scipy.spatial.transform import Rotation
+
+from spatia_ros import geometry
+from spatia_ros.nodes import convert
+from spatia_ros.nodes.settings import FrameSettings
+from spatia_ros.types import Float64
+
+
+@dataclass(frozen=True, slots=True)
+class RigPose:
+    """Where the rig is: both 4x4, and the mean velocity of its last motion [6] in its own axes."""
+
+    T_map_odom: Float64
+    T_odom_base: Float64
+    twist: Float64
+
+    @property
+    def T_map_base(self) -> Float64:
+        """The rig in the map."""
+        return self.T_map_odom @ self.T_odom_base
+
+
+class Rig:
+    """Names and transforms of the frames, and where the rig is now."""
+
+    def __init__(self, settings: FrameSettings) -> None:
+        self.names = settings
+        self.link = f"{settings.camera}_link"
+        self.optical = f"{settings.camera}_color_optical_frame"
+        mount = Rotation.from_euler("xyz", settings.camera_rpy_rad).as_matrix()
+        self.T_base_link = geometry.pose(mount, np.array(settings.camera_xyz_m))
+        self.T_map_world = convert.map_from_world(settings.map_up)
+        self._T_base_cam = self.T_base_link @ convert.T_LINK_OPTICAL
+        self.pose = RigPose(np.eye(4), np.eye(4), np.zeros(6))
+
+    def base_of(self, T_world_cam: Float64) -> Float64:
+        """``T_map_base`` that puts the camera at a pose of the core."""
+        return self.T_map_world @ T_world_cam @ geometry.inverse(self._T_base_cam)
+
+    def camera_of(self, T_map_base: Float64) -> Float64:
+        """``T_world_cam`` of the core for a pose of the rig."""
+        return geometry.inverse(self.T_map_world) @ T_map_base @ self._T_base_cam
+
+    def check_frame(self, frame_id: str, name: str) -> None:
+        """Refuse a frame that commands cannot be given in."""
+        known = (self.names.map, self.names.odom, self.names.base)
+        if frame_id not in known:
+            raise convert.Malformed("frame", f"{name}: expected a pose in {', '.join(known)}, got frame {frame_id!r}")
+
+    def in_map(self, frame_id: str, T_frame_base: Float64) -> Float64:
+        """A command given in one of the known frames, as ``T_map_base`` [..., 4, 4]."""
+        T_map_frame = {
+            self.names.map: np.eye(4),
+            self.names.odom: self.pose.T_map_odom,
+            self.names.base: self.pose.T_map_base,
+        }[frame_id]
+        return T_map_frame @ T_frame_base
+
+    def move(self, T_map_base: Float64, dt_s: float, jump: bool) -> None:
+        """Put the rig somewhere: as a motion in odom that took ``dt_s``, or as a jump of odom in the map."""
+        T_map_base = geometry.pose(Rotation.from_matrix(T_map_base[:3, :3]).as_matrix(), T_map_base[:3, 3])
+        old = self.pose
+        if jump:
+            self.pose = RigPose(T_map_base @ geometry.inverse(old.T_odom_base), old.T_odom_base, np.zeros(6))
+            return
+        T_odom_base = geometry.inverse(old.T_map_odom) @ T_map_base
+        step = geometry.inverse(old.T_odom_base) @ T_odom_base
+        twist = np.concatenate([step[:3, 3], Rotation.from_matrix(step[:3, :3]).as_rotvec()]) / dt_s
+        self.pose = RigPose(old.T_map_odom, T_odom_base, twist)
+
+    def is_jump(self, T_map_base: Float64, jump_m: float, jump_rad: float) -> bool:
+        """Whether a pose is farther from the present one than a motion goes in one step."""
+        step = geometry.inverse(self.pose.T_map_base) @ T_map_base
+        return bool(np.linalg.norm(step[:3, 3]) > jump_m or Rotation.from_matrix(step[:3, :3]).magnitude() > jump_rad)
+
+    def static_transforms(self, stamp_ns: int) -> list[TransformStamped]:
+        """What /tf_static says: how the camera is mounted."""
+        return [
+            convert.to_transform(self.T_base_link, stamp_ns, self.names.base, self.link),
+            convert.to_transform(convert.T_LINK_OPTICAL, stamp_ns, self.link, self.optical),
+        ]
+
+    def transforms(self, stamp_ns: int) -> list[TransformStamped]:
+        """What /tf says at a time, as far as it is ours to say."""
+        out = []
+        if self.names.publish_tf:
+            out.append(convert.to_transform(self.pose.T_odom_base, stamp_ns, self.names.odom, self.names.base))
+        if self.names.publish_map_tf:
+            out.append(convert.to_transform(self.pose.T_map_odom, stamp_ns, self.names.map, self.names.odom))
+        return out
+
+    def odometry(self, stamp_ns: int) -> Odometry:
+        """Pose in odom and velocity in base_link; exact, so the covariances are zero."""
+        msg = Odometry(header=convert.to_header(stamp_ns, self.names.odom), child_frame_id=self.names.base)
+        msg.pose.pose = convert.to_pose(self.pose.T_odom_base)
+        msg.twist.twist = convert.to_twist(self.pose.twist)
+        return msg

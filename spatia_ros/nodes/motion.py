@@ -1,0 +1,166 @@
+"""What a command becomes: poses of the rig, one a frame, with the time each of them takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from spatia_ros import geometry
+from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.settings import MotionSettings
+from spatia_ros.types import Float64, Int64
+
+
+class Move(NamedTuple):
+    """One frame's worth of motion."""
+
+    T_map_base: Float64  # 4x4, where the rig is when the frame is exposed
+    dt_ns: int | None  # since the last frame; None: one frame period
+    jump: bool  # not a motion: odom stays where it is
+    index: int  # of this frame in its command
+    length: int  # frames of the command
+    since_s: float  # time.perf_counter() when it was asked for
+
+
+class Motion(Protocol):
+    """A command being carried out, one frame at a time."""
+
+    @property
+    def ahead_ns(self) -> int | None:
+        """Time from the last frame to the next; 0: at once; None: one frame period."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is lost when a newer command takes its place."""
+
+    def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:
+        """The next frame's pose, or None when the command is done."""
+
+
+@dataclass
+class Follow:
+    """Go through poses of the rig given in one of its frames; to the first of them at once.
+
+    Args:
+        frame_id: frame of the poses. offsets_ns: int64 [N], time since the first.
+        T: float64 [N, 4, 4]. teleport: the first pose is a jump however near it is.
+    """
+
+    frame_id: str
+    offsets_ns: Int64
+    T: Float64
+    teleport: bool = False
+    received_s: float = field(default_factory=time.perf_counter)
+    _index: int = 0
+
+    @property
+    def ahead_ns(self) -> int | None:
+        """The path's own timing."""
+        i = self._index
+        return int(self.offsets_ns[i] - self.offsets_ns[i - 1]) if 0 < i < len(self.T) else 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether poses are left."""
+        return self._index < len(self.T)
+
+    def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:  # noqa: ARG002
+        """The next pose of the path, in the map."""
+        i = self._index
+        if i == len(self.T):
+            return None
+        if i == 0:  # what a frame means is settled when the motion begins
+            self.T = rig.in_map(self.frame_id, self.T)
+        jump = (self.teleport and i == 0) or rig.is_jump(self.T[i], settings.jump_m, settings.jump_rad)
+        move = Move(self.T[i], self.ahead_ns or None, jump, i, len(self.T), time.perf_counter() if i else self.received_s)
+        self._index = i + 1
+        return move
+
+
+@dataclass
+class Drive:
+    """Move with a velocity [6] in the rig's own axes until it grows old (cmd_vel)."""
+
+    twist: Float64
+    until_s: float
+    ahead_ns: int | None = None
+    unfinished: bool = False
+
+    def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:
+        """One period on along the arc; None when the velocity is zero or too old."""
+        twist = self.twist * (1, 0, 0, 0, 0, 1) if settings.twist_model == "unicycle" else self.twist
+        now_s = time.perf_counter()
+        if now_s > self.until_s or not twist.any():
+            return None
+        return Move(rig.pose.T_map_base @ exponential(twist * (period_ns * 1e-9)), None, False, 0, 1, now_s)
+
+
+@dataclass
+class Stand:
+    """Stay where the rig is, frame after frame, while streaming is on."""
+
+    ahead_ns: int | None = None
+    unfinished: bool = False
+
+    def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:  # noqa: ARG002
+        """The present pose again."""
+        return Move(rig.pose.T_map_base, None, False, 0, 1, time.perf_counter()) if settings.stream else None
+
+
+def exponential(twist: Float64) -> Float64:
+    """The rigid transform [4, 4] that a velocity [6] (linear, angular, body axes) becomes in unit time.
+
+    The exponential map of SE(3): a constant velocity and turn make a circular arc, exactly.
+    """
+    v, w = twist[:3], twist[3:]
+    angle = float(np.linalg.norm(w))
+    W = np.array([[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]])
+    if angle < 1e-6:  # the series, where the closed form divides by nearly zero
+        V = np.eye(3) + W / 2 + W @ W / 6
+    else:
+        V = np.eye(3) + (1 - np.cos(angle)) / angle**2 * W + (angle - np.sin(angle)) / angle**3 * W @ W
+    return geometry.pose(Rotation.from_rotvec(w).as_matrix(), V @ v)
+
+
+class Exposures:
+    """The stamps of the frames: simulated exposure times, increasing, uniform unless a path says otherwise.
+
+    Args:
+        period_ns: time between frames. start_ns: the time before the first frame.
+    """
+
+    def __init__(self, period_ns: int, start_ns: int) -> None:
+        self.period_ns, self.last_ns = period_ns, start_ns
+
+    def next(self, dt_ns: int | None, now_ns: int | None = None) -> int:
+        """The next stamp, ``dt_ns`` (or one period) after the last.
+
+        With a clock to keep up with (``now_ns``) and no timing of its own, a frame takes the newest
+        tick of the same uniform grid that the clock has passed.
+        """
+        ahead = dt_ns or self.period_ns
+        if dt_ns is None and now_ns is not None:
+            ahead = max(ahead, (now_ns - self.last_ns) // self.period_ns * self.period_ns)
+        self.last_ns += ahead
+        return self.last_ns
+
+
+class Pace:
+    """When the next frame is due, by a clock of seconds (the host's, or simulated time)."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s, self._last_s = now_s, -np.inf
+
+    def pause_s(self, ahead_s: float) -> float:
+        """Seconds until a frame ``ahead_s`` after the last is due; never more than that, should the clock jump back."""
+        return min(self._last_s + ahead_s - self._now_s(), ahead_s)
+
+    def begin(self, ahead_s: float) -> None:
+        """A frame begins now. One that is late by its whole period does not make the next ones hurry."""
+        due, now = self._last_s + ahead_s, self._now_s()
+        self._last_s = due if abs(now - due) < ahead_s else now

@@ -1,0 +1,114 @@
+"""What the rig's camera publishes of each frame: only what somebody subscribed to is made."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMessage
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
+from spatia_ros.msg import GeneratedFrame
+from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.motion import Move
+from spatia_ros.nodes.settings import WorldSettings
+from spatia_ros.types import Step
+from spatia_ros.world import World
+
+
+def offer(publisher: Publisher, make: Callable[[], Any]) -> None:
+    """Publish what ``make`` returns, if anybody wants it."""
+    if publisher.get_subscription_count():
+        publisher.publish(make())
+
+
+class CameraOutputs:
+    """Colour, depth, their calibration, provenance and metadata of one camera."""
+
+    def __init__(self, node: Node, camera: str, frame_id: str) -> None:
+        def out(kind: type, topic: str) -> Publisher:
+            return qos.publisher(node, kind, f"{camera}/{topic}", qos.SENSOR_OUT)
+
+        self._frame_id = frame_id
+        self._colour = out(Image, "color/image_raw")
+        self._jpeg = out(CompressedImage, "color/image_raw/compressed")
+        self._colour_info = out(CameraInfo, "color/camera_info")
+        self._metadata = out(GeneratedFrame, "color/metadata")
+        self._depth = out(Image, "depth/image_rect")
+        self._depth_info = out(CameraInfo, "depth/camera_info")
+        self._provenance = out(Image, "provenance")
+
+    def publish(self, step: Step, stamp_ns: int, metadata: Callable[[], GeneratedFrame]) -> None:
+        """Publish one frame (a step of one); everything carries the same stamp and frame."""
+        header = convert.to_header(stamp_ns, self._frame_id)
+        offer(self._colour_info, lambda: convert.to_camera_info(step.camera, header))
+        offer(self._depth_info, lambda: convert.to_camera_info(step.camera, header))
+        offer(self._depth, lambda: convert.to_depth(step.depth[0], header))
+        offer(self._colour, lambda: convert.to_image(step.rgb[0], header))
+        offer(self._jpeg, lambda: convert.to_compressed(step.rgb[0], header))
+        offer(self._provenance, lambda: convert.to_image(step.provenance[0], header))
+
+        def labelled() -> GeneratedFrame:
+            msg = metadata()
+            msg.header = header
+            return msg
+
+        offer(self._metadata, labelled)
+
+
+class RigOutputs:
+    """Where the rig is and was: /tf, odom, pose, path, and /clock where this node is its source."""
+
+    def __init__(self, node: Node, rig: Rig, settings: WorldSettings) -> None:
+        self._rig = rig
+        self._tf = qos.publisher(node, TFMessage, "/tf", qos.TF)
+        self._tf_static = qos.publisher(node, TFMessage, "/tf_static", qos.LATCHED)
+        self._odom = qos.publisher(node, Odometry, "odom", qos.SENSOR_OUT)
+        self._pose = qos.publisher(node, PoseStamped, "pose", qos.SENSOR_OUT)
+        self._path = qos.publisher(node, PathMessage, "path", qos.SENSOR_OUT)
+        self._clock = qos.publisher(node, Clock, "/clock", qos.SENSOR_OUT) if settings.publish_clock else None
+        self._poses: deque[PoseStamped] = deque(maxlen=settings.path_poses)
+
+    def publish_static(self, stamp_ns: int) -> None:
+        """Latch how the camera is mounted."""
+        self._tf_static.publish(TFMessage(transforms=self._rig.static_transforms(stamp_ns)))
+
+    def publish_clock(self, stamp_ns: int) -> None:
+        """The simulated time, where this node is its source."""
+        if self._clock:
+            self._clock.publish(Clock(clock=convert.to_time(stamp_ns)))
+
+    def publish_tf(self, stamp_ns: int) -> None:
+        """The rig's pose at a time for tf."""
+        self._tf.publish(TFMessage(transforms=self._rig.transforms(stamp_ns)))
+
+    def publish(self, stamp_ns: int) -> None:
+        """The rig's pose at a time, which is the pose that the image of this stamp was made from."""
+        self.publish_tf(stamp_ns)
+        self._odom.publish(self._rig.odometry(stamp_ns))
+        header = convert.to_header(stamp_ns, self._rig.names.map)
+        pose = PoseStamped(header=header, pose=convert.to_pose(self._rig.pose.T_map_base))
+        self._pose.publish(pose)
+        self._poses.append(pose)
+        offer(self._path, lambda: PathMessage(header=header, poses=list(self._poses)))
+
+
+def metadata_of(step: Step, move: Move, world: World, total_ms: float, stamp_ns: int) -> GeneratedFrame:
+    """What is known of a frame beyond its pixels; the header is the publisher's."""
+    figures, engine = step.figures, getattr(world.generator, "engine", None)
+    return GeneratedFrame(
+        step=step.index, clip_index=move.index, clip_length=move.length, seed=step.seed,
+        animation_time=convert.to_time(stamp_ns),
+        remembered_ratio=figures["remembered_ratio"], mean_confidence=float(np.mean(step.provenance) / 255.0),
+        render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], total_ms=total_ms,
+        model=world.generator.name, engine_sha256=getattr(engine, "sha256", ""), synthetic=True,
+    )  # fmt: skip

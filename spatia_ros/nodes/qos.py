@@ -1,0 +1,37 @@
+"""Quality of service by kind of topic (REP-2003), each overridable by parameters ``qos_overrides.*``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+
+SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+"""A publisher of images and poses: reliable, so that subscribers of either kind match."""
+SENSOR_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""A subscriber to someone's sensor: best effort, so that it matches any."""
+LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Maps and status: who comes late still gets the last one."""
+COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""The newest command is the only one that counts."""
+TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+TF_STATIC_IN = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def publisher(node: Node, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+    """A publisher whose profile the user may override by parameters."""
+    return node.create_publisher(kind, topic, profile, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+
+
+def subscription(
+    node: Node, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, group: CallbackGroup | None = None
+) -> Subscription:
+    """A subscription whose profile the user may override by parameters."""
+    options = QoSOverridingOptions.with_default_policies()
+    return node.create_subscription(kind, topic, callback, profile, callback_group=group, qos_overriding_options=options)

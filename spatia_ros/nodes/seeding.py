@@ -1,0 +1,76 @@
+"""The world a node starts with: from a recording, the built-in room, a saved memory, or nothing yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spatia_ros.config import WorldConfig
+from spatia_ros.memory import Memory
+from spatia_ros.nodes.settings import SourceSettings
+from spatia_ros.sequence import open_sequence
+from spatia_ros.types import Camera, Float64, SpatiaError
+from spatia_ros.world import World, open_generator, open_world
+
+DEFAULT_CAMERA = Camera.from_fov(320, 240, 1.2)
+"""Where neither the settings nor the seed say what the camera is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A world, the pose its camera starts from, and what it was made of, in words."""
+
+    world: World
+    T_world_cam: Float64
+    story: str
+
+
+def open_seed(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed:
+    """The world that the settings describe.
+
+    Args:
+        folder: where relative paths start.
+
+    Raises:
+        SpatiaError: when both a recording and a memory are named, or what is named is unusable.
+    """
+    if source.sequence and source.memory:
+        raise SpatiaError(f"source: expected a sequence or a memory, got both: {source.sequence!r} and {source.memory!r}")
+    if source.memory:
+        return _from_memory(config, Memory.load(folder / source.memory), f"memory {source.memory}")
+    if source.sequence:
+        return _from_sequence(config, source, folder)
+    return _from_memory(config, Memory(config.memory), "nothing")
+
+
+def _from_sequence(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed:
+    if source.sequence == "builtin":
+        from spatia_ros.train.scan import builtin_scan  # brings in the scene library
+
+        sequence = builtin_scan()
+    else:
+        sequence = open_sequence(folder / source.sequence)
+    sequence = sequence.resized(config.camera.width_px, config.camera.height_px)
+    end = min(len(sequence), source.first + source.frames * source.every) if source.frames else len(sequence)
+    indices = range(source.first, end, source.every)
+    if not indices:
+        raise SpatiaError(f"source.first: expected a frame of 0..{len(sequence) - 1}, got {source.first}")
+    world = open_world(config, (sequence.frame(i) for i in indices))
+    return Seed(world, sequence.T_world_cam[indices[0]], f"{len(indices)} of {len(sequence)} frames of {source.sequence}")
+
+
+def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
+    kept = memory.keyframes.keyframes
+    camera = kept[0].camera if kept else DEFAULT_CAMERA
+    world = World(config, memory, open_generator(config), config.camera.camera(camera))
+    return Seed(with_memory(world, memory), kept[0].T_world_cam if kept else np.eye(4), story)
+
+
+def with_memory(world: World, memory: Memory) -> World:
+    """A world like this one, its clock and randomness begun anew, on another memory."""
+    fresh = World(world.config, memory, world.generator, world.camera)
+    fresh.frozen = world.frozen
+    fresh.time_ns = max((k.stamp_ns for k in memory.keyframes.keyframes), default=0)
+    return fresh

@@ -1,0 +1,138 @@
+"""The one thread that touches the world, so that commands are received while a frame is made."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from spatia_ros.nodes.motion import Motion
+
+Result = TypeVar("Result")
+
+LONGEST_WAIT_S = 0.05
+"""The due time is looked at again after this: simulated clocks run at any speed."""
+
+
+class Worker:
+    """Runs jobs in the order they came and, between them, one frame at a time of the newest motion.
+
+    A motion waits in one place: a newer one takes it (and the world) at the next frame. Poses and
+    paths that were replaced before their last frame are counted.
+
+    Args:
+        frame: makes the next frame of a motion; returns whether there was one.
+        idle: the motion to follow when there is none, or None.
+        failed: told of what a frame raised; the motion is given up, the thread goes on.
+        pause_s: ``(motion) -> seconds`` until its next frame is due.
+        after: called on the thread after each job and frame.
+    """
+
+    def __init__(
+        self,
+        frame: Callable[[Motion], bool],
+        idle: Callable[[], Motion | None],
+        failed: Callable[[Exception], None],
+        pause_s: Callable[[Motion], float],
+        after: Callable[[], None],
+    ) -> None:
+        self._frame, self._idle, self._failed, self._pause_s, self._after = frame, idle, failed, pause_s, after
+        self._wake = threading.Condition()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._newest: Motion | None = None
+        self._current: Motion | None = None
+        self._closed = False
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="world", daemon=True)
+
+    def start(self) -> None:
+        """Begin; nothing runs before."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the job or frame in progress; what waits is cancelled."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a motion is being followed or waits to be."""
+        return self._newest is not None or self._current is not None
+
+    @property
+    def backlog(self) -> int:
+        """Jobs that wait."""
+        return len(self._jobs)
+
+    def submit(self, job: Callable[[], Result]) -> Future[Result]:
+        """Run a job on the world's thread; its result or exception comes through the future."""
+        future: Future[Result] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except Exception as error:  # whatever it is belongs to who asked
+                    future.set_exception(error)
+
+        with self._wake:
+            if self._closed:
+                future.cancel()
+            else:
+                self._jobs.append(run)
+                self._wake.notify()
+        return future
+
+    def follow(self, motion: Motion) -> None:
+        """Make this the motion; the one before it ends at its next frame."""
+        with self._wake:
+            self.dropped += self._newest is not None and self._newest.unfinished
+            self._newest = motion
+            self._wake.notify()
+
+    def halt(self) -> None:
+        """Give up every motion (called by jobs that change the world under it)."""
+        with self._wake:
+            self._newest = self._current = None
+
+    def _take(self) -> Callable[[], None] | Motion | None:
+        """The next thing to do: a job, or a motion whose next frame is due; None when closed."""
+        with self._wake:
+            while not self._closed:
+                if self._jobs:
+                    return self._jobs.popleft()
+                self._switch()
+                pause = self._pause_s(self._current) if self._current else None
+                if pause is not None and pause <= 0:
+                    return self._current
+                self._wake.wait(pause and min(pause, LONGEST_WAIT_S))
+            return None
+
+    def _switch(self) -> None:
+        if self._newest is not None:
+            self.dropped += self._current is not None and self._current.unfinished
+            self._current, self._newest = self._newest, None
+        elif self._current is None:
+            self._current = self._idle()
+
+    def _run(self) -> None:
+        while (work := self._take()) is not None:
+            if callable(work):
+                work()
+            elif not self._one_frame(work):
+                self._current = None
+            self._after()
+
+    def _one_frame(self, motion: Motion) -> bool:
+        try:
+            return self._frame(motion)
+        except Exception as error:  # the engine's own types, MemoryError: the node must outlive them all
+            self._failed(error)
+            time.sleep(LONGEST_WAIT_S)  # streaming into the same failure must not spin
+            return False
