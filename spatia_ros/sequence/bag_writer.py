@@ -57,6 +57,7 @@ def _write(frames: Iterable[Frame], folder: Path, depth: DepthEncoding) -> None:
     last_ns = -1
     writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    writer.set_custom_data("written_by", "spatia_ros")
     with writer:
         topics = {
             topic: writer.add_connection(topic, kind, typestore=messages.store, offered_qos_profiles=[_qos(topic)])
