@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -16,15 +15,14 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from spatia_ros.geometry import inverse, look_at, quat_xyzw
 from spatia_ros.sequence import BagTopics, open_sequence, write_bag, write_tum
-from spatia_ros.sequence.bag_writer import _Messages
-from spatia_ros.sequence.ros_image import depth_of, holds_depth, rgb_of
+from spatia_ros.sequence.bag_messages import Messages
 from spatia_ros.sequence.tf_tree import T_BODY_OPTICAL, TfTree
 from spatia_ros.types import Camera, Frame, SpatiaError
 
 CAMERA = Camera(24, 16, 20.0, 21.0, 12.5, 7.75)
 MS = 1_000_000
 T_BASE_CAMERA = look_at(np.array((0.2, 0.0, 0.5)), np.array((1.2, 0.1, 0.4)), np.array((0.0, 0.0, 1.0)))
-made = _Messages()
+made = Messages()
 
 
 def frames(n: int = 4) -> list[Frame]:
@@ -62,20 +60,20 @@ def write_messages(path: Path, messages: list[tuple[str, str, int, Any]], plugin
 
 def camera_messages(frame: Frame, frame_id: str = "optical", prefix: str = "/cam") -> list[tuple[str, str, int, Any]]:
     """Colour, its info and registered depth of one frame."""
-    header = made._header(frame.stamp_ns, frame_id)
+    header = made.header(frame.stamp_ns, frame_id)
     return [
-        (f"{prefix}/color/image_raw", "sensor_msgs/msg/Image", frame.stamp_ns, made._image(header, frame.rgb, "rgb8")),
-        (f"{prefix}/color/camera_info", "sensor_msgs/msg/CameraInfo", frame.stamp_ns, made._info(header, frame.camera)),
-        (f"{prefix}/depth/image", "sensor_msgs/msg/Image", frame.stamp_ns, made._image(header, frame.depth, "32FC1")),
+        (f"{prefix}/color/image_raw", "sensor_msgs/msg/Image", frame.stamp_ns, made.image(header, frame.rgb, "rgb8")),
+        (f"{prefix}/color/camera_info", "sensor_msgs/msg/CameraInfo", frame.stamp_ns, made.info(header, frame.camera)),
+        (f"{prefix}/depth/image", "sensor_msgs/msg/Image", frame.stamp_ns, made.image(header, frame.depth, "32FC1")),
     ]
 
 
 def tf(topic: str, stamp_ns: int, *links: tuple[str, str, np.ndarray]) -> tuple[str, str, int, Any]:
-    return (topic, "tf2_msgs/msg/TFMessage", stamp_ns, made._tf(stamp_ns, *links))
+    return (topic, "tf2_msgs/msg/TFMessage", stamp_ns, made.tf(stamp_ns, *links))
 
 
 def odometry(stamp_ns: int, T: np.ndarray, child: str = "base_link") -> tuple[str, str, int, Any]:
-    message = made._odometry(stamp_ns, T)
+    message = made.odometry(stamp_ns, T)
     message.child_frame_id = child
     return ("/odom", "nav_msgs/msg/Odometry", stamp_ns, message)
 
@@ -215,8 +213,8 @@ def test_pose_stamped_needs_to_know_its_frame(tmp_path: Path) -> None:
     messages = [tf("/tf_static", 0, ("marker", "optical", T_BASE_CAMERA))]
     for frame in frames():
         T = frame.T_world_cam @ inverse(T_BASE_CAMERA)
-        pose = made.make("geometry_msgs/msg/Pose", made.make("geometry_msgs/msg/Point", *T[:3, 3]), made._rotation(T))
-        stamped = made.make("geometry_msgs/msg/PoseStamped", made._header(frame.stamp_ns, "room"), pose)
+        pose = made.make("geometry_msgs/msg/Pose", made.make("geometry_msgs/msg/Point", *T[:3, 3]), made.rotation(T))
+        stamped = made.make("geometry_msgs/msg/PoseStamped", made.header(frame.stamp_ns, "room"), pose)
         messages += [("/mocap", "geometry_msgs/msg/PoseStamped", frame.stamp_ns, stamped), *camera_messages(frame)]
     path = write_messages(tmp_path / "bag", messages)
     with pytest.raises(SpatiaError, match="name it as pose_frame"):
@@ -274,7 +272,7 @@ def test_both_storages(tmp_path: Path, plugin: StoragePlugin) -> None:
 def test_compressed_colour_and_depth(tmp_path: Path) -> None:
     messages = [tf("/tf_static", 0, ("map", "optical", np.eye(4)))]
     for frame in frames():
-        header = made._header(frame.stamp_ns, "optical")
+        header = made.header(frame.stamp_ns, "optical")
         png = cv2.imencode(".png", cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))[1].reshape(-1)
         mm = cv2.imencode(".png", np.round(frame.depth * 1000).astype(np.uint16))[1].reshape(-1)
         quantised = np.concatenate([np.zeros(12, np.uint8), mm])
@@ -287,54 +285,6 @@ def test_compressed_colour_and_depth(tmp_path: Path) -> None:
         messages.append(camera_messages(frame)[1])
     still = [Frame(f.rgb, f.depth, CAMERA, np.eye(4), f.stamp_ns) for f in frames()]
     assert_same(open_sequence(write_messages(tmp_path / "bag", messages)), still)
-
-
-def image(encoding: str, pixels: np.ndarray, **changes: Any) -> SimpleNamespace:
-    data = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1)
-    fields = {"width": 3, "height": 2, "encoding": encoding, "is_bigendian": 0, "step": len(data) // 2, "data": data}
-    return SimpleNamespace(**{**fields, **changes})
-
-
-def test_encodings() -> None:
-    rgb = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
-    np.testing.assert_array_equal(rgb_of(image("rgb8", rgb), "i", 3, 2), rgb)
-    np.testing.assert_array_equal(rgb_of(image("bgr8", rgb[..., ::-1]), "i", 3, 2), rgb)
-    alpha = np.concatenate([rgb, np.full((2, 3, 1), 7, np.uint8)], -1)
-    np.testing.assert_array_equal(rgb_of(image("rgba8", alpha), "i", 3, 2), rgb)
-    np.testing.assert_array_equal(rgb_of(image("mono8", rgb[..., 0]), "i", 3, 2), np.repeat(rgb[..., :1], 3, -1))
-    padded = np.concatenate([rgb.reshape(2, 9), np.full((2, 3), 99, np.uint8)], 1)
-    np.testing.assert_array_equal(rgb_of(image("rgb8", padded), "i", 3, 2), rgb)
-    metres = np.array([[0.5, np.nan, np.inf], [-1.0, 0.0, 2.5]], np.float32)
-    expected = np.array([[0.5, 0, 0], [0, 0, 2.5]], np.float32)
-    np.testing.assert_array_equal(depth_of(image("32FC1", metres), "i", 3, 2), expected)
-    np.testing.assert_array_equal(depth_of(image("16UC1", (expected * 1000).astype("<u2")), "i", 3, 2), expected)
-    big = image("16UC1", (expected * 1000).astype(">u2").view(np.uint8), is_bigendian=1)
-    np.testing.assert_array_equal(depth_of(big, "i", 3, 2), expected)
-
-
-def test_quantised_float_depth() -> None:
-    """compressed_depth_image_transport stores a / z + b."""
-    a, b = 1000.0, 5.0
-    stored = np.array([[0, 505, 1005]] * 2, np.uint16)
-    data = np.array([0], np.int32).tobytes() + np.array([a, b], np.float32).tobytes() + cv2.imencode(".png", stored)[1].tobytes()
-    message = SimpleNamespace(format="32FC1; compressedDepth png", data=np.frombuffer(data, np.uint8))
-    assert holds_depth(message)
-    np.testing.assert_allclose(depth_of(message, "i", 3, 2), [[0, 2.0, 1.0]] * 2)
-
-
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        (image("yuv422", np.zeros((2, 6), np.uint8)), "expected an encoding of"),
-        (image("rgb8", np.zeros((2, 9), np.uint8), step=8), "expected 2 rows of at least 9 bytes, got step 8"),
-        (image("rgb8", np.zeros((2, 9), np.uint8), step=2**31), "expected 2 rows"),
-        (image("rgb8", np.zeros((2, 9), np.uint8), width=4), "expected 3x2 px .* got 4x2"),
-        (image("rgb8", np.zeros((2, 9), np.uint8)[:, :5]), "expected 2 rows of at least 9 bytes"),
-    ],
-)
-def test_bad_images_are_refused(message: SimpleNamespace, expected: str) -> None:
-    with pytest.raises(SpatiaError, match=expected):
-        rgb_of(message, "image", 3, 2)
 
 
 def test_tf_refuses_second_parents_loops_and_nonsense() -> None:
