@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from spatia_ros.config import WorldConfig
 
 T = TypeVar("T")
@@ -61,13 +63,22 @@ def write_json_of(args: argparse.Namespace, figures: dict[str, Any]) -> None:
         write_json(args.json, figures)
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None, initial: int = 0) -> Iterable[T]:
-    """The items with a progress bar on stderr (a line every ten seconds where that is no terminal)."""
+def progress(items: Iterable[T], what: str, total: int | None = None, initial: int = 0) -> Iterator[T]:
+    """The items with a progress bar."""
+    total = len(items) if total is None and isinstance(items, Sized) else total
+    with progress_bar(what, total, initial) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def progress_bar(what: str, total: int | None, initial: int = 0) -> tqdm:
+    """A bar on stderr, to be advanced with ``update(n)``; a line every ten seconds where that is no terminal."""
     from tqdm import tqdm
 
     live = sys.stderr.isatty()
     every_s = 0.1 if live else 10.0
-    return tqdm(items, what, total, initial=initial, unit="", dynamic_ncols=live, leave=not live, mininterval=every_s)
+    return tqdm(None, what, total, initial=initial, unit="", dynamic_ncols=live, leave=not live, mininterval=every_s)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spatia_ros.types import Camera, Float64, Trajectory
     from spatia_ros.world import World
 
+SEED_HELP = "frames the memory is made from (default: the first third)"
 SEQUENCE_HELP = "a recording: TUM RGB-D folder, rosbag2 folder, .mcap or .db3"
 
 
@@ -64,7 +65,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     either = group.add_mutually_exclusive_group()
     either.add_argument("--sequence", type=Path, metavar="PATH", help=SEQUENCE_HELP)
     either.add_argument("--memory", type=Path, metavar="FILE", help="a memory saved by run, map or the node")
-    group.add_argument("--seed-frames", type=int, metavar="N", help="frames the memory is made from (default: the first third)")
+    group.add_argument("--seed-frames", type=int, metavar="N", help=SEED_HELP)
 
 
 def open_sequence_at(path: Path | None) -> Sequence:

@@ -1,0 +1,86 @@
+"""Two programs beside the nodes: fly a world node along a path, and record all topics.
+
+    python -m spatia_ros.nodes.tool fly --trajectory path.txt --map-up z
+    python -m spatia_ros.nodes.tool record --out run.mcap --wait-for camera/color/image_raw
+
+Both report on standard output, one JSON object a line, and end with 0 only when all went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spatia_ros.nodes import environment
+from spatia_ros.types import SpatiaError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    out = argparse.ArgumentParser(prog="python -m spatia_ros.nodes.tool", description=__doc__.split("\n\n")[0])
+    programs = out.add_subparsers(required=True, metavar="PROGRAM")
+    fly = programs.add_parser("fly", help="command a path (TUM: t tx ty tz qx qy qz qw, T_world_cam) and wait for its last frame")
+    fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
+    fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
+    fly.add_argument("--camera", default="camera", metavar="NAME", help="the node's parameter frames.camera (default: camera)")
+    fly.add_argument("--patience-s", type=float, default=60.0, metavar="S", help="longest silence of the node (default: 60 s)")
+    fly.add_argument("--save", default="", metavar="FILE.spatia", help="then have the node save its memory in its data folder")
+    fly.add_argument("--save-ply", default="", metavar="FILE.ply", help="then have the node export its points")
+    fly.set_defaults(program=run_fly)
+    record = programs.add_parser("record", help="record all topics into an MCAP file, until Ctrl-C")
+    record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
+    record.add_argument("--wait-for", nargs="*", default=[], metavar="TOPIC", help="say ready once these are connected")
+    record.set_defaults(program=run_record)
+    return out
+
+
+def run_fly(args: argparse.Namespace) -> None:
+    """Fly a running world node along a path."""
+    from spatia_ros.nodes.frames import Rig
+    from spatia_ros.nodes.pilot import fly
+    from spatia_ros.nodes.settings import FrameSettings
+    from spatia_ros.sequence.tum import read_poses
+
+    rig = Rig(FrameSettings(map_up=args.map_up, camera=args.camera))
+    fly(read_poses(args.trajectory), rig, args.patience_s, args.save, args.save_ply, tell)
+
+
+def run_record(args: argparse.Namespace) -> None:
+    """Record until interrupted."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    from spatia_ros.nodes.recorder import record
+
+    counts = record(args.out, args.wait_for, stop, lambda: tell({"ready": args.wait_for}))
+    tell({"recorded": str(args.out), "messages": dict(sorted(counts.items()))})
+
+
+def tell(report: dict[str, Any]) -> None:
+    """One report as a line of JSON."""
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program."""
+    args = parser().parse_args(arguments)
+    environment.enter()
+    try:
+        args.program(args)
+    except KeyboardInterrupt:
+        return 130
+    except (SpatiaError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
