@@ -56,6 +56,47 @@ def visible_blocks(
     return np.flatnonzero(_in_view(blocks, T_cam_world, intrinsics, width, height, voxel_m, max_range_m))
 
 
+@njit(cache=True)
+def _splat_share(
+    blocks: Blocks, visible: np.ndarray, share: int, shares: int, T: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, reach: float, far: float, buffer: np.ndarray,
+) -> None:
+    """Splat every ``shares``-th visible block into one z-buffer uint64 [H * W].
+
+    Pixels take the minimum whether they need it or not: a store costs less than a mispredicted
+    branch. Most splats are one or two pixels wide; those are four such stores, repeated or not.
+    """
+    fx, fy, cx, cy = intrinsics
+    half, one, near, widest = np.float32(0.5), np.float32(1.0), np.float32(NEAR_M), np.float32(MAX_SPLAT_PX)
+    xyz, start, size = blocks.xyz, blocks.start, blocks.size
+    for j in range(share, visible.size, shares):
+        block = visible[j]
+        for p in range(start[block], start[block] + size[block]):
+            X, Y, Z = xyz[p, 0], xyz[p, 1], xyz[p, 2]
+            z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+            if z < near or z > far:
+                continue
+            inv = one / z
+            u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) * inv + cx
+            v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) * inv + cy
+            r = min(max(reach * inv, half), widest)
+            if u + r < 0.0 or v + r < 0.0 or u - r > width or v - r > height:
+                continue
+            # Pixels whose centre lies in [u - r, u + r): exactly one when r = 0.5.
+            x0, x1 = np.int64(np.ceil(u - r - half)), np.int64(np.ceil(u + r - half)) - 1
+            y0, y1 = np.int64(np.ceil(v - r - half)), np.int64(np.ceil(v + r - half)) - 1
+            word = (np.uint64(np.float32(z).view(np.uint32)) << np.uint64(32)) | np.uint64(p)
+            if r <= one and x0 >= 0 and y0 >= 0 and x1 < width and y1 < height:
+                for row in (y0 * width, y1 * width):
+                    for at in (np.uint64(row + x0), np.uint64(row + x1)):
+                        buffer[at] = min(buffer[at], word)
+                continue
+            for y in range(max(y0, 0), min(y1, height - 1) + 1):
+                for x in range(max(x0, 0), min(x1, width - 1) + 1):
+                    at = np.uint64(y * width + x)
+                    buffer[at] = min(buffer[at], word)
+
+
 @njit(cache=True, parallel=True)
 def splat(
     blocks: Blocks, visible: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray,
@@ -63,34 +104,12 @@ def splat(
 ) -> np.ndarray:
     """Packed z-buffers uint64 [threads, H * W] of the visible blocks; FAR where nothing is."""
     buffers = np.empty((threads, height * width), np.uint64)
-    fx, fy, cx, cy = np.float32(intrinsics[0]), np.float32(intrinsics[1]), np.float32(intrinsics[2]), np.float32(intrinsics[3])
-    T = T_cam_world.astype(np.float32)
-    reach = np.float32(max(fx, fy) * splat_m)
+    T, f = T_cam_world.astype(np.float32), intrinsics.astype(np.float32)
+    reach, far = np.float32(max(f[0], f[1]) * splat_m), np.float32(max_range_m)
     for thread in prange(threads):
         t = np.int64(thread)
-        buffer = buffers[t]
-        buffer[:] = FAR
-        for j in range(t, visible.size, threads):
-            block = visible[j]
-            for p in range(blocks.start[block], blocks.start[block] + blocks.size[block]):
-                X, Y, Z = blocks.xyz[p, 0], blocks.xyz[p, 1], blocks.xyz[p, 2]
-                z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
-                if z < NEAR_M or z > max_range_m:
-                    continue
-                inv = np.float32(1.0) / z
-                u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) * inv + cx
-                v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) * inv + cy
-                r = min(max(reach * inv, np.float32(0.5)), np.float32(MAX_SPLAT_PX))
-                if u + r < 0.0 or v + r < 0.0 or u - r > width or v - r > height:
-                    continue
-                # Pixels whose centre lies in [u - r, u + r): exactly one when r = 0.5.
-                x0, x1 = max(int(np.ceil(u - r - 0.5)), 0), min(int(np.ceil(u + r - 0.5)), width)
-                y0, y1 = max(int(np.ceil(v - r - 0.5)), 0), min(int(np.ceil(v + r - 0.5)), height)
-                word = (np.uint64(np.float32(z).view(np.uint32)) << np.uint64(32)) | np.uint64(p)
-                for y in range(y0, y1):
-                    for x in range(x0, x1):
-                        if word < buffer[y * width + x]:
-                            buffer[y * width + x] = word
+        buffers[t, :] = FAR
+        _splat_share(blocks, visible, t, threads, T, f, width, height, reach, far, buffers[t])
     return buffers
 
 
