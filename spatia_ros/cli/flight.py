@@ -11,16 +11,19 @@ from scipy.spatial.transform import Rotation, Slerp
 from spatia_ros.geometry import pose
 from spatia_ros.types import Float64, SpatiaError, Trajectory
 
-Coverage = Callable[[Float64], float]
-"""Share of a picture, 0..1, that memory shows at ``T_world_cam``."""
+Outlook = Callable[[Float64], tuple[float, float]]
+"""``T_world_cam`` -> share of the picture that memory shows, 0..1, and the distance in metres of what is near in it."""
 
 METRES_PER_TURN = 1.5
 """Turning by a radian takes as long as moving this far."""
 
-EDGE = 0.45
-"""Remembered share of the picture at which a flight has clearly left what was seen."""
+EDGE, ASIDE = 0.6, 0.4
+"""Remembered shares of the picture: where a flight turns round, and to where it looks aside before it does."""
 
-_PANS_DEG = (15, 25, 35, 45, 55)
+PIVOT_M = 0.8
+"""A look aside swings around the point this far ahead, so that near things shift against far ones."""
+CLEARANCE_M = 0.35
+_ANGLES_DEG = (15, 20, 25, 30, 35, 40, 45)
 
 
 def timed(T_world_cam: Float64, rate_hz: float, start_ns: int = 0) -> Trajectory:
@@ -68,10 +71,11 @@ def _eased(t: Float64, ramp: float = 0.15) -> Float64:
     return np.where(t > 1 - ramp, 1 - top * (1 - t) ** 2 / (2 * ramp), way)
 
 
-def panned(T_world_cam: Float64, up: Float64, angle_rad: float) -> Float64:
-    """The pose turned about the world's up direction, on the spot; positive looks to the left."""
-    turn = Rotation.from_rotvec(angle_rad * np.asarray(up)).as_matrix()
-    return pose(turn @ T_world_cam[:3, :3], T_world_cam[:3, 3])
+def swung(T_world_cam: Float64, up: Float64, pivot_m: float, angle_rad: float) -> Float64:
+    """The pose turned about the vertical through the point ``pivot_m`` ahead; positive looks to the left."""
+    R = Rotation.from_rotvec(angle_rad * np.asarray(up)).as_matrix()
+    centre = T_world_cam[:3, 3] + pivot_m * T_world_cam[:3, 2]
+    return pose(R @ T_world_cam[:3, :3], centre + R @ (T_world_cam[:3, 3] - centre))
 
 
 def up_of(T_world_cam: Float64) -> Float64:
@@ -84,24 +88,24 @@ def up_of(T_world_cam: Float64) -> Float64:
     return up / np.linalg.norm(up)
 
 
-def out_and_back(recorded: Float64, seeded: int, coverage: Coverage, n: int) -> Float64:
+def out_and_back(recorded: Float64, seeded: int, outlook: Outlook, n: int) -> Float64:
     """Along the recorded way, past the edge of what memory knows, a look to the side, and home.
 
     The way out follows the first ``seeded`` recorded poses and goes on until memory shows less
-    than :data:`EDGE` of the picture; there the camera pans towards the unseen, and it returns the
+    than :data:`EDGE` of the picture; there the camera swings towards the unseen, and it returns the
     way it came. First and last pose are equal.
 
     Args:
         recorded: float64 [K, 4, 4]. seeded: how many of them memory was made from.
-        coverage: share of a picture that memory shows, for the choice of the turning point.
+        outlook: what memory shows at a pose, for the choice of where to turn.
         n: poses of the whole flight.
     """
     if n < 8:
         raise SpatiaError(f"out-and-back: expected at least 8 poses, got {n}")
     way = smoothed(recorded)
-    turning = next((i for i in range(min(seeded, len(way)), len(way)) if coverage(way[i]) < EDGE), len(way) - 1)
+    turning = next((i for i in range(min(seeded, len(way)), len(way)) if outlook(way[i])[0] < EDGE), len(way) - 1)
     far = way[turning]
-    aside = _look_aside(far, up_of(recorded), coverage)
+    aside = _look_aside(far, up_of(recorded), outlook)
     pause = n // 5
     out = resampled(way[: turning + 1], (n - 2 * pause) // 2) if turning else np.repeat(far[None], (n - 2 * pause) // 2, 0)
     look = resampled(np.stack([far, aside]), pause)
@@ -110,17 +114,19 @@ def out_and_back(recorded: Float64, seeded: int, coverage: Coverage, n: int) -> 
     return np.concatenate([there, hold, there[::-1]])
 
 
-def _look_aside(T_world_cam: Float64, up: Float64, coverage: Coverage) -> Float64:
-    """The pan, left or right, at which memory shows the share of the picture nearest to half of :data:`EDGE`."""
-    pans = [panned(T_world_cam, up, np.radians(side * angle)) for angle in _PANS_DEG for side in (1, -1)]
-    return min(pans, key=lambda T: abs(coverage(T) - EDGE / 2))
+def _look_aside(T_world_cam: Float64, up: Float64, outlook: Outlook) -> Float64:
+    """The swing, left or right, at which memory shows the share nearest to :data:`ASIDE` and nothing is in the way."""
+
+    def fault(T: Float64) -> float:
+        share, near_m = outlook(T)
+        return abs(share - ASIDE) + (near_m < CLEARANCE_M)
+
+    return min((swung(T_world_cam, up, PIVOT_M, np.radians(side * a)) for a in _ANGLES_DEG for side in (1, -1)), key=fault)
 
 
 def orbit(start: Float64, up: Float64, radius_m: float, n: int, swing_rad: float = 0.6) -> Float64:
     """Swinging left and right around the point ``radius_m`` ahead, ending where it began."""
     angles = swing_rad * np.sin(np.linspace(0, 2 * np.pi, n))
-    centre = start[:3, 3] + radius_m * start[:3, 2]
-    turns = Rotation.from_rotvec(angles[:, None] * np.asarray(up)).as_matrix()
-    out = np.stack([pose(R @ start[:3, :3], centre + R @ (start[:3, 3] - centre)) for R in turns])
+    out = np.stack([swung(start, up, radius_m, float(angle)) for angle in angles])
     out[-1] = start
     return out

@@ -30,7 +30,7 @@ _UP = {(0, 0, 1): "z", (0, 1, 0): "y", (0, -1, 0): "-y"}
 def prepare(place: Place, config: WorldConfig, frames: int, out: Path) -> str:
     """Write the seed memory, the node's parameters and the path; returns the recording's axis that points up."""
     recorded = place.recorded.T_world_cam
-    poses = flight.out_and_back(recorded, place.seeded, place.coverage, frames)
+    poses = flight.out_and_back(recorded, place.seeded, place.outlook, frames)
     write_poses(out / "commanded.txt", flight.timed(poses, config.frame_rate_hz))
     write_text(out / "config.yaml", dump(config))
     place.memory.save(out / "seed.spatia")

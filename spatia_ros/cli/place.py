@@ -38,9 +38,13 @@ class Place:
     recorded: Trajectory
     seeded: int
 
-    def coverage(self, T_world_cam: Float64) -> float:
-        """Share of the picture that memory shows at a pose."""
-        return float(self.memory.render(self.camera, T_world_cam, int(self.recorded.stamps_ns[-1])).coverage.mean())
+    def outlook(self, T_world_cam: Float64) -> tuple[float, float]:
+        """Share of the picture that memory shows at a pose, and how near the nearest twentieth of it is, metres."""
+        import numpy as np
+
+        view = self.memory.render(self.camera, T_world_cam, int(self.recorded.stamps_ns[-1]))
+        near_m = float(np.percentile(view.depth[view.coverage], 5)) if view.coverage.any() else np.inf
+        return float(view.coverage.mean()), near_m
 
     def effective(self, config: WorldConfig) -> WorldConfig:
         """The configuration with nothing left open: this camera, this memory's parameters."""

@@ -99,7 +99,7 @@ def trajectory_of(args: argparse.Namespace, place: Place, config: WorldConfig) -
             raise SpatiaError(f"--trajectory: expected a file or one of {', '.join(KINDS)}, got {args.trajectory!r}")
         return read_poses(Path(args.trajectory))
     if args.trajectory == "out-and-back":
-        poses = flight.out_and_back(recorded, place.seeded, place.coverage, args.frames)
+        poses = flight.out_and_back(recorded, place.seeded, place.outlook, args.frames)
     elif args.trajectory == "recorded":
         poses = recorded[: args.frames]
     else:
