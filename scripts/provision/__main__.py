@@ -53,7 +53,8 @@ def main() -> int:
             stages = plan(profile, env)
             if all(is_done(stage, STAMPS) for stage in stages):
                 return 0
-            print(f"Setting up {VENV.name} (once; about 5 minutes from nothing)", flush=True)
+            whole = not is_done(stages[0], STAMPS)
+            print(f"Setting up {VENV.name} (once: about 5 minutes)" if whole else f"Bringing {VENV.name} up to date", flush=True)
             check_before(stages, env)
             run_stages(stages, STAMPS, BUILD, env)
     except SetupError as error:
