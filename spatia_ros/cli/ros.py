@@ -1,0 +1,86 @@
+"""The ROS 2 side: nodes to start, and two tools beside them. Everything runs in the environment ROS needs here
+(Fast DDS profile, library paths), which is set for you; ROS_DOMAIN_ID is yours.
+
+world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; colour, depth, provenance, tf, odom out
+mapper   RGB-D topics of a camera or another simulator in; a memory out
+fly      command a camera path to a running world node, and wait for its last frame
+record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from spatia_ros.cli.options import examples
+from spatia_ros.cli.place import SEQUENCE_HELP
+
+EXAMPLES = examples("""
+spatia ros world --sequence data/lounge                     # a world seeded from a recording
+spatia ros world --memory out/run/memory.spatia --set frames.map_up=y --ros-args -r __ns:=/robot1
+spatia ros world --params config/world.yaml --set camera.width_px=512
+spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
+spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
+spatia ros record --out run.mcap
+""")
+_RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tool"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``spatia ros``."""
+    verbs = parser.add_subparsers(title="what to start", metavar="WHAT", required=True)
+    world = verbs.add_parser("world", help="the world node")
+    mapper = verbs.add_parser("mapper", help="the mapper node")
+    for node in (world, mapper):
+        node.add_argument("--params", action="append", default=[], metavar="FILE", help="parameter file (YAML); may be repeated")
+        node.add_argument("--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE", help="one parameter")
+        node.add_argument("--write-params", metavar="FILE", help="write every parameter with its default, described, and stop")
+        node.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="what follows goes to ROS as it is")
+    source = world.add_mutually_exclusive_group()
+    source.add_argument("--sequence", metavar="PATH", help=f"{SEQUENCE_HELP}; 'builtin' is the built-in room")
+    source.add_argument("--memory", type=Path, metavar="FILE", help="a saved memory")
+    world.set_defaults(run=run_node, node="world")
+    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None)
+    fly = verbs.add_parser("fly", help="command a camera path")
+    fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
+    fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
+    fly.add_argument("--save", default="", metavar="FILE.spatia", help="then have the node save its memory in its data folder")
+    fly.add_argument("--save-ply", default="", metavar="FILE.ply", help="then have the node export its points")
+    fly.set_defaults(run=run_fly)
+    record = verbs.add_parser("record", help="record all topics")
+    record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
+    record.set_defaults(run=run_record)
+
+
+def run_node(args: argparse.Namespace) -> int:
+    """``spatia ros world`` and ``spatia ros mapper``."""
+    words = [word for file in args.params for word in ("--params", file)]
+    words += [word for assignment in args.assignments for word in ("--set", assignment)]
+    if args.sequence:
+        place = args.sequence if args.sequence == "builtin" else str(Path(args.sequence).resolve())
+        words += ["--set", f"source.sequence={place}"]
+    if args.memory:
+        words += ["--set", f"source.memory={args.memory.resolve()}"]
+    words += ["--write-params", args.write_params] if args.write_params else []
+    words += ["--ros-args", *args.ros_args] if args.ros_args else []
+    return become(_RUNNER, args.node, *words)
+
+
+def run_fly(args: argparse.Namespace) -> int:
+    """``spatia ros fly``."""
+    words = ["--trajectory", str(args.trajectory), "--map-up", args.map_up, "--save", args.save, "--save-ply", args.save_ply]
+    return become(_TOOL, "fly", *words)
+
+
+def run_record(args: argparse.Namespace) -> int:
+    """``spatia ros record``."""
+    return become(_TOOL, "record", "--out", str(args.out))
+
+
+def become(module: str, *arguments: str) -> int:
+    """Go on as ``python -m module arguments``, so that signals and the exit code are its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
