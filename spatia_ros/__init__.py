@@ -12,5 +12,7 @@ __path__ = extend_path(__path__, __name__)
 # Worker threads that spin while they wait take whole scheduler slices from everything else on a
 # small machine, this process included; OpenMP reads this once, when it is first loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP first: it may be entered from several threads, and an old TBB beside it only draws a warning.
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 
 __version__ = "0.1.0"

@@ -47,14 +47,10 @@ def engines_folder() -> Path:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256_by_blocks(file)
-
-
-def _sha256_by_blocks(file: Any) -> str:
-    digest = hashlib.sha256()  # Python 3.10 has no file_digest
-    while block := file.read(1 << 20):
-        digest.update(block)
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 
@@ -87,7 +83,8 @@ def open_engine(name: str, threads: int) -> Engine:
         shipped = sorted(p.parent.name for p in engines_folder().glob(f"*/{MANIFEST}"))
         raise SpatiaError(f"generator {name!r}: expected 'projection', one of {shipped}, or a folder with {MANIFEST}")
     manifest = read_manifest(folder)
-    network = folder / Path(manifest.onnx).name
-    if not network.is_file() or sha256(network) != manifest.onnx_sha256:
-        raise SpatiaError(f"engine {network}: expected the network its manifest names (sha256 {manifest.onnx_sha256[:12]}...); export it again with: spatia export {folder}")
-    return OnnxRuntimeEngine(network, threads)
+    for file, digest in ((manifest.onnx, manifest.onnx_sha256), (manifest.weights, manifest.weights_sha256)):
+        path = folder / Path(file).name
+        if not path.is_file() or sha256(path) != digest:
+            raise SpatiaError(f"engine {path}: expected the file its manifest names (sha256 {digest[:12]}...); restore it, or write the network anew with: spatia export {folder}")
+    return OnnxRuntimeEngine(folder / Path(manifest.onnx).name, threads)

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from spatia_ros.sequence import open_sequence
+from spatia_ros.sequence.delay import estimate_depth_delay, with_depth_delay
 from spatia_ros.train.pairs import Pair, recording_pairs, scene_pairs
 from spatia_ros.train.scenes import KINDS, glb_scene, random_scene
 from spatia_ros.train.shards import shard_path, write_shard
@@ -48,8 +49,13 @@ def recordings(frames: list[list[Frame]], rng: np.random.Generator) -> Iterator[
 
 def first_half(path: Path) -> list[Frame]:
     """The frames of a recording's first half at training size; the second half is for evaluation."""
-    sequence = open_sequence(path).resized(*SIZE)
-    return [sequence.frame(i) for i in range(len(sequence) // 2)]
+    sequence = open_sequence(path)
+    half = len(sequence) // 2
+    delay = estimate_depth_delay(sequence, range(half))
+    if delay.confident:
+        sequence = with_depth_delay(sequence, delay.delay_s)
+    small = sequence.resized(*SIZE)
+    return [small.frame(i) for i in range(min(half, len(small)))]
 
 
 def build(folder: Path, data: Path | None, scene_shards: int, mesh_shards: int, recording_shards: int, seed: int) -> None:

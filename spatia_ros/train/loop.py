@@ -23,7 +23,7 @@ from torch import Tensor
 from spatia_ros.generator.model import FillNet, FillNetConfig
 from spatia_ros.train import checkpoint
 from spatia_ros.train.batches import Batch, PairSet, example, stack
-from spatia_ros.train.losses import depth_error, log_error, masked_mean
+from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error
 
 _log = logging.getLogger(__name__)
 
@@ -34,13 +34,13 @@ class TrainConfig:
 
     pairs: str
     out: str
-    steps: int = 6000
+    steps: int = 3800
     batch: int = 8
     references: int = 2
-    learning_rate: float = 4e-4
+    learning_rate: float = 5e-4
     warmup_steps: int = 200
     average_decay: float = 0.998
-    depth_weight: float = 0.06
+    depth_weight: float = 0.5
     seed: int = 0
     bfloat16: bool = True
     save_every_s: float = 120.0
@@ -62,9 +62,10 @@ def loss(change: Tensor, batch: Batch, depth_weight: float) -> tuple[Tensor, dic
     covered = batch.image[:, 4:5]
     invented = log_error(colour * batch.scale, batch.colour * batch.scale, 1.0 - covered).mean()
     everywhere = log_error(colour * batch.scale, batch.colour * batch.scale, torch.ones_like(covered)).mean()
-    depth = depth_error(log_depth, log_spread.clamp(-4.0, 2.0), batch.log_depth, batch.measured).mean()
-    total = invented + 0.5 * everywhere + depth_weight * depth
-    parts = {"invented": invented, "everywhere": everywhere, "depth": depth}
+    depth = depth_error(log_depth, batch.log_depth, batch.measured).mean()
+    spread = spread_error(log_spread, log_depth, batch.log_depth, batch.measured).mean()
+    total = invented + 0.5 * everywhere + depth_weight * (depth + 0.1 * spread)
+    parts = {"invented": invented, "everywhere": everywhere, "depth": depth, "spread": spread}
     return total, {name: part.item() for name, part in parts.items()}
 
 

@@ -8,6 +8,9 @@ from torch import Tensor
 LOG_FLOOR = 2e-4
 """Mean square error (colours in 0..1) below which an image asks for no further gain: 37 dB."""
 
+SPREAD_FLOOR = 0.01
+"""Relative depth error below which the foretold spread need not go."""
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean per image [B] of values [B, C, H, W] where mask [B, 1, H, W]; 0 where the mask is empty."""
@@ -24,7 +27,16 @@ def log_error(colour: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return 0.5 * torch.log(masked_mean((colour - truth) ** 2, mask) + LOG_FLOOR)
 
 
-def depth_error(log_depth: Tensor, log_spread: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """Laplace negative log-likelihood per image [B] of the true log-depth: error over spread, plus log spread."""
-    error = (log_depth - truth).abs()
-    return masked_mean(error * torch.exp(-log_spread) + log_spread, mask)
+def depth_error(log_depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute error of log-depth per image [B]: relative error, for small ones."""
+    return masked_mean((log_depth - truth).abs(), mask)
+
+
+def spread_error(log_spread: Tensor, log_depth: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """How badly the network foretells its own depth error, per image [B].
+
+    The spread is fitted to the error without pulling on it, and in logarithms, so that a few wild
+    pixels cannot drown the colour (a Laplace likelihood here has a hundred times colour's gradient).
+    """
+    told = torch.log((log_depth - truth).abs().detach() + SPREAD_FLOOR)
+    return masked_mean((log_spread - told).abs(), mask)
