@@ -57,11 +57,11 @@ def visible_blocks(
 
 
 @njit(cache=True)
-def _splat_share(
-    blocks: Blocks, visible: np.ndarray, share: int, shares: int, T: np.ndarray, intrinsics: np.ndarray,
-    width: int, height: int, reach: float, far: float, buffer: np.ndarray,
+def _splat_into(
+    buffer: np.ndarray, blocks: Blocks, visible: np.ndarray, T: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, reach: float, far: float,
 ) -> None:
-    """Splat every ``shares``-th visible block into one z-buffer uint64 [H * W].
+    """Splat blocks into one z-buffer uint64 [H * W].
 
     Pixels take the minimum whether they need it or not: a store costs less than a mispredicted
     branch. Most splats are one or two pixels wide; those are four such stores, repeated or not.
@@ -69,8 +69,7 @@ def _splat_share(
     fx, fy, cx, cy = intrinsics
     half, one, near, widest = np.float32(0.5), np.float32(1.0), np.float32(NEAR_M), np.float32(MAX_SPLAT_PX)
     xyz, start, size = blocks.xyz, blocks.start, blocks.size
-    for j in range(share, visible.size, shares):
-        block = visible[j]
+    for block in visible:
         for p in range(start[block], start[block] + size[block]):
             X, Y, Z = xyz[p, 0], xyz[p, 1], xyz[p, 2]
             z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
@@ -109,8 +108,38 @@ def splat(
     for thread in prange(threads):
         t = np.int64(thread)
         buffers[t, :] = FAR
-        _splat_share(blocks, visible, t, threads, T, f, width, height, reach, far, buffers[t])
+        # Neighbours in the list are neighbours in space: a share in one piece stays in cache.
+        share = visible[visible.size * t // threads : visible.size * (t + 1) // threads]
+        _splat_into(buffers[t], blocks, share, T, f, width, height, reach, far)
     return buffers
+
+
+@njit(cache=True)
+def _nearest_words(buffers: np.ndarray, first: int, count: int) -> np.ndarray:
+    """uint64 [count]: the smallest word of all threads' buffers at pixels ``first`` and on."""
+    words = buffers[0, first : first + count].copy()
+    for t in range(1, buffers.shape[0]):
+        for x in range(count):
+            words[x] = min(words[x], buffers[t, np.uint64(first + x)])
+    return words
+
+
+@njit(cache=True)
+def _look_up(
+    blocks: Blocks, words: np.ndarray, now_ms: int, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray
+) -> None:
+    """Fill a row of the view with what the winning points know."""
+    point_rgb, point_sensed, point_seen, half = blocks.rgb, blocks.sensed, blocks.seen_ms, np.float32(0.5)
+    for x in range(words.size):
+        word = words[x]
+        if word == FAR:
+            continue
+        p = word & np.uint64(0xFFFFFFFF)
+        depth[x] = np.uint32(word >> np.uint64(32)).view(np.float32)
+        for k in range(3):
+            rgb[x, k] = np.uint8(point_rgb[p, k] + half)
+        sensed[x] = point_sensed[p]
+        age_s[x] = max(0, now_ms - point_seen[p]) * 1e-3
 
 
 @njit(cache=True, parallel=True)
@@ -124,18 +153,8 @@ def resolve(
     age_s = np.zeros((height, width), np.float32)
     for row in prange(height):
         y = np.int64(row)
-        for x in range(width):
-            word = FAR
-            for t in range(buffers.shape[0]):
-                word = min(word, buffers[t, y * width + x])
-            if word == FAR:
-                continue
-            p = np.int64(word & np.uint64(0xFFFFFFFF))
-            depth[y, x] = np.uint32(word >> np.uint64(32)).view(np.float32)
-            for k in range(3):
-                rgb[y, x, k] = np.uint8(blocks.rgb[p, k] + np.float32(0.5))
-            sensed[y, x] = blocks.sensed[p]
-            age_s[y, x] = max(0, now_ms - blocks.seen_ms[p]) * 1e-3
+        words = _nearest_words(buffers, y * width, width)
+        _look_up(blocks, words, now_ms, rgb[y], depth[y], sensed[y], age_s[y])
     return rgb, depth, sensed, age_s
 
 
