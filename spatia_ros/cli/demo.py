@@ -110,13 +110,13 @@ def picture(args: argparse.Namespace, shots: Sequence[Shot], place: Place, confi
     from spatia_ros.record.sheet import contact_sheet
     from spatia_ros.record.video import write_video
 
-    film = Film(shots, place.name)
+    film = Film(shots, title_of(place))
     drawn = progress((film.draw(i) for i in range(len(shots))), "drawing the video", total=len(shots))
     write_video(args.out / "video.mp4", drawn, config.frame_rate_hz)
     sheet = contact_sheet(film)
     write_bytes(args.out / "contact_sheet.png", encode_png(sheet))
     page = Page(
-        title=f"{place.name}: out past the edge of the scan, and back",
+        title=f"{title_of(place)}: out past the edge of the scan, and back",
         summary=f"A simulated robot camera was given {place.seeded} posed RGB-D frames of this place as its memory. It was "
         f"then flown through ROS 2 along {figures['commanded']} poses that leave what those frames show, and return to the "
         "first. What you see is what a separate process received and recorded.",
@@ -125,6 +125,11 @@ def picture(args: argparse.Namespace, shots: Sequence[Shot], place: Place, confi
         command=command_line(args),
     )  # fmt: skip
     write_report(args.out / "report.html", page, film, sheet, args.out / "video.mp4")
+
+
+def title_of(place: Place) -> str:
+    """The place as people call it."""
+    return place.name.replace("_", " ").replace("builtin", "built-in").capitalize()
 
 
 def command_line(args: argparse.Namespace) -> str:

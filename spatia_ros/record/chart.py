@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 WIDTH, HEIGHT = 720, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 30
 COLOURS = ("#40baa0", "#f5b43c", "#de5496", "#5aa2f0", "#a98bf0", "#9aa5b4")
 
 
@@ -57,10 +57,11 @@ def _axes(x: Sequence[float], top: float, x_name: str, y_name: str, form: str) -
         y = _y(value, top)
         parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:{form}}</text>')
-    for value in np.linspace(x[0], x[-1], 6):
-        parts.append(f'<text x="{_x(value, x):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{value:.4g}</text>')
-    parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT - 1}" text-anchor="end" class="faint">{escape(x_name)}</text>')
-    parts.append(f'<text x="2" y="{_TOP - 1}" class="faint">{escape(y_name)}</text>')
+    step = _round_up((x[-1] - x[0]) / 8)
+    for value in np.arange(np.ceil(x[0] / step), np.floor(x[-1] / step) + 1) * step:
+        parts.append(f'<text x="{_x(value, x):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{value:g}</text>')
+    parts.append(f'<text x="{WIDTH - _RIGHT}" y="{HEIGHT + 1}" text-anchor="end" class="faint">{escape(x_name)}</text>')
+    parts.append(f'<text x="2" y="12" class="faint">{escape(y_name)}</text>')
     return "".join(parts)
 
 
