@@ -59,9 +59,14 @@ def sideways(n: int) -> Trajectory:
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "figures.json"
     write_text(path, "before")
-    with pytest.raises(IsADirectoryError), replacing(path) as temporary:
-        temporary.write_text("half of")
-        tmp_path.read_text()  # something fails in between
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half of")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -56,7 +56,7 @@ def resampled(waypoints: Float64, n: int) -> Float64:
     step = np.linalg.norm(np.diff(waypoints[:, :3, 3], axis=0), axis=1)
     turn = Rotation.from_matrix(np.swapaxes(waypoints[:-1, :3, :3], 1, 2) @ waypoints[1:, :3, :3]).magnitude()
     effort = np.concatenate([[0.0], np.cumsum(np.maximum(step + METRES_PER_TURN * turn, 1e-6))])
-    s = _eased(np.linspace(0, 1, n)) * effort[-1]
+    s = _eased(np.linspace(0.0, 1.0, n, dtype=np.float64)) * effort[-1]
     out = np.tile(np.eye(4), (n, 1, 1))
     out[:, :3, :3] = Slerp(effort, Rotation.from_matrix(waypoints[:, :3, :3]))(s).as_matrix()
     out[:, :3, 3] = np.stack([np.interp(s, effort, waypoints[:, k, 3]) for k in range(3)], -1)

@@ -53,11 +53,11 @@ def run_info(args: argparse.Namespace) -> int:
 
     figures = describe(Memory.load(args.memory)) | {"bytes": args.memory.stat().st_size}
     write_json_of(args, figures)
-    low, high = figures["bounds_m"] or ([], [])
+    corners: list[list[float]] = figures["bounds_m"] or []
     print_table([
         ("file", f"{args.memory}, {figures['bytes'] / 1e6:.1f} MB, all checksums right"),
         ("points", f"{figures['points']:,}, {figures['sensed_share']:.0%} from a sensor, voxels of {figures['voxel_m']:g} m"),
-        ("bounds", " to ".join("(" + ", ".join(f"{v:.2f}" for v in corner) + ")" for corner in (low, high)) + " m"),
+        ("bounds", " to ".join("(" + ", ".join(f"{v:.2f}" for v in corner) + ")" for corner in corners) + " m"),
         ("keyframes", f"{figures['keyframes']}" + (f" of {figures['keyframe_size']}" if figures["keyframes"] else "")),
     ])  # fmt: skip
     return 0

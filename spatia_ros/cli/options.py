@@ -50,8 +50,8 @@ def config_of(args: argparse.Namespace) -> WorldConfig:
     return config.override(base, args.assignments)
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``."""
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """``--json``, on a parser or in a group of one."""
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
 
 

@@ -27,7 +27,7 @@ def depth_colours(depth: Float32, near_m: float, far_m: float) -> UInt8:
     inverse = 1.0 / np.maximum(depth, 1e-3)
     low, high = 1.0 / far_m, 1.0 / near_m
     level = np.clip((inverse - low) / max(high - low, 1e-6), 0, 1)
-    colours = cv2.applyColorMap((20 + 215 * level).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1].copy()
+    colours: UInt8 = np.array(cv2.applyColorMap((20 + 215 * level).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1], np.uint8)
     colours[depth <= 0] = _UNKNOWN
     return colours
 
@@ -60,7 +60,7 @@ def enlarged(rgb: UInt8, height: int) -> UInt8:
     """The picture at another height, same shape."""
     width = round(rgb.shape[1] * height / rgb.shape[0])
     shrinks = height < rgb.shape[0]
-    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8)
 
 
 class Film:
