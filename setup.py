@@ -3,7 +3,6 @@
 The ROS package (messages, nodes, launch files) is built by CMakeLists.txt.
 """
 
-from glob import glob
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -17,9 +16,11 @@ def requirements(name: str) -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def shared(folder: str) -> tuple[str, list[str]]:
-    """A folder of data files, installed where the ROS package has it too."""
-    return f"share/spatia_ros/{folder}", [path for path in glob(f"{folder}/*") if Path(path).is_file()]
+def shared(folder: str) -> list[tuple[str, list[str]]]:
+    """A folder of data files, installed where the ROS package has it too (setuptools wants relative paths)."""
+    files = sorted(path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file())
+    return [(f"share/spatia_ros/{path.parent}", [str(path)]) for path in files]
+
 
 
 setup(
@@ -30,7 +31,7 @@ setup(
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["spatia_ros", "spatia_ros.*"]),
     package_data={"spatia_ros.record": ["*.j2"]},
-    data_files=[shared("engines"), shared("config")],
+    data_files=shared("engines") + shared("config"),
     install_requires=requirements("runtime"),
     extras_require={"train": requirements("train"), "test": requirements("test")},
     entry_points={"console_scripts": ["spatia = spatia_ros.cli:main"]},
