@@ -11,8 +11,10 @@ was expected and what came; nothing is trusted to be finite, normalised or as lo
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -25,6 +27,7 @@ from std_msgs.msg import Header
 
 from spatia_ros import geometry
 from spatia_ros.sequence.image_file import decode_rgb, image_size
+from spatia_ros.sequence.ros_image import depth_of, rgb_of
 from spatia_ros.types import (
     MAX_IMAGE_SIDE_PX,
     Camera,
@@ -51,9 +54,7 @@ _UP = {
     "y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
     "-y": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]),
 }
-_COLOUR = {"rgb8": (np.uint8, 3), "bgr8": (np.uint8, 3), "mono8": (np.uint8, 1)}
-_DEPTH = {"32FC1": (np.float32, 1), "16UC1": (np.uint16, 1)}
-_NATIVE = _COLOUR | _DEPTH
+_COLOUR, _DEPTH = ("rgb8", "bgr8", "mono8"), ("32FC1", "16UC1")
 
 
 class Malformed(SpatiaError):
@@ -95,12 +96,12 @@ def to_header(stamp_ns: int, frame_id: str) -> Header:
 
 
 def _rigid(t: Any, q: Any, name: str) -> Float64:
-    numbers = np.array([t.x, t.y, t.z, q.x, q.y, q.z, q.w], np.float64)
-    if not np.isfinite(numbers).all():
-        raise Malformed("not_finite", f"{name}: expected finite numbers, got {numbers.tolist()}")
-    if abs(float(numbers[3:] @ numbers[3:]) - 1.0) >= UNIT_TOLERANCE:
-        raise Malformed("quaternion", f"{name}: expected a unit quaternion, got x y z w = {numbers[3:].tolist()}")
-    return geometry.pose_from_quat(numbers[:3], numbers[3:], name)
+    position, quat_xyzw = [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]
+    if not all(map(math.isfinite, position + quat_xyzw)):
+        raise Malformed("not_finite", f"{name}: expected finite numbers, got position {position} quaternion {quat_xyzw}")
+    if abs(sum(v * v for v in quat_xyzw) - 1.0) >= UNIT_TOLERANCE:
+        raise Malformed("quaternion", f"{name}: expected a unit quaternion, got x y z w = {quat_xyzw}")
+    return geometry.pose_from_quat(np.array(position), np.array(quat_xyzw), name)
 
 
 def from_pose(msg: Pose, name: str = "pose") -> Float64:
@@ -184,23 +185,14 @@ def from_path(msg: Path, period_ns: int, name: str = "path") -> tuple[Int64, Flo
 # Images
 
 
-def _pixels(msg: Image, name: str) -> np.ndarray:
-    """The pixels of an image in a native encoding: [H, W] or [H, W, C], in this machine's byte order."""
-    dtype, channels = _NATIVE[msg.encoding]
-    row = msg.width * channels * np.dtype(dtype).itemsize
+def _read(reader: Callable[[Image, str, int, int], np.ndarray], msg: Image, name: str) -> np.ndarray:
+    """The pixels of an image in a native encoding; any byte order, rows with or without padding."""
     if not (1 <= msg.width <= MAX_IMAGE_SIDE_PX and 1 <= msg.height <= MAX_IMAGE_SIDE_PX):
         raise Malformed("size", f"{name}: expected sides of 1..{MAX_IMAGE_SIDE_PX} px, got {msg.width}x{msg.height}")
-    if msg.step < row or len(msg.data) != msg.step * msg.height:
-        raise Malformed(
-            "size",
-            f"{name}: expected {msg.encoding} {msg.width}x{msg.height} to have rows (step) of at least {row} bytes and "
-            f"step x height bytes in all, got step {msg.step} and {len(msg.data)} bytes",
-        )
-    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.step)[:, :row]
-    pixels = np.ascontiguousarray(rows).view(np.dtype(dtype)).reshape(msg.height, msg.width, channels)
-    if bool(msg.is_bigendian) != (sys.byteorder == "big") and np.dtype(dtype).itemsize > 1:
-        pixels = pixels.byteswap()
-    return pixels[..., 0] if channels == 1 else pixels
+    try:
+        return reader(msg, name, msg.width, msg.height)
+    except SpatiaError as error:
+        raise Malformed("size", str(error)) from None
 
 
 def _by_cv_bridge(msg: Image, encoding: str, name: str) -> np.ndarray:
@@ -209,7 +201,7 @@ def _by_cv_bridge(msg: Image, encoding: str, name: str) -> np.ndarray:
     except ImportError:
         raise Malformed(
             "encoding",
-            f"{name}: expected encoding {', '.join(_NATIVE)}, got {msg.encoding!r}, which needs ROS 2's cv_bridge "
+            f"{name}: expected encoding {', '.join(_COLOUR + _DEPTH)}, got {msg.encoding!r}, which needs ROS 2's cv_bridge "
             "(sudo apt install ros-$ROS_DISTRO-cv-bridge); it is not installed",
         ) from None
     try:
@@ -230,20 +222,16 @@ def from_image(msg: Image, name: str = "image") -> UInt8:
         raise Malformed("encoding", f"{name}: expected a colour image, got depth ({msg.encoding})")
     if msg.encoding not in _COLOUR:
         return _by_cv_bridge(msg, "rgb8", name)
-    pixels = _pixels(msg, name)
-    if msg.encoding == "mono8":
-        return np.repeat(pixels[..., None], 3, -1)
-    return np.ascontiguousarray(pixels[..., ::-1]) if msg.encoding == "bgr8" else pixels
+    return _read(rgb_of, msg, name)
 
 
 def from_depth(msg: Image, name: str = "depth") -> Float32:
     """float32 [H, W], metres, 0 = unknown, of a depth image (32FC1 in metres or 16UC1 in millimetres, REP-118)."""
     if msg.encoding in _COLOUR:
         raise Malformed("encoding", f"{name}: expected a depth image (32FC1 or 16UC1), got {msg.encoding}")
-    pixels = _pixels(msg, name) if msg.encoding in _DEPTH else _by_cv_bridge(msg, "16UC1", name)
-    if pixels.dtype == np.uint16:
-        return pixels.astype(np.float32) * np.float32(0.001)
-    return np.where(np.isfinite(pixels) & (pixels > 0), pixels, np.float32(0.0))
+    if msg.encoding in _DEPTH:
+        return _read(depth_of, msg, name)
+    return _by_cv_bridge(msg, "16UC1", name).astype(np.float32) * np.float32(0.001)
 
 
 def from_compressed(msg: CompressedImage, name: str = "image") -> UInt8:
@@ -307,7 +295,7 @@ def from_camera_info(msg: CameraInfo, name: str = "camera_info") -> Camera:
         SpatiaError: on distortion (feed rectified images), binning or a region of interest, skew, or
             an uncalibrated K.
     """
-    if np.abs(np.asarray(msg.d, np.float64)).max(initial=0.0) > 0:
+    if any(value != 0.0 for value in msg.d):
         raise Malformed("calibration", f"{name}: expected rectified images (all distortion 0), got d = {list(msg.d)}")
     if max(msg.binning_x, msg.binning_y) > 1 or msg.roi.width or msg.roi.height:
         got = f"binning {msg.binning_x}x{msg.binning_y}, roi {msg.roi.width}x{msg.roi.height}"

@@ -107,7 +107,9 @@ def declare(node: Node, model: type[Settings]) -> Settings:
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             low, high = bounds(leaf.field)
             limits = f" of {low}..{high}" if low is not None else ""
-            raise SpatiaError(f"parameter {leaf.name}: expected a value like {leaf.default!r}{limits}; {error}") from None
+            kinds = {str: "a word in quotes", float: "a real number with its point", int: "a whole number", bool: "true or false"}
+            wanted = f"{kinds.get(type(leaf.default), 'a list of real numbers')}{limits}, like {leaf.default!r}"
+            raise SpatiaError(f"parameter {leaf.name}: expected {wanted}; {error}") from None
     return validated(model, values)
 
 

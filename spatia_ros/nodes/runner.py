@@ -52,7 +52,8 @@ def ros_arguments(options: argparse.Namespace) -> list[str]:
         name, equals, value = assignment.partition("=")
         if not (name and equals):
             raise SpatiaError(f"--set: expected NAME=VALUE, got {assignment!r}")
-        out += ["-p", f"{name}:={value}"]
+        # ROS reads YAML 1.1, where a bare y or n is a truth value.
+        out += ["-p", f"{name}:='{value}'" if value in ("y", "n") else f"{name}:={value}"]
     return [*out, *options.ros_args]
 
 

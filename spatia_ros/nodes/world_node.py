@@ -31,6 +31,8 @@ from spatia_ros.srv import Restore, SetMode, Snapshot
 from spatia_ros.types import Frame, SpatiaError, Trajectory
 from spatia_ros.world import WorldSnapshot
 
+CHANGES = ("merged", "added", "replaced", "carved")
+"""Counts of a step that mean the memory is another than before."""
 MODES = {SimStatus.MAPPING: "mapping", SimStatus.GENERATING: "generating", SimStatus.FROZEN: "frozen"}
 
 
@@ -169,7 +171,7 @@ class WorldNode(MemoryNode):
         self._camera_out.publish(step, stamp_ns, lambda: metadata_of(step, move, self._world, total_ms, stamp_ns))
         self._latencies_ms.append(total_ms)
         self._frames += 1
-        self._version += not self._world.frozen
+        self._version += any(step.figures.get(name, 0) for name in CHANGES)
         self.stamp_ns = stamp_ns
 
     # What a node with a memory must say of itself

@@ -1,0 +1,111 @@
+"""A ROS graph inside one test process, and the tiny room its worlds are made of."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import numpy as np
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from spatia_ros import geometry
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Memory
+from spatia_ros.nodes import qos
+from spatia_ros.types import Camera, Frame
+
+CAMERA = Camera.from_fov(96, 64, 1.2)
+UP = np.array([0.0, 0.0, 1.0])
+START = geometry.look_at(np.array([0.0, 0.0, 1.0]), np.array([2.0, 0.0, 1.0]), UP)
+"""T_world_cam: 1 m above the ground of a z-up world, looking along x."""
+
+
+def wall_frame(T_world_cam=START, stamp_ns=0, camera=CAMERA, wall_x_m=2.0):
+    """An exact RGB-D image of an endless painted wall at x = 2 m."""
+    rays = geometry.pixel_rays(camera) @ T_world_cam[:3, :3].T
+    depth = ((wall_x_m - T_world_cam[0, 3]) / rays[..., 0]).astype(np.float32)
+    y, z = (T_world_cam[i, 3] + depth * rays[..., i] for i in (1, 2))
+    rgb = 127 + 100 * np.stack([np.sin(5 * y), np.sin(5 * z), np.sin(3 * y + 4 * z)], -1)
+    return Frame(rgb.astype(np.uint8), depth, camera, T_world_cam, stamp_ns)
+
+
+def wall_memory():
+    memory = Memory(MemoryConfig(voxel_m=0.02))
+    memory.integrate(wall_frame())
+    return memory
+
+
+def parameters(**values):
+    return [Parameter(name.replace("__", "."), value=value) for name, value in values.items()]
+
+
+class Graph:
+    """One context: nodes spun in the background, and a client that collects, publishes and calls."""
+
+    def __enter__(self):
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.client = Node("client", context=self.context)
+        self._executor = MultiThreadedExecutor(num_threads=4, context=self.context)
+        self._executor.add_node(self.client)
+        self._nodes = []
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        return self
+
+    def _spin(self):
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def __exit__(self, *_):
+        for node in [*self._nodes, self.client]:
+            self._executor.remove_node(node)
+        self._executor.shutdown()
+        self._thread.join()
+        for node in [*self._nodes, self.client]:
+            node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def add(self, node):
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def remove(self, node):
+        self._nodes.remove(node)
+        self._executor.remove_node(node)
+        node.destroy_node()
+
+    def collect(self, kind, topic, profile=qos.SENSOR_OUT, publishers=1):
+        """A list that fills with the messages of a topic; returns once its publisher is connected."""
+        messages = []
+        subscription = self.client.create_subscription(kind, topic, messages.append, profile)
+        wait(lambda: subscription.get_publisher_count() >= publishers, f"a publisher of {topic}")
+        return messages
+
+    def publisher(self, kind, topic, profile=qos.COMMAND):
+        """A publisher, once somebody listens."""
+        out = self.client.create_publisher(kind, topic, profile)
+        wait(lambda: out.get_subscription_count(), f"a subscriber of {topic}")
+        return out
+
+    def call(self, kind, name, **request):
+        client = self.client.create_client(kind, name)
+        assert client.wait_for_service(10.0), name
+        future = client.call_async(kind.Request(**request))
+        wait(future.done, f"an answer of {name}", 30.0)
+        self.client.destroy_client(client)
+        return future.result()
+
+
+def wait(done, what, timeout_s=20.0):
+    """Wait until something happens; the time is a bound on a broken test, not an assertion of speed."""
+    until = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < until, f"expected {what} within {timeout_s} s"
+        time.sleep(0.01)
