@@ -1,0 +1,66 @@
+"""The speed figures under their published names (docs/benchmarks.md explains each)."""
+
+from __future__ import annotations
+
+import os
+
+from spatia_ros.config import WorldConfig
+from spatia_ros.evaluate.bench_loop import PARTS, time_loop
+from spatia_ros.evaluate.bench_memory import time_growth, time_render
+from spatia_ros.evaluate.timing import Timing
+from spatia_ros.types import Camera
+
+CAMERA = Camera.from_fov(640, 480, 1.0)
+SIZES = [(256, 160), (320, 192)]
+MEMORY_ROUNDS, LOOP_ROUNDS = 31, 2
+
+
+def run_benches(config: WorldConfig) -> dict[str, float | str]:
+    """All figures, flat: milliseconds are medians. Takes about two minutes and 3 GB on two cores.
+
+    Raises:
+        SpatiaError: when the config's generator is not there.
+    """
+    # First, so that a missing generator is found at once.
+    figures = loop_figures(config)
+    figures |= render_figures(time_render(CAMERA, 1_000_000, MEMORY_ROUNDS))
+    figures |= growth_figures(time_growth(CAMERA, 100_000, 10_000_000, MEMORY_ROUNDS))
+    rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
+    return rounded | {"cpu_cores": os.cpu_count() or 0, "generator": config.generator.name}
+
+
+def render_figures(timings: dict[str, Timing]) -> dict[str, float]:
+    """Drawing a million points at 640x480, beside Open3D."""
+    ours, open3d = timings["spatia"], timings["open3d"]
+    return {
+        "render_1m_640x480_ms": ours.median_ms,
+        "render_1m_640x480_open3d_ms": open3d.median_ms,
+        "render_1m_640x480_speedup_vs_open3d": open3d.median_ms / ours.median_ms,
+        "render_1m_640x480_noise": ours.noise,
+    }
+
+
+def growth_figures(timings: dict[str, Timing]) -> dict[str, float]:
+    """Fusing and drawing one frame in maps of 100 thousand and of 10 million voxels, beside Open3D."""
+    large = timings["integrate_large"]
+    return {
+        "integrate_640x480_ms": large.median_ms,
+        "integrate_640x480_open3d_ms": timings["integrate_open3d"].median_ms,
+        "integrate_speedup_vs_open3d": timings["integrate_open3d"].median_ms / large.median_ms,
+        "integrate_growth_1e5_to_1e7": large.median_ms / timings["integrate_small"].median_ms,
+        "render_640x480_ms": timings["render_large"].median_ms,
+        "render_growth_1e5_to_1e7": timings["render_large"].median_ms / timings["render_small"].median_ms,
+        "retrieve_ms": timings["retrieve_large"].median_ms,
+        "integrate_640x480_noise": large.noise,
+    }
+
+
+def loop_figures(config: WorldConfig) -> dict[str, float]:
+    """Frames a second of the whole loop in the built-in room, and where the time goes."""
+    from spatia_ros.train.scan import builtin_scan
+
+    figures = {}
+    for (width, height), laps in time_loop(config, builtin_scan(), SIZES, LOOP_ROUNDS).items():
+        figures[f"loop_fps_{width}x{height}"] = 1e3 / laps["frame_ms"]
+        figures |= {f"loop_{part.removesuffix('_ms')}_{width}x{height}_ms": laps[part] for part in PARTS}
+    return figures

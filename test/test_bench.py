@@ -1,0 +1,100 @@
+"""The benches at a size that takes seconds: what they are called and what they compare, not how fast they are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_room import recorded, turning
+
+from spatia_ros.config import from_dict
+from spatia_ros.evaluate.bench import growth_figures, render_figures
+from spatia_ros.evaluate.bench_loop import PARTS, time_loop
+from spatia_ros.evaluate.bench_memory import in_view_cloud, map_of, time_growth, time_render, wall_frame
+from spatia_ros.evaluate.timing import Timing, interleaved
+from spatia_ros.types import Camera, SpatiaError
+
+SMALL = Camera.from_fov(64, 48, 1.0)
+GPU = Path(__file__).parent.parent / "bench" / "gpu.py"
+
+
+def test_work_takes_turns_and_the_first_turn_is_not_measured() -> None:
+    calls: list[str] = []
+    timings = interleaved("turns", {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
+    assert calls == ["a", "b"] * 4
+    assert timings["a"].median_ms >= timings["a"].min_ms > 0
+    assert Timing(3.0, 2.0).noise == 1.5
+
+
+def test_the_cloud_is_as_large_as_named_and_all_in_view() -> None:
+    memory = in_view_cloud(SMALL, 20_000)
+    assert len(memory) == 20_000
+    x, y, z = memory.points().xyz.T
+    assert z.min() > 0
+    assert np.abs(SMALL.fx * x / z).max() <= SMALL.width / 2 + 1
+    assert np.abs(SMALL.fy * y / z).max() <= SMALL.height / 2 + 1
+    assert memory.render(SMALL, np.eye(4), 0).coverage.mean() > 0.9
+
+
+def test_render_figures_compare_both_on_the_same_points() -> None:
+    figures = render_figures(time_render(SMALL, 5_000, 2))
+    assert set(figures) == {f"render_1m_640x480_{name}" for name in ("ms", "open3d_ms", "speedup_vs_open3d", "noise")}
+    expected = figures["render_1m_640x480_open3d_ms"] / figures["render_1m_640x480_ms"]
+    assert figures["render_1m_640x480_speedup_vs_open3d"] == pytest.approx(expected)
+
+
+def test_maps_have_the_size_named_and_hold_the_frame() -> None:
+    frame = wall_frame(SMALL)
+    memory = map_of(frame, 30_000, 7)
+    assert len(memory) == 30_000
+    assert len(memory.keyframes) == 7
+    assert memory.integrate(frame)["added"] == 0
+    assert len(memory) == 30_000
+    with pytest.raises(SpatiaError, match="expected a frame of at most 10 voxels"):
+        map_of(frame, 10, 1)
+
+
+def test_growth_figures_have_the_published_names() -> None:
+    figures = growth_figures(time_growth(SMALL, 5_000, 20_000, 2))
+    names = {"integrate_growth_1e5_to_1e7", "integrate_640x480_ms", "integrate_speedup_vs_open3d"}
+    assert names | {"render_growth_1e5_to_1e7", "retrieve_ms"} <= set(figures)
+    assert all(value > 0 for value in figures.values())
+
+
+def test_the_loop_is_timed_part_by_part_at_every_size() -> None:
+    config = from_dict({"memory": {"voxel_m": 0.05}, "generator": {"name": "projection"}})
+    laps = time_loop(config, recorded(path=turning, frames=8), [(64, 48), (80, 64)], 1)
+    assert set(laps) == {(64, 48), (80, 64)}
+    for figures in laps.values():
+        assert set(figures) == {"frame_ms", *PARTS}
+        assert all(value > 0 for value in figures.values())
+
+
+def gpu(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(GPU), *arguments], capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_without_cuda_the_check_says_so() -> None:
+    done = gpu()
+    assert done.returncode == 2
+    assert "no CUDA device" in done.stderr
+
+
+def test_every_path_and_a_network_are_checked(tmp_path: Path) -> None:
+    from spatia_ros.engine.export import export
+    from spatia_ros.generator.model import FillNet, FillNetConfig
+
+    torch.manual_seed(0)
+    network = FillNet(FillNetConfig(widths=(8, 8, 16), blocks=(1, 1, 1), heads=2))
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    export(network, tmp_path / "tiny", "tiny", "none", 0, {})
+    done = gpu("--device", "cpu", "--width", "64", "--engine", str(tmp_path / "tiny"))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1 + 7 + 3
+    assert all(line.endswith("same") for line in lines[1:])
