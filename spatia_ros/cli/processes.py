@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -17,8 +18,14 @@ from typing import Any
 
 from spatia_ros.types import SpatiaError
 
+_LIBC = ctypes.CDLL(None)
 LAST_LINES = 12
 POLL_S = 0.05
+
+
+def _die_with_parent() -> None:
+    """In the child, before its program: have Linux end it when the parent is killed and cannot (prctl, PR_SET_PDEATHSIG)."""
+    _LIBC.prctl(1, signal.SIGTERM)
 
 
 class Child:
@@ -33,10 +40,10 @@ class Child:
         self.name, self.log, self.reports = name, log, deque[dict[str, Any]]()
         log.parent.mkdir(parents=True, exist_ok=True)
         self._file = log.open("w")
-        # A session of its own: Ctrl-C reaches this process alone, which then ends its children in order.
+        # A session of its own: Ctrl-C reaches the parent alone, which then ends its children in order.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._file, text=True, errors="replace",
-            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            start_new_session=True, preexec_fn=_die_with_parent, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

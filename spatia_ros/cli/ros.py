@@ -70,7 +70,7 @@ def run_node(args: argparse.Namespace) -> int:
 
 def run_fly(args: argparse.Namespace) -> int:
     """``spatia ros fly``."""
-    words = ["--trajectory", str(args.trajectory), "--map-up", args.map_up, "--save", args.save, "--save-ply", args.save_ply]
+    words = ["--trajectory", str(args.trajectory), f"--map-up={args.map_up}", "--save", args.save, "--save-ply", args.save_ply]
     return become(_TOOL, "fly", *words)
 
 

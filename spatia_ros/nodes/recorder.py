@@ -113,7 +113,7 @@ class Recorder:
     """Subscribes to every topic there is, and to those that come later.
 
     Args:
-        node: subscribes. bag: takes the messages. warn: takes what cannot be recorded, in words.
+        node: subscribes. bag: takes the messages.
     """
 
     def __init__(self, node: Node, bag: Bag) -> None:
@@ -123,10 +123,10 @@ class Recorder:
         self._definitions, self._topics = Definitions(), dict[str, Subscription | None]()
 
     def scan(self) -> None:
-        """Subscribe to topics that somebody publishes and that are not recorded yet."""
+        """Subscribe to topics that are not recorded yet: those published, and those somebody listens to, before anyone speaks."""
         for topic, kinds in self.node.get_topic_names_and_types():
             hidden = any(part.startswith("_") for part in topic.split("/"))
-            if topic not in self._topics and not hidden and self.node.count_publishers(topic):
+            if topic not in self._topics and not hidden:
                 self._topics[topic] = self._subscribe(topic, kinds[0])
 
     def connected(self, topic: str) -> bool:
@@ -142,7 +142,8 @@ class Recorder:
         except (LookupError, ImportError, AttributeError, ValueError) as error:
             self.node.get_logger().warning(f"{topic} is not recorded: {error}")
             return None
-        profile, offered = _quality(self.node.get_publishers_info_by_topic(topic))
+        ends = self.node.get_publishers_info_by_topic(topic) or self.node.get_subscriptions_info_by_topic(topic)
+        profile, offered = _quality(ends)
         keep = self.bag.add(topic, kind, self._definitions.store, offered)
 
         def on_message(data: bytes) -> None:
@@ -153,9 +154,9 @@ class Recorder:
         return self.node.create_subscription(message, topic, on_message, profile, raw=True)
 
 
-def _quality(publishers: list[Any]) -> tuple[QoSProfile, list[Qos]]:
-    """The profile that hears all publishers of a topic, and theirs as a bag has them."""
-    offered = [p.qos_profile for p in publishers]
+def _quality(ends: list[Any]) -> tuple[QoSProfile, list[Qos]]:
+    """The profile that hears what these publishers say (or these subscriptions hear), and theirs as a bag has it."""
+    offered = [end.qos_profile for end in ends]
     reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
     latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
     profile = QoSProfile(
