@@ -18,7 +18,7 @@ from spatia_ros.record.panels import Film, depth_colours, provenance_colours
 from spatia_ros.record.poses import write_poses
 from spatia_ros.record.report import Page, write_report
 from spatia_ros.record.run_folder import RunFolder
-from spatia_ros.record.sheet import contact_sheet
+from spatia_ros.record.sheet import contact_sheet, poster
 from spatia_ros.record.shot import Shot
 from spatia_ros.record.video import write_video
 from spatia_ros.sequence import open_sequence
@@ -143,6 +143,14 @@ def test_contact_sheet_shows_at_most_eight_moments(shots):
     columns, rows = min(shots, 4), 2 if shots > 4 else 1
     width = 256 + 6
     assert sheet.shape == (rows * (26 + 3 * (192 + 6)), columns * width, 3)
+
+
+def test_the_poster_shows_start_farthest_and_end():
+    film = Film([shot(0), shot(200, 0), shot(100)], "a wall")
+    picture = poster(film)
+    assert picture.shape == (3 * (26 + 256 + 6) + 26, 3 * (341 + 6) - 6, 3)
+    rows = [picture[26 + k * 288 + 100, 100, 0] for k in range(3)]
+    assert rows == [40, 240, 140], "colour of the first, the most invented and the last frame"
 
 
 def test_charts_are_svg_with_every_series():

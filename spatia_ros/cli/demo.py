@@ -4,7 +4,7 @@ A memory is made from the first frames of a recording, or of a scan of the built
 Then three processes meet over ROS: the world node, one that commands a flight out past the edge of what was seen and
 back to the start, and one that records every topic. All pictures are made from what the recorder received.
 
-Leaves in --out:  video.mp4  contact_sheet.png  report.html  figures.json  run.mcap  memory.spatia  memory.ply
+Leaves in --out:  video.mp4  contact_sheet.png  poster.jpg  report.html  figures.json  run.mcap  memory.spatia  memory.ply
 and what it took: seed.spatia  commanded.txt  config.yaml  world.yaml  logs/
 """
 
@@ -29,6 +29,7 @@ FILES = {
     "report.html": "all of this on one page",
     "video.mp4": "colour, depth and provenance side by side, as received over ROS",
     "contact_sheet.png": "the flight at a glance",
+    "poster.jpg": "start, farthest and end, to show around",
     "figures.json": "the figures, for programs",
     "run.mcap": "every message of every topic: ros2 bag play run.mcap, or open it in Foxglove",
     "memory.ply": "the memory after the flight, as coloured points",
@@ -104,10 +105,10 @@ def measure(out: Path, commanded: int) -> tuple[list[Shot], dict[str, Any]]:
 def picture(args: argparse.Namespace, shots: Sequence[Shot], place: Place, config: WorldConfig, figures: dict[str, Any]) -> None:
     """Video, contact sheet and report."""
     from spatia_ros.config import dump
-    from spatia_ros.record.files import encode_png, write_bytes
+    from spatia_ros.record.files import encode_jpeg, encode_png, write_bytes
     from spatia_ros.record.panels import Film
     from spatia_ros.record.report import Page, write_report
-    from spatia_ros.record.sheet import contact_sheet
+    from spatia_ros.record.sheet import contact_sheet, poster
     from spatia_ros.record.video import write_video
 
     film = Film(shots, title_of(place))
@@ -115,6 +116,7 @@ def picture(args: argparse.Namespace, shots: Sequence[Shot], place: Place, confi
     write_video(args.out / "video.mp4", drawn, config.frame_rate_hz)
     sheet = contact_sheet(film)
     write_bytes(args.out / "contact_sheet.png", encode_png(sheet))
+    write_bytes(args.out / "poster.jpg", encode_jpeg(poster(film)))
     page = Page(
         title=f"{title_of(place)}: out past the edge of the scan, and back",
         summary=f"A simulated robot camera was given {place.seeded} posed RGB-D frames of this place as its memory. It was "

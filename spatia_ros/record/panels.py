@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from spatia_ros.record.shot import SENSED_FROM, Shot
 from spatia_ros.types import Float32, UInt8
 
-SENSED, REMEMBERED, INVENTED = (64, 186, 160), (245, 180, 60), (222, 84, 150)
+SENSED, REMEMBERED, INVENTED = ORIGINS = ((64, 186, 160), (245, 180, 60), (222, 84, 150))
 """Colours of pixels from a sensor, from an earlier invention, and invented now."""
 
 NAMES = ("seen by a sensor", "invented earlier, remembered", "invented now")
@@ -45,7 +45,7 @@ def depth_range(shots: Sequence[Shot]) -> tuple[float, float]:
 def provenance_colours(rgb: UInt8, provenance: UInt8) -> UInt8:
     """uint8 [H, W, 3]: the picture in grey, tinted by where each pixel comes from."""
     classes = np.where(provenance == 0, 2, np.where(provenance >= SENSED_FROM, 0, 1))
-    tint = np.array((SENSED, REMEMBERED, INVENTED), np.float32)[classes]
+    tint = np.array(ORIGINS, np.float32)[classes]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
     return np.clip(tint * (0.25 + 0.85 * grey), 0, 255).astype(np.uint8)
 
@@ -119,18 +119,19 @@ class Film:
         level = (np.arange(bottom - top)[::-1, None] + 0.5) / (bottom - top)
         sensed, either = self.shares[columns, 0], self.shares[columns, :2].sum(1)
         classes = np.where(level < sensed, 0, np.where(level < either, 1, 2))
-        canvas[top:bottom, left:right] = np.array((SENSED, REMEMBERED, INVENTED), np.uint8)[classes]
+        canvas[top:bottom, left:right] = np.array(ORIGINS, np.uint8)[classes]
         image = Image.fromarray(canvas)
         draw = ImageDraw.Draw(image)
         for i, name in enumerate(("colour", f"depth, {self.near_m:.1f} to {self.far_m:.1f} m", "where each pixel comes from")):
             draw.text((i * (self._panel_width + _GAP) + 10, 8), name, fill=TEXT, font=font(16))
         draw.text((width - 70, 8), self.title, fill=FAINT, font=font(16), anchor="ra")
-        _legend(draw, 10, _HEADER + _PANEL_HEIGHT + 8)
+        draw_legend(draw, 10, _HEADER + _PANEL_HEIGHT + 8)
         return np.asarray(image).copy()
 
 
-def _legend(draw: ImageDraw.ImageDraw, x: float, y: int) -> None:
-    for colour, name in zip((SENSED, REMEMBERED, INVENTED), NAMES, strict=True):
+def draw_legend(draw: ImageDraw.ImageDraw, x: float, y: int) -> None:
+    """Which colour of the provenance stands for what, in one line."""
+    for colour, name in zip(ORIGINS, NAMES, strict=True):
         draw.rounded_rectangle((x, y + 3, x + 12, y + 15), 3, fill=colour)
         draw.text((x + 18, y), name, fill=TEXT, font=font(15))
         x += 18 + draw.textlength(name, font=font(15)) + 22

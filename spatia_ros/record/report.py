@@ -13,7 +13,7 @@ from markupsafe import Markup
 from spatia_ros import __version__
 from spatia_ros.record.chart import line_chart, share_chart
 from spatia_ros.record.files import encode_jpeg, write_text
-from spatia_ros.record.panels import INVENTED, NAMES, REMEMBERED, SENSED, Film
+from spatia_ros.record.panels import NAMES, ORIGINS, Film
 from spatia_ros.types import UInt8
 
 _INLINE_VIDEO_BYTES = 24 << 20
@@ -44,7 +44,7 @@ def write_report(path: Path, page: Page, film: Film, sheet: UInt8, video: Path) 
     environment = Environment(loader=PackageLoader("spatia_ros.record", "."), autoescape=True, undefined=StrictUndefined)
     start = film.shots[0].stamp_ns
     seconds = [(shot.stamp_ns - start) * 1e-9 for shot in film.shots]
-    hex_colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (SENSED, REMEMBERED, INVENTED)]
+    hex_colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in ORIGINS]
     html = environment.get_template("report.html.j2").render(
         page=page, version=__version__,
         sheet=Markup(_inline("image/jpeg", encode_jpeg(sheet))), video=_video(video),

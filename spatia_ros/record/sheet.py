@@ -1,14 +1,15 @@
-"""A contact sheet: a whole run at a glance."""
+"""A run at a glance: the contact sheet of many moments, and the poster of three."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, Film, enlarged, font
+from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, Film, draw_legend, enlarged, font
 from spatia_ros.types import UInt8
 
 _HEIGHT, _GAP, _CAPTION, _PER_ROW = 192, 6, 26, 4
+_POSTER_HEIGHT = 256
 
 
 def contact_sheet(film: Film, moments: int = 8) -> UInt8:
@@ -19,6 +20,33 @@ def contact_sheet(film: Film, moments: int = 8) -> UInt8:
     columns += [blank] * (-len(columns) % min(_PER_ROW, len(columns)))
     rows = [np.concatenate(columns[k : k + _PER_ROW], 1) for k in range(0, len(columns), _PER_ROW)]
     return np.concatenate(rows)
+
+
+def poster(film: Film) -> UInt8:
+    """uint8 [H, W, 3]: the first frame, the one with most invented now, and the last; colour, depth and provenance of each."""
+    farthest = int(film.shares[:, 2].argmax())
+    moments = ((0, "start"), (farthest, "out past the edge of what was seen"), (len(film.shots) - 1, "end"))
+    return np.concatenate([_row(film, index, name) for index, name in moments] + [_legend(film)])
+
+
+def _row(film: Film, index: int, name: str) -> UInt8:
+    pictures = [_framed(enlarged(picture, _POSTER_HEIGHT)) for picture in film.panels(index)]
+    row = np.concatenate(pictures, 1)[:, :-_GAP]
+    caption = np.full((_CAPTION, row.shape[1], 3), BACKGROUND, np.uint8)
+    image = Image.fromarray(np.concatenate([caption, row]))
+    draw = ImageDraw.Draw(image)
+    draw.text((4, 7), name, fill=TEXT, font=font(15))
+    sensed, remembered, new = film.shares[index]
+    shares = f"{sensed:.0%} seen, {remembered:.0%} invented earlier, {new:.0%} invented now"
+    draw.text((image.width - 4, 7), shares, fill=FAINT, font=font(15), anchor="ra")
+    return np.asarray(image)
+
+
+def _legend(film: Film) -> UInt8:
+    width = 3 * _framed(enlarged(film.shots[0].rgb, _POSTER_HEIGHT)).shape[1] - _GAP
+    image = Image.new("RGB", (width, _CAPTION), BACKGROUND)
+    draw_legend(ImageDraw.Draw(image), 4, 5)
+    return np.asarray(image)
 
 
 def _column(film: Film, index: int) -> UInt8:
