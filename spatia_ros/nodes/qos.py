@@ -26,7 +26,7 @@ TF_STATIC_IN = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, dur
 
 def publisher(node: Node, kind: type, topic: str, profile: QoSProfile) -> Publisher:
     """A publisher whose profile the user may override by parameters."""
-    return node.create_publisher(kind, topic, profile, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    return node.create_publisher(kind, topic, _own(profile), qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def subscription(
@@ -34,4 +34,9 @@ def subscription(
 ) -> Subscription:
     """A subscription whose profile the user may override by parameters."""
     options = QoSOverridingOptions.with_default_policies()
-    return node.create_subscription(kind, topic, callback, profile, callback_group=group, qos_overriding_options=options)
+    return node.create_subscription(kind, topic, callback, _own(profile), callback_group=group, qos_overriding_options=options)
+
+
+def _own(profile: QoSProfile) -> QoSProfile:
+    """A copy: rclpy writes a user's override into the profile it is given."""
+    return QoSProfile(depth=profile.depth, reliability=profile.reliability, durability=profile.durability)

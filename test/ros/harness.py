@@ -81,11 +81,13 @@ class Graph:
         self._executor.remove_node(node)
         node.destroy_node()
 
-    def collect(self, kind, topic, profile=qos.SENSOR_OUT, publishers=1):
-        """A list that fills with the messages of a topic; returns once its publisher is connected."""
-        messages = []
+    def collect(self, kind, topic, profile=qos.SENSOR_OUT):
+        """A list that fills with the messages of a topic; returns once both sides know of each other."""
+        messages, sources = [], [p for node in self._nodes for p in node.publishers if p.topic_name == topic]
+        before = [p.get_subscription_count() for p in sources]
         subscription = self.client.create_subscription(kind, topic, messages.append, profile)
-        wait(lambda: subscription.get_publisher_count() >= publishers, f"a publisher of {topic}")
+        wait(lambda: subscription.get_publisher_count() >= max(1, len(sources)), f"a publisher of {topic}")
+        wait(lambda: all(p.get_subscription_count() > n for p, n in zip(sources, before, strict=True)), f"a match on {topic}")
         return messages
 
     def publisher(self, kind, topic, profile=qos.COMMAND):
@@ -94,11 +96,11 @@ class Graph:
         wait(lambda: out.get_subscription_count(), f"a subscriber of {topic}")
         return out
 
-    def call(self, kind, name, **request):
-        client = self.client.create_client(kind, name)
-        assert client.wait_for_service(10.0), name
+    def call(self, kind, service, **request):
+        client = self.client.create_client(kind, service)
+        assert client.wait_for_service(10.0), service
         future = client.call_async(kind.Request(**request))
-        wait(future.done, f"an answer of {name}", 30.0)
+        wait(future.done, f"an answer of {service}", 30.0)
         self.client.destroy_client(client)
         return future.result()
 
