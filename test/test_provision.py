@@ -3,6 +3,7 @@
 import fcntl
 import importlib.util
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,22 @@ def test_a_stage_whose_result_was_removed_runs_again(tmp_path, ran):
     run(tmp_path, stage("a", ran, leaves=made))
     made.unlink()
     assert run(tmp_path, stage("a", ran, leaves=made)) == 1
+
+
+def test_a_stage_that_wipes_the_environment_makes_the_later_ones_run(tmp_path, ran):
+    made = tmp_path / "stamps" / "python"
+
+    def wipe(log):
+        ran.append("venv")
+        shutil.rmtree(tmp_path / "stamps", ignore_errors=True)
+        (tmp_path / "stamps").mkdir()
+        made.touch()
+
+    todo = [Stage("venv", "venv", "k", wipe, made), stage("a", ran)]
+    run(tmp_path, *todo)
+    made.unlink()
+    assert run(tmp_path, *todo) == 2
+    assert ran == ["venv", "a", "venv", "a"]
 
 
 def test_the_key_follows_names_and_contents(tmp_path):

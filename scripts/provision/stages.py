@@ -23,6 +23,7 @@ KNOWN_CAUSES = {
     "Temporary failure in name resolution": _OFFLINE,
     "ReadTimeoutError": _OFFLINE,
     "ProxyError": _OFFLINE,
+    "(from versions: none)": "the package index could not be reached or has nothing for this machine: check the network, try again",
 }
 """Words in a log that explain a failure, and what to do about it."""
 
@@ -106,10 +107,16 @@ class Log:
 
 
 def run_stages(stages: list[Stage], stamps: Path, logs: Path, env: dict[str, str]) -> int:
-    """Run the stages whose stamp is missing or out of date, in order; returns how many ran."""
-    due = [stage for stage in stages if not is_done(stage, stamps)]
-    for number, stage in enumerate(due, 1):
-        title = f"[{number}/{len(due)}] {stage.title}"
+    """Run the stages whose stamp is missing or out of date, in order; returns how many ran.
+
+    Each is looked at when its turn comes: a new environment takes the stamps of the later stages with it.
+    """
+    ran = 0
+    for number, stage in enumerate(stages, 1):
+        if is_done(stage, stamps):
+            continue
+        ran += 1
+        title = f"[{number}/{len(stages)}] {stage.title}"
         print(f"  {title} ...", end="" if sys.stdout.isatty() else "\n", flush=True)
         log = Log(logs / f"{stage.name}.log", title, env)
         stamp = stamps / f"{stage.name}.stamp"
@@ -121,7 +128,7 @@ def run_stages(stages: list[Stage], stamps: Path, logs: Path, env: dict[str, str
             raise
         write_stamp(stamp, stage.key)
         print(("\r" if sys.stdout.isatty() else "") + f"  {title}: {log.elapsed_s():.0f} s        ", flush=True)
-    return len(due)
+    return ran
 
 
 def is_done(stage: Stage, stamps: Path) -> bool:
