@@ -23,7 +23,7 @@ KNOWN_CAUSES = {
     "Temporary failure in name resolution": _OFFLINE,
     "ReadTimeoutError": _OFFLINE,
     "ProxyError": _OFFLINE,
-    "(from versions: none)": "the package index could not be reached or has nothing for this machine: check the network, try again",
+    "(from versions: none)": "the package index could not be reached or has nothing for this machine: check the network",
 }
 """Words in a log that explain a failure, and what to do about it."""
 
