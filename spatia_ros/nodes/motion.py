@@ -49,12 +49,14 @@ class Follow:
     Args:
         frame_id: frame of the poses. offsets_ns: int64 [N], time since the first.
         T: float64 [N, 4, 4]. teleport: the first pose is a jump however near it is.
+        keep_height: a z of exactly 0 in the map means the height the rig has.
     """
 
     frame_id: str
     offsets_ns: Int64
     T: Float64
     teleport: bool = False
+    keep_height: bool = False
     received_s: float = field(default_factory=time.perf_counter)
     _index: int = 0
 
@@ -74,8 +76,11 @@ class Follow:
         i = self._index
         if i == len(self.T):
             return None
-        if i == 0:  # what a frame means is settled when the motion begins
+        if i == 0:  # what a frame or a height means is settled when the motion begins
             self.T = rig.in_map(self.frame_id, self.T)
+            if self.keep_height:
+                z = self.T[:, 2, 3]
+                z[z == 0.0] = rig.pose.T_map_base[2, 3]
         jump = (self.teleport and i == 0) or rig.is_jump(self.T[i], settings.jump_m, settings.jump_rad)
         move = Move(self.T[i], self.ahead_ns or None, jump, i, len(self.T), time.perf_counter() if i else self.received_s)
         self._index = i + 1

@@ -51,13 +51,14 @@ class SourceSettings(Section):
 class MotionSettings(Section):
     """How commands move the rig."""
 
-    live = frozenset({"twist_model", "twist_timeout_s", "jump_m", "jump_rad", "real_time", "stream"})
+    live = frozenset({"twist_model", "twist_timeout_s", "jump_m", "jump_rad", "keep_height", "real_time", "stream"})
 
     twist_stamped: bool = Field(True, description="cmd_vel is TwistStamped; off: Twist")
     twist_model: Literal["six_dof", "unicycle"] = Field("six_dof", description="unicycle: forward and yaw only, as on wheels")
     twist_timeout_s: float = Field(0.5, gt=0.0, le=60.0, description="the rig stops this long after the last cmd_vel, s")
     jump_m: float = Field(0.5, ge=0.0, le=1000.0, description="a longer step is a jump of map -> odom, no motion in odom, m")
     jump_rad: float = Field(0.8, ge=0.0, le=3.15, description="likewise a larger turn, rad")
+    keep_height: bool = Field(True, description="an initialpose with z = 0, as rviz sends it, keeps the rig's height")
     real_time: bool = Field(True, description="a trajectory's frames come no faster than their stamps; off: as fast as made")
     stream: bool = Field(False, description="make a frame every period even when nothing moves, as a real camera does")
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
+from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
 from nav_msgs.msg import Path
 from rclpy.context import Context
 from rclpy.parameter import Parameter
+from std_msgs.msg import Header
 
 from spatia_ros import geometry
 from spatia_ros.memory import Memory
@@ -28,7 +28,7 @@ from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
 from spatia_ros.nodes.seeding import open_seed, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.srv import Restore, SetMode, Snapshot
-from spatia_ros.types import Frame, SpatiaError, Trajectory
+from spatia_ros.types import Frame, SpatiaError, Step, Trajectory
 from spatia_ros.world import WorldSnapshot
 
 CHANGES = ("merged", "added", "replaced", "carved")
@@ -99,18 +99,18 @@ class WorldNode(MemoryNode):
         self.worker.follow(motion)
 
     def _on_pose(self, msg: PoseStamped) -> None:
-        self._go_to("cmd_pose", msg.header, msg.pose, teleport=False)
+        self._go_to("cmd_pose", msg.header, msg.pose)
 
     def _on_initial_pose(self, msg: PoseWithCovarianceStamped) -> None:
         if not np.isfinite(msg.pose.covariance).all():
             raise convert.Malformed("not_finite", "initialpose: expected a finite covariance, got NaN or infinity")
-        self._go_to("initialpose", msg.header, msg.pose.pose, teleport=True)
+        self._go_to("initialpose", msg.header, msg.pose.pose, teleport=True, keep_height=self._live.now.motion.keep_height)
 
-    def _go_to(self, name: str, header: Any, pose: Any, teleport: bool) -> None:
+    def _go_to(self, name: str, header: Header, pose: Pose, teleport: bool = False, keep_height: bool = False) -> None:
         convert.time_ns(header.stamp, f"{name}.header.stamp")
         self.rig.check_frame(header.frame_id, name)
         T = convert.from_pose(pose, name)[None]
-        self._command(name, Follow(header.frame_id, np.zeros(1, np.int64), T, teleport))
+        self._command(name, Follow(header.frame_id, np.zeros(1, np.int64), T, teleport, keep_height))
 
     def _on_trajectory(self, msg: Path) -> None:
         self.rig.check_frame(msg.header.frame_id, "cmd_trajectory")
@@ -164,7 +164,7 @@ class WorldNode(MemoryNode):
         self._publish(step, move, stamp_ns)
         return True
 
-    def _publish(self, step: Any, move: Move, stamp_ns: int) -> None:
+    def _publish(self, step: Step, move: Move, stamp_ns: int) -> None:
         self._rig_out.publish_clock(stamp_ns)
         self._rig_out.publish(stamp_ns)
         total_ms = (time.perf_counter() - move.since_s) * 1e3

@@ -78,6 +78,18 @@ def test_a_path_in_the_rigs_own_frame_starts_where_the_rig_is():
         np.testing.assert_allclose(rig.pose.T_map_base, at(1.0, 1.0 + x, np.pi / 2), atol=1e-12)
 
 
+def test_the_pose_button_knows_no_height():
+    rig, high = Rig(FrameSettings()), at(1.0)
+    high[2, 3] = 1.4
+    rig.move(high, 1.0, jump=True)
+    for z, kept in ((0.0, 1.4), (0.3, 0.3)):
+        target = at(5.0)
+        target[2, 3] = z
+        move = Follow("map", np.zeros(1, np.int64), target[None], keep_height=True).next(rig, MotionSettings(), SECOND)
+        assert move.T_map_base[2, 3] == kept
+        assert target[2, 3] == z
+
+
 def test_odom_never_jumps():
     """A step of the motion moves odom -> base_link, a jump moves map -> odom; their product is always the command."""
     rig, settings = Rig(FrameSettings()), MotionSettings(jump_m=0.5)

@@ -1,0 +1,84 @@
+"""The runner: the same node with the same YAML where there is no launch, ended by Ctrl-C."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from geometry_msgs.msg import PoseStamped
+from harness import wait, wall_memory
+from sensor_msgs.msg import Image
+
+from spatia_ros.nodes import convert, qos, runner
+from spatia_ros.types import SpatiaError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments):
+    return [sys.executable, "-m", "spatia_ros.nodes.runner", *map(str, arguments)]
+
+
+def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interrupt(graph, tmp_path):
+    """Started as a user would start it, commanded over ROS, ended by Ctrl-C with status 0."""
+    wall_memory().save(tmp_path / "wall.spatia")
+    params = tmp_path / "mine.yaml"
+    params.write_text(f"/**:\n  ros__parameters:\n    data_dir: {tmp_path}\n    camera: {{width_px: 96, height_px: 64}}\n")
+    command = run(
+        "world", "--params", params, "--set", "generator.name=projection", "--set", "source.memory=wall.spatia",
+        "--set", "frames.map_up=y", "--ros-args", "-r", "__ns:=/robot",
+    )  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        images = graph.collect(Image, "/robot/camera/color/image_raw")
+        go = graph.publisher(PoseStamped, "/robot/cmd_pose", qos.COMMAND)
+
+        def command_until_seen():
+            go.publish(PoseStamped(header=convert.to_header(0, "map"), pose=convert.to_pose(convert.map_from_world("y"))))
+            return images
+
+        wait(command_until_seen, "an image")
+        assert (images[0].width, images[0].height) == (96, 64)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["world", "--params", "missing.yaml"], "missing.yaml is not one"),
+        (["world", "--set", "frame_rate_hz=10"], "frame_rate_hz: expected a real number with its point"),
+        (["world", "--set", "source.memory=missing.spatia"], "missing.spatia is not one"),
+    ],
+)
+def test_a_wrong_start_is_one_sentence(arguments, words):
+    done = subprocess.run(run(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_arguments_become_those_of_ros(tmp_path):
+    params = tmp_path / "a.yaml"
+    params.touch()
+    options = runner.parser().parse_args(
+        ["mapper", "--params", str(params), "--set", "a.b=1.0", "--set", "frames.map_up=y", "--ros-args", "-r", "__ns:=/x"]
+    )
+    expected = ["--ros-args", "--params-file", str(params), "-p", "a.b:=1.0", "-p", "frames.map_up:='y'", "-r", "__ns:=/x"]
+    assert runner.ros_arguments(options) == expected
+    with pytest.raises(SpatiaError, match="NAME=VALUE"):
+        runner.ros_arguments(runner.parser().parse_args(["world", "--set", "frames.map_up"]))
+
+
+def test_write_params_writes_the_defaults(tmp_path, monkeypatch):
+    monkeypatch.setattr("spatia_ros.nodes.environment.enter", lambda: None)
+    assert runner.main(["mapper", "--write-params", str(tmp_path / "p.yaml")]) == 0
+    assert (tmp_path / "p.yaml").read_text() == (ROOT / "config" / "mapper.yaml").read_text()
+    assert os.listdir(tmp_path) == ["p.yaml"]
