@@ -42,8 +42,7 @@ train: set-up-test
 	@$(RUN) $(BIN)/spatia train $(ARGS)
 
 lint: set-up-test
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
+	@$(BIN)/ruff check .; status=$$?; $(BIN)/mypy && exit $$status
 
 ros-build: set-up-test
 	@$(RUN) $(BIN)/python scripts/colcon_build.py $(ARGS)
