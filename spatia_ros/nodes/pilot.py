@@ -10,7 +10,7 @@ import rclpy
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path as PathMessage
 
-from spatia_ros.msg import GeneratedFrame
+from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.srv import SaveMemory, SavePly
@@ -18,6 +18,10 @@ from spatia_ros.types import SpatiaError, Trajectory
 
 SETTLE_S = 0.5
 """Between the first match of subscriptions and the command: each side learns of the other on its own."""
+
+
+GIVEN_UP_S = 3.0
+"""A node that complains, is not busy, and makes no frame for this long has given the flight up."""
 
 
 class Failed(SpatiaError):
@@ -48,7 +52,9 @@ class Pilot:
         self._command = self.node.create_publisher(PathMessage, "cmd_trajectory", qos.COMMAND)
         topic = f"{rig.names.camera}/color/metadata"
         self._watch = self.node.create_subscription(GeneratedFrame, topic, self._on_frame, qos.SENSOR_OUT)
+        self.node.create_subscription(SimStatus, "world/status", self._on_status, qos.LATCHED)
         self._done, self._heard_s = 0, time.monotonic()
+        self._complaint, self._old_complaint = "", ""
 
     def _on_frame(self, msg: Any) -> None:
         if msg.clip_length != len(self.trajectory):
@@ -56,14 +62,18 @@ class Pilot:
         self._done, self._heard_s = msg.clip_index + 1, time.monotonic()
         self.tell({"frames": self._done, "of": msg.clip_length, "remembered": round(msg.remembered_ratio, 4)})
 
+    def _on_status(self, msg: SimStatus) -> None:
+        self._complaint = "" if msg.busy else msg.message
+
     def fly(self) -> None:
         """Command the path and wait for its last frame.
 
         Raises:
-            Failed: when no node takes commands, or it falls silent.
+            Failed: when no node takes commands, or it gives up (in its own words), or falls silent.
         """
         self._wait(lambda: self._command.get_subscription_count() and self._watch.get_publisher_count(), "a world node")
         self._spin(SETTLE_S)
+        self._old_complaint, self._heard_s = self._complaint, time.monotonic()
         self._command.publish(path_message(self.trajectory, self.rig))
         while self._done < len(self.trajectory):
             done = self._done
@@ -87,7 +97,10 @@ class Pilot:
     def _wait(self, done: Callable[[], Any], what: str) -> None:
         while not done():
             self._spin(0.05)
-            if time.monotonic() - self._heard_s > self.patience_s:
+            silence_s = time.monotonic() - self._heard_s
+            if self._complaint not in ("", self._old_complaint) and silence_s > GIVEN_UP_S:
+                raise Failed(f"expected {what}, the node says: {self._complaint}")
+            if silence_s > self.patience_s:
                 raise Failed(f"expected {what} within {self.patience_s:g} s, got silence")
 
     def _spin(self, seconds: float) -> None:

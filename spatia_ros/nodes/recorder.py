@@ -91,7 +91,7 @@ class Definitions:
         package, _, name = kind.split("/")
         try:
             text = (Path(get_package_share_directory(package)) / "msg" / f"{name}.msg").read_text()
-        except OSError as error:
+        except (OSError, LookupError) as error:
             raise LookupError(f"no definition of {kind}: {error}") from None
         found = get_types_from_msg(text, kind)
         for _, fields in found.values():

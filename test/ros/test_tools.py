@@ -1,0 +1,137 @@
+"""The recorder and the pilot, one at a time."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2 (make test sets it up)")
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from spatia_ros.msg import GeneratedFrame, MemoryUpdate, SimStatus
+from spatia_ros.nodes import qos
+from spatia_ros.nodes.recorder import Definitions, record
+from spatia_ros.sequence.bag_file import BagFile
+from spatia_ros.types import SpatiaError
+
+PATH = "0.1 0 0 0 0 0 0 1\n0.2 0 0 0.1 0 0 0 1\n"
+
+
+def until(done, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert done()
+
+
+class Recording:
+    """A recorder on a thread of its own."""
+
+    def __init__(self, path, wait_for):
+        self.stop, self.ready, self.counts = threading.Event(), threading.Event(), None
+
+        def run():
+            self.counts = record(path, wait_for, self.stop, self.ready.set)
+
+        self.thread = threading.Thread(target=run)
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.ready.wait(20)
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def publisher(graph):
+    made = []
+
+    def make(kind, topic, profile=qos.SENSOR_OUT):
+        made.append(graph.client.create_publisher(kind, topic, profile))
+        return made[-1]
+
+    yield make
+    for each in made:
+        graph.client.destroy_publisher(each)
+
+
+def test_messages_of_all_topics_are_kept_in_order(graph, publisher, tmp_path):
+    images = publisher(Image, "/rec/image")
+    with Recording(tmp_path / "run.mcap", ["/rec/image"]) as recording:
+        until(lambda: images.get_subscription_count() == 1)
+        for k in range(20):
+            images.publish(Image(height=2, width=k + 1, encoding="mono8", step=k + 1, data=bytes(2 * (k + 1))))
+        late = publisher(GeneratedFrame, "/rec/late")
+        until(lambda: late.get_subscription_count() == 1)
+        late.publish(GeneratedFrame(step=7, model="nano", synthetic=True))
+    bag = BagFile(tmp_path / "run.mcap")
+    assert [message.width for _, message in bag.messages("/rec/image")] == list(range(1, 21))
+    (_, frame), *more = bag.messages("/rec/late")
+    assert (frame.step, frame.model, frame.synthetic) == (7, "nano", True)
+    assert not more
+    assert recording.counts["/rec/image"] == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["run.mcap"], "nothing half-written is left"
+
+
+def test_what_was_said_before_and_what_is_said_once(graph, publisher, tmp_path):
+    latched = publisher(String, "/rec/latched", QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    latched.publish(String(data="long ago"))
+    best_effort = publisher(String, "/rec/hasty", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    listener = graph.client.create_subscription(PoseStamped, "/rec/command", lambda _: None, qos.COMMAND)
+    with Recording(tmp_path / "run.mcap", ["/rec/latched", "/rec/hasty"]):
+        until(lambda: best_effort.get_subscription_count() == 1)
+        command = publisher(PoseStamped, "/rec/command", qos.COMMAND)
+        until(lambda: command.get_subscription_count() == 2)  # its listener and the recorder, which came before anyone spoke
+        command.publish(PoseStamped())
+        best_effort.publish(String(data="now"))
+        time.sleep(0.3)
+    graph.client.destroy_subscription(listener)
+    bag = BagFile(tmp_path / "run.mcap")
+    assert [message.data for _, message in bag.messages("/rec/latched")] == ["long ago"]
+    assert [message.data for _, message in bag.messages("/rec/hasty")] == ["now"]
+    assert len(list(bag.messages("/rec/command"))) == 1
+
+
+@pytest.mark.parametrize("kind", [GeneratedFrame, MemoryUpdate, SimStatus])
+def test_definitions_are_those_ros_knows(graph, publisher, kind):
+    name = f"spatia_ros/msg/{kind.__name__}"
+    definitions = Definitions()
+    definitions.learn(name)
+    publisher(kind, "/rec/hash")
+    until(lambda: any(info.topic_type == name for info in graph.client.get_publishers_info_by_topic("/rec/hash")))
+    infos = [info for info in graph.client.get_publishers_info_by_topic("/rec/hash") if info.topic_type == name]
+    digest = definitions.store.hash_rihs01(name)
+    assert str(infos[0].topic_type_hash).removeprefix("RIHS01_") == digest.removeprefix("RIHS01_")
+
+
+def test_an_unknown_type_is_told():
+    with pytest.raises(LookupError, match="no_such_package/msg/Thing"):
+        Definitions().learn("no_such_package/msg/Thing")
+
+
+def test_a_recording_is_not_overwritten(tmp_path):
+    path = tmp_path / "run.mcap"
+    path.write_bytes(b"years of work")
+    with pytest.raises(SpatiaError, match="not overwritten"):
+        record(path, [], threading.Event(), lambda: None)
+    assert path.read_bytes() == b"years of work"
+
+
+@pytest.mark.parametrize(("path", "says"), [(PATH, "expected a world node within 1 s"), ("nonsense", "path.txt:1")])
+def test_a_flight_that_cannot_be_says_why(tmp_path, path, says):
+    (tmp_path / "path.txt").write_text(path)
+    command = [sys.executable, "-m", "spatia_ros.nodes.tool", "fly", "--patience-s", "1", "--trajectory", tmp_path / "path.txt"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
