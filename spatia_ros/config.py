@@ -46,32 +46,65 @@ class MemoryConfig(_Section):
     voxel_m: float = Field(0.01, ge=0.001, le=1.0, description="voxel side, m")
     min_range_m: float = Field(0.1, ge=0.0, le=100.0, description="nearer measurements are ignored, m")
     max_range_m: float = Field(8.0, gt=0.0, le=1000.0, description="farther measurements are ignored, m")
-    edge_ratio: float = Field(0.06, gt=0.0, le=1.0, description="depth step between neighbours, relative to depth, beyond which a pixel is an edge and not fused")
-    carve_margin_m: float = Field(0.04, gt=0.0, le=10.0, description="a point this far in front of a measurement (plus carve_margin_ratio of depth) was seen through, m")
+    edge_ratio: float = Field(
+        0.06, gt=0.0, le=1.0,
+        description="depth step between neighbours, relative to depth, beyond which a pixel is an edge and not fused",
+    )
+    carve_margin_m: float = Field(
+        0.04, gt=0.0, le=10.0,
+        description="a point this far in front of a measurement (plus carve_margin_ratio of depth) was seen through, m",
+    )
     carve_margin_ratio: float = Field(0.02, ge=0.0, le=1.0, description="part of the carving margin that grows with depth")
     max_weight: float = Field(32.0, ge=1.0, le=1e4, description="observations a running mean remembers at most")
-    max_unknown_ray: float = Field(0.55, gt=0.0, le=1.0, description="share of the way to a surface that may lie in space no keyframe saw to be empty; past it something unseen may stand between, and the pixel counts as not remembered")
+    max_unknown_ray: float = Field(
+        0.55, gt=0.0, le=1.0,
+        description=(
+            "share of the way to a surface that may lie in space no keyframe saw to be empty; past it something unseen "
+            "may stand between, and the pixel counts as not remembered"
+        ),
+    )
     splat_scale: float = Field(0.6, gt=0.0, le=4.0, description="half-width of a splat in voxel sides")
-    max_points: int = Field(20_000_000, ge=1000, le=500_000_000, description="point cap; past it new space is refused and counted")
+    max_points: int = Field(
+        20_000_000, ge=1000, le=500_000_000,
+        description="point cap; past it new space is refused and counted",
+    )
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
-    keyframe_gain: float = Field(0.08, ge=0.0, le=1.0, description="share of a frame that kept keyframes must not show for it to become one")
+    keyframe_gain: float = Field(
+        0.08, ge=0.0, le=1.0,
+        description="share of a frame that kept keyframes must not show for it to become one",
+    )
     warp_keyframes: int = Field(4, ge=0, le=32, description="keyframes warped into a view at full resolution")
-    fill_thin_px: int = Field(6, ge=0, le=64, description="depth holes of a keyframe thinner than this are filled from their rim, px")
+    fill_thin_px: int = Field(
+        6, ge=0, le=64,
+        description="depth holes of a keyframe thinner than this are filled from their rim, px",
+    )
 
 
 class GeneratorConfig(_Section):
     """What fills and refines what memory cannot show."""
 
-    name: str = Field("fill-nano", description="generator: fill-nano (learned), projection (null: holes keep the mean colour), or a folder with manifest.json")
-    references: int = Field(2, ge=0, le=16, description="reference frames retrieved for each step")
+    name: str = Field(
+        "fill-nano",
+        description=(
+            "generator: fill-nano (learned), projection (null: holes keep the mean colour), or a folder with "
+            "manifest.json"
+        ),
+    )
+    references: int = Field(8, ge=0, le=16, description="reference frames retrieved for each step")
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the engine")
 
 
 class VerifyConfig(_Section):
     """What of a generated frame may enter memory."""
 
-    depth_ratio: float = Field(0.1, gt=0.0, le=1.0, description="largest mean disagreement with remembered depth nearby, relative")
-    free_space_margin_ratio: float = Field(0.05, ge=0.0, le=1.0, description="a new point this far inside space a keyframe saw through is refused, relative to depth")
+    depth_ratio: float = Field(
+        0.1, gt=0.0, le=1.0,
+        description="largest mean disagreement with remembered depth nearby, relative",
+    )
+    free_space_margin_ratio: float = Field(
+        0.05, ge=0.0, le=1.0,
+        description="a new point this far inside space a keyframe saw through is refused, relative to depth",
+    )
     max_spread: float = Field(0.5, gt=0.0, le=10.0, description="largest relative depth error the generator may expect of itself")
     keyframes: int = Field(8, ge=0, le=256, description="measured frames a new point is held against")
     max_range_m: float = Field(6.0, gt=0.0, le=1000.0, description="inventions farther away stay out of memory, m")

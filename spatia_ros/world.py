@@ -90,7 +90,7 @@ class World:
 
     def snapshot(self) -> WorldSnapshot:
         """The whole state, independent of what the world does next."""
-        return WorldSnapshot(self.memory.snapshot(), self.rng.bit_generator.state, self.index, self.time_ns)
+        return WorldSnapshot(self.memory.snapshot(), dict(self.rng.bit_generator.state), self.index, self.time_ns)
 
     def restore(self, snapshot: WorldSnapshot) -> None:
         """Go back to a snapshot, which stays usable."""

@@ -9,7 +9,7 @@ import pytest
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import Memory, Points
+from spatia_ros.memory import Keyframe, Memory, Points
 from spatia_ros.o3d import o3d
 from spatia_ros.types import Camera, Frame, SpatiaError
 
@@ -159,8 +159,11 @@ def test_keyframes_are_kept_by_information_and_the_best_are_retrieved() -> None:
     assert again["keyframe"] == 0, "a view already kept is no news"
     view = memory.render(CAMERA, poses[4], 0)
     best = memory.retrieve(view, CAMERA, poses[4], 3)
-    angles = [geometry.rotation_error_deg(k.T_world_cam[:3, :3], poses[4][:3, :3]) for k in best]
-    assert angles[0] <= min(geometry.rotation_error_deg(k.T_world_cam[:3, :3], poses[4][:3, :3]) for k in memory.keyframes.keyframes) + 1e-6
+    def turned(keyframe: Keyframe) -> float:
+        return geometry.rotation_error_deg(keyframe.T_world_cam[:3, :3], poses[4][:3, :3])
+
+    assert len(best) == 3
+    assert turned(best[0]) <= min(map(turned, memory.keyframes.keyframes)) + 1e-6
     iou = memory.keyframes.overlap_iou(view.depth, CAMERA, poses[4])
     ranked = memory.keyframes.rank(view.depth, CAMERA, poses[4])
     assert (np.diff(iou[ranked]) <= 0).all()
@@ -176,9 +179,11 @@ def test_a_keyframe_is_sharper_than_its_voxels_and_exact_at_its_own_pose() -> No
     sharp, blunt = Memory(MemoryConfig(voxel_m=0.05)), Memory(MemoryConfig(voxel_m=0.05, warp_keyframes=0))
     for memory in (sharp, blunt):
         memory.integrate(Frame(rgb, wall, CAMERA, np.eye(4)))
-    error = {name: np.abs(m.render(CAMERA, np.eye(4), 0).rgb.astype(int) - rgb)[2:-2, 2:-2] for name, m in (("sharp", sharp), ("blunt", blunt))}
-    assert error["sharp"].max() <= 1
-    assert error["blunt"].mean() > 20
+    def error(memory: Memory) -> np.ndarray:
+        return np.abs(memory.render(CAMERA, np.eye(4), 0).rgb.astype(int) - rgb)[2:-2, 2:-2]
+
+    assert error(sharp).max() <= 1
+    assert error(blunt).mean() > 20
 
 
 def test_a_wall_behind_unseen_space_is_not_believed() -> None:
@@ -285,7 +290,7 @@ def test_plain_points_merge_and_bad_ones_are_refused() -> None:
         memory.add_points(points._replace(xyz=xyz * np.nan))
 
 
-@pytest.mark.parametrize("depth", [np.full(SHAPE, np.nan, np.float32), np.full(SHAPE, -1, np.float32), np.full(SHAPE, np.inf, np.float32)])
-def test_frames_with_impossible_depth_cannot_be_made(depth: np.ndarray) -> None:
+@pytest.mark.parametrize("metres", [np.nan, -1.0, np.inf])
+def test_frames_with_impossible_depth_cannot_be_made(metres: float) -> None:
     with pytest.raises(SpatiaError, match=r"frame\.depth: expected finite metres"):
-        frame(depth)
+        frame(np.full(SHAPE, metres, np.float32))

@@ -213,7 +213,8 @@ def test_block_store_against_a_dictionary() -> None:
         voxels = rng.integers(-40, 40, (400, 3))
         xyz = (voxels + 0.5).astype(np.float32)
         key, voxel = fuse.locate_points(xyz, 1.0)
-        memory.merge_located(xyz, np.zeros((400, 3), np.uint8), key, voxel, np.zeros(1, np.int32), np.ones(1, bool), np.ones(1, np.float32))
+        once = np.zeros(1, np.int32), np.ones(1, bool), np.ones(1, np.float32)
+        memory.merge_located(xyz, np.zeros((400, 3), np.uint8), key, voxel, *once)
         for v in map(tuple, voxels.tolist()):
             reference[v] = reference.get(v, 0.0) + 1.0
         b = memory.store.blocks

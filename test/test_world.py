@@ -16,7 +16,9 @@ from spatia_ros.types import Camera, Frame, SpatiaError, Trajectory, View
 from spatia_ros.world import World, open_world, provenance
 
 CAMERA = Camera.from_fov(80, 48, np.radians(60))
-CONFIG = from_dict({"generator": {"name": "projection"}, "memory": {"voxel_m": 0.02}, "camera": {"width_px": 80, "height_px": 48}})
+CONFIG = from_dict({
+    "generator": {"name": "projection"}, "memory": {"voxel_m": 0.02}, "camera": {"width_px": 80, "height_px": 48},
+})
 PERIOD_NS = 100_000_000
 
 
@@ -189,7 +191,7 @@ def test_config_is_strict_and_round_trips(tmp_path: Path) -> None:
         from_dict({"memory": {"voxel_m": -1}})
     with pytest.raises(SpatiaError, match="no section 'nonsense'"):
         override(WorldConfig(), ["nonsense.key=1"])
-    with pytest.raises(SpatiaError, match="section.key=value"):
+    with pytest.raises(SpatiaError, match=r"section\.key=value"):
         override(WorldConfig(), ["voxel"])
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(SpatiaError, match="is not YAML"):

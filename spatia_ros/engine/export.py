@@ -28,7 +28,8 @@ TOLERANCE = 2e-3
 def example_inputs(rng: np.random.Generator, height: int = 96, width: int = 160, references: int = 2) -> dict[str, Float32]:
     """Random inputs of the right shapes."""
     sizes = {"batch": 1, "height": height, "width": width, "references": references}
-    return {p.name: rng.standard_normal([sizes.get(s, s) for s in p.shape], np.float32) for p in INPUTS}
+    shapes = {p.name: [sizes[s] if isinstance(s, str) else s for s in p.shape] for p in INPUTS}
+    return {name: rng.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 
 def _free_axes(port: Port) -> dict[int, str]:
@@ -70,7 +71,7 @@ def _point_into(model: onnx.ModelProto, weights: Path, shapes: dict[str, tuple[i
         if tensor.name not in header:
             continue
         if tuple(tensor.dims) != shapes[tensor.name]:
-            raise SpatiaError(f"export: tensor {tensor.name}: expected shape {shapes[tensor.name]}, the graph has {tuple(tensor.dims)}")
+            raise SpatiaError(f"export: tensor {tensor.name}: expected {shapes[tensor.name]}, the graph has {tuple(tensor.dims)}")
         begin, end = header[tensor.name]["data_offsets"]
         tensor.ClearField("raw_data")
         tensor.data_location = onnx.TensorProto.EXTERNAL

@@ -86,5 +86,8 @@ def open_engine(name: str, threads: int) -> Engine:
     for file, digest in ((manifest.onnx, manifest.onnx_sha256), (manifest.weights, manifest.weights_sha256)):
         path = folder / Path(file).name
         if not path.is_file() or sha256(path) != digest:
-            raise SpatiaError(f"engine {path}: expected the file its manifest names (sha256 {digest[:12]}...); restore it, or write the network anew with: spatia export {folder}")
+            raise SpatiaError(
+                f"engine {path}: expected the file its manifest names (sha256 {digest[:12]}...); restore it, "
+                f"or write the network anew with: spatia export {folder}"
+            )
     return OnnxRuntimeEngine(folder / Path(manifest.onnx).name, threads)

@@ -34,5 +34,6 @@ class OnnxRuntimeEngine:
             raise SpatiaError(f"engine {path}: expected inputs and outputs {want}, got {got}")
 
     def __call__(self, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        """Run the network once; names and shapes are those of :mod:`.table`."""
         arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()}
         return dict(zip((port.name for port in OUTPUTS), self.session.run([port.name for port in OUTPUTS], arrays), strict=True))

@@ -20,5 +20,6 @@ class TorchEngine:
 
     @torch.inference_mode()
     def __call__(self, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
+        """Run the network once; names and shapes are those of :mod:`.table`."""
         out = self.network(*(torch.from_numpy(inputs[p.name]).to(self.device) for p in INPUTS))
         return {OUTPUTS[0].name: out.float().cpu().numpy()}

@@ -1,9 +1,10 @@
 """What the generator is told: one place, shared by training and inference.
 
 A view of memory becomes a normalised image: colour relative to what is visible in it (so a plain
-white room asks for next to no change), log-depth relative to the visible depth, holes filled by
-push-pull. The network adds to that. Reference frames come along whole, small, with the Pluecker
-rays of their pixels in the target camera's frame.
+white room asks for next to no change), log-depth relative to the visible depth. Holes are filled
+twice by a smooth membrane: from memory alone, and from memory with what the references recall (see
+:mod:`.recall`). The network adds to the second, knowing both. Reference frames come along whole,
+small, with the Pluecker rays of their pixels in the target camera's frame.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.generator.fill import push_pull
+from spatia_ros.generator.fill import membrane
+from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Camera, Float32, Float64, View
 
-INPUT_CHANNELS = 10
-"""Filled colour 3, filled log-depth 1, coverage 1, sensed 1, age 1, how far the fill came 1, pixel ray x y 2."""
+INPUT_CHANNELS = 15
+"""Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
+with recall 2, colour filled without recall 3, pixel ray x y 2 (last)."""
 REFERENCE_CHANNELS = 11
 """Colour 3, log-depth 1, depth known 1, Pluecker direction 3 and moment 3."""
+PACKED_REFERENCES = 2
+"""References given whole; all of them are asked for recall."""
 REFERENCE_SIZE = (40, 64)
 """Rows and columns a reference is shrunk to."""
 MULTIPLE = 16
@@ -65,28 +70,53 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
     return mean.astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
 
 
+def guess_depth(view: View) -> Float32:
+    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes."""
+    inverse = np.where(view.coverage, 1.0 / np.maximum(view.depth, 1e-3), 0.0).astype(np.float32)
+    filled, _ = membrane(inverse[..., None], view.coverage)
+    return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32) if view.coverage.any() else np.full(view.depth.shape, 2.0, np.float32)
+
+
 def condition(view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
     """The condition of one frame from what memory shows and the frames that saw the same space."""
+    depth = guess_depth(view)
+    recalled = recall(depth, ~view.coverage, camera, T_world_cam, references)
+    return assemble(view, depth, recalled, camera, T_world_cam, references)
+
+
+def assemble(
+    view: View, depth: Float32, recalled: Recalled, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]
+) -> Condition:
+    """The condition of one frame from its parts (training forgets some of them on purpose).
+
+    Args:
+        depth: float32 [H, W], metres, :func:`guess_depth` of the view.
+        recalled: what references lend to the pixels the view does not cover.
+    """
     h, w = view.depth.shape
     mean, scale, log_depth = visible_statistics(view, references)
-    values = np.empty((h, w, 4), np.float32)
-    values[..., :3] = (view.rgb.astype(np.float32) / np.float32(255.0) - mean) / np.float32(scale)
-    values[..., 3] = np.log(np.maximum(view.depth, 1e-3)) - np.float32(log_depth)
-    filled, far = push_pull(values, view.coverage)
+    known = view.coverage | recalled.known
+    seen = (np.where(view.coverage[..., None], view.rgb, recalled.rgb).astype(np.float32) / np.float32(255.0) - mean) / np.float32(scale)
+    plain, far = membrane(seen, view.coverage)
+    filled, far_recalled = membrane(seen, known)
     image = np.zeros((INPUT_CHANNELS, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE), np.float32)
-    image[:4, :h, :w] = filled.transpose(2, 0, 1)
+    image[:3, :h, :w] = filled.transpose(2, 0, 1)
+    image[3, :h, :w] = np.log(depth) - np.float32(log_depth)
     image[4, :h, :w] = view.coverage
     image[5, :h, :w] = view.sensed
     image[6, :h, :w] = np.minimum(view.age_s / AGE_SCALE_S, 1.0)
-    image[7, :h, :w] = far
-    image[8, :h, :w] = (np.arange(w, dtype=np.float32) + np.float32(0.5 - camera.cx)) / np.float32(camera.fx)
-    image[9, :h, :w] = ((np.arange(h, dtype=np.float32) + np.float32(0.5 - camera.cy)) / np.float32(camera.fy))[:, None]
+    image[7, :h, :w] = recalled.known
+    image[8, :h, :w] = far
+    image[9, :h, :w] = far_recalled
+    image[10:13, :h, :w] = plain.transpose(2, 0, 1)
+    image[13, :h, :w] = (np.arange(w, dtype=np.float32) + np.float32(0.5 - camera.cx)) / np.float32(camera.fx)
+    image[14, :h, :w] = ((np.arange(h, dtype=np.float32) + np.float32(0.5 - camera.cy)) / np.float32(camera.fy))[:, None]
     # Padding repeats the border, so that the network sees no edge that is not there.
     image[:, h:, :w] = image[:, h - 1 : h, :w]
     image[:, :, w:] = image[:, :, w - 1 : w]
-    packed = [pack_reference(k, T_world_cam, mean, scale, log_depth) for k in references]
-    shape = (0, REFERENCE_CHANNELS, *REFERENCE_SIZE)
-    return Condition(image, np.stack(packed) if packed else np.zeros(shape, np.float32), mean, scale, log_depth, (h, w))
+    packed = [pack_reference(k, T_world_cam, mean, scale, log_depth) for k in references[:PACKED_REFERENCES]]
+    nothing = np.zeros((1, REFERENCE_CHANNELS, *REFERENCE_SIZE), np.float32)
+    return Condition(image, np.stack(packed) if packed else nothing, mean, scale, log_depth, (h, w))
 
 
 def pack_reference(reference: Keyframe, T_world_cam: Float64, mean: Float32, scale: float, log_depth: float) -> Float32:

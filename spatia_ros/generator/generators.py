@@ -33,9 +33,11 @@ class LearnedGenerator:
         self.name, self.engine, self.references = name, engine, references
 
     def condition(self, view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
+        """What the network is told of one frame."""
         return condition(view, camera, T_world_cam, references)
 
-    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:
+    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:  # noqa: ARG002  (the network is deterministic)
+        """One frame."""
         return sample(self.engine, condition)
 
 
@@ -45,10 +47,12 @@ class ProjectionGenerator:
     name, references = "projection", 0
 
     def condition(self, view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
+        """What memory shows, with the mean of it in the holes."""
         told = condition(view, camera, T_world_cam, references)
         told.image[:4, told.image[4] == 0] = 0.0  # the mean, in normalised units
         return told
 
-    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:
+    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:  # noqa: ARG002  (nothing is drawn)
+        """One frame: the condition itself."""
         no_change = np.zeros((5, *condition.image.shape[1:]), np.float32)
         return compose(condition, no_change)

@@ -1,6 +1,6 @@
 """The first learned generator: a quarter-resolution U-Net with reference tokens at its bottom.
 
-It predicts a change to the push-pull fill, so an untrained network (its last layer is zero)
+It predicts a change to the fill, so an untrained network (its last layer is zero)
 already gives the fill. Attention at 1/16 of the resolution lets every place look at every other
 and at the reference frames.
 """
@@ -29,7 +29,14 @@ class FillNetConfig:
     heads: int = 4
 
     def as_dict(self) -> dict[str, object]:
+        """Plain values, for a manifest."""
         return asdict(self)
+
+
+def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """Zero a layer, so that what it feeds begins as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 class ResidualBlock(nn.Module):
@@ -39,10 +46,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(width, width, 3, padding=1)
         self.leave = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        start_at_zero(self.leave)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         return x + self.leave(F.silu(self.enter(F.silu(x))))
 
 
@@ -54,10 +61,10 @@ class Attention(nn.Module):
         self.heads = heads
         self.norm, self.norm_context = nn.LayerNorm(width), nn.LayerNorm(width)
         self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        start_at_zero(self.out)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """See the class."""
         B, N, C = x.shape
         split = (B, -1, self.heads, C // self.heads)
         q = self.q(self.norm(x)).view(split).transpose(1, 2)
@@ -77,6 +84,7 @@ class ReferenceEncoder(nn.Module):
         )
 
     def forward(self, references: Tensor) -> Tensor:
+        """See the class."""
         B, K = references.shape[:2]
         tokens = self.layers(references.flatten(0, 1))
         return tokens.flatten(2).transpose(1, 2).reshape(B, K * tokens.shape[2] * tokens.shape[3], -1)
@@ -86,7 +94,7 @@ class FillNet(nn.Module):
     """Condition to change.
 
     Args of forward:
-        image: float32 [B, 10, H, W], H and W multiples of 16 (see :mod:`.condition`).
+        image: float32 [B, 15, H, W], H and W multiples of 16 (see :mod:`.condition`).
         references: float32 [B, K, 11, 40, 64], K >= 1.
 
     Returns:
@@ -110,11 +118,12 @@ class FillNet(nn.Module):
         self.up_b, self.up_a = nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)
         self.after_b, self.after_a = stack(b, nb), stack(a, na)
         self.head = nn.Conv2d(a, OUTPUT_CHANNELS * SHUFFLE**2, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        start_at_zero(self.head)
 
     def forward(self, image: Tensor, references: Tensor) -> Tensor:
-        assert image.shape[1] == INPUT_CHANNELS and image.shape[2] % 16 == 0 and image.shape[3] % 16 == 0, image.shape
+        """See the class."""
+        assert image.shape[1] == INPUT_CHANNELS, image.shape
+        assert image.shape[2] % 16 == image.shape[3] % 16 == 0, image.shape
         assert references.shape[2] == REFERENCE_CHANNELS, references.shape
         at_a = self.down_a(self.stem(F.pixel_unshuffle(image, SHUFFLE)))
         at_b = self.down_b(self.to_b(at_a))

@@ -109,6 +109,7 @@ def insert_block(blocks: Blocks, key: int) -> int:
 
 @njit(cache=True, inline="always")
 def run_class(room: int) -> int:
+    """Which of the sizes 16, 32 .. 512 a run of ``room`` places is."""
     c = 0
     while (SMALLEST_RUN << c) < room:
         c += 1
@@ -132,6 +133,7 @@ def take_run(blocks: Blocks, room: int) -> int:
 
 @njit(cache=True)
 def give_run(blocks: Blocks, start: int, room: int) -> None:
+    """Put a run on the free list of its size."""
     c = run_class(room)
     blocks.free_next[start // SMALLEST_RUN] = blocks.free_head[c]
     blocks.free_head[c] = start
@@ -139,6 +141,7 @@ def give_run(blocks: Blocks, start: int, room: int) -> None:
 
 @njit(cache=True)
 def move_point(blocks: Blocks, src: int, dst: int) -> None:
+    """Copy every field of a point from one pool place to another."""
     for k in range(3):
         blocks.xyz[dst, k] = blocks.xyz[src, k]
         blocks.rgb[dst, k] = blocks.rgb[src, k]

@@ -72,10 +72,10 @@ def locate(
             px = (x + 0.5 - cx) / fx * z
             py = (y + 0.5 - cy) / fy * z
             for k in range(3):
-                xyz[y, x, k] = T_world_cam[k, 0] * px + T_world_cam[k, 1] * py + T_world_cam[k, 2] * z + T_world_cam[k, 3]
-            block_key, v = voxel_key(
-                int(np.floor(xyz[y, x, 0] / voxel_m)), int(np.floor(xyz[y, x, 1] / voxel_m)), int(np.floor(xyz[y, x, 2] / voxel_m))
-            )
+                T = T_world_cam[k]
+                xyz[y, x, k] = T[0] * px + T[1] * py + T[2] * z + T[3]
+            X, Y, Z = xyz[y, x]
+            block_key, v = voxel_key(int(np.floor(X / voxel_m)), int(np.floor(Y / voxel_m)), int(np.floor(Z / voxel_m)))
             key[y, x] = block_key if block_key != EMPTY else EMPTY - 1
             voxel[y, x] = v
     return xyz, key, voxel
@@ -87,9 +87,8 @@ def locate_points(xyz: np.ndarray, voxel_m: float) -> tuple[np.ndarray, np.ndarr
     key = np.empty(xyz.shape[0], np.int64)
     voxel = np.empty(xyz.shape[0], np.uint16)
     for i in range(xyz.shape[0]):
-        k, v = voxel_key(
-            int(np.floor(xyz[i, 0] / voxel_m)), int(np.floor(xyz[i, 1] / voxel_m)), int(np.floor(xyz[i, 2] / voxel_m))
-        )
+        X, Y, Z = xyz[i]
+        k, v = voxel_key(int(np.floor(X / voxel_m)), int(np.floor(Y / voxel_m)), int(np.floor(Z / voxel_m)))
         key[i] = k if k != EMPTY else EMPTY - 1
         voxel[i] = v
     return key, voxel

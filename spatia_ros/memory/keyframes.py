@@ -80,7 +80,8 @@ def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray
 
 @njit(cache=True, parallel=True)
 def shown_in_each(
-    points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray, tolerance: float, coarser: float
+    points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray,
+    tolerance: float, coarser: float,
 ) -> np.ndarray:
     """Which of N world points each of K sample grids shows.
 
@@ -139,6 +140,7 @@ class Samples:
 
     @classmethod
     def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64) -> Samples:
+        """The samples of a depth image [H, W]."""
         rows, cols = SAMPLES
         v = ((np.arange(rows) + 0.5) * camera.height / rows).astype(int)
         u = ((np.arange(cols) + 0.5) * camera.width / cols).astype(int)

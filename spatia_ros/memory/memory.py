@@ -91,7 +91,8 @@ class Memory:
         )
         weight = np.array([1.0 if sensed else INVENTED_WEIGHT], np.float32)
         seen_ms = np.array([self._milliseconds(frame.stamp_ns)], np.int32)
-        counts = self.merge_located(xyz.reshape(-1, 3), frame.rgb.reshape(-1, 3), key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
+        rgb = frame.rgb.reshape(-1, 3)
+        counts = self.merge_located(xyz.reshape(-1, 3), rgb, key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
         shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
         kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
         return counts | {"carved": carved, "keyframe": int(kept)}
@@ -101,7 +102,8 @@ class Memory:
         c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
         nearest = fuse.nearest_around(depth)
         reach = min(float(nearest.max()), c.max_range_m)
-        visible = splat.visible_blocks(self.store.blocks, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m, reach)
+        blocks, w, h = self.store.blocks, camera.width, camera.height
+        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, reach)
         dead = fuse.weaken_seen_through(
             self.store.blocks, visible, nearest, intrinsics, T_cam_world, c.carve_margin_m, c.carve_margin_ratio
         )
@@ -114,13 +116,12 @@ class Memory:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
         check_pose("T_world_cam", T_world_cam)
-        c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
+        c, w, h = self.config, camera.width, camera.height
+        intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
         blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
-        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m, far)
-        buffers = splat.splat(
-            blocks, visible, T_cam_world, intrinsics, camera.width, camera.height, c.voxel_m * c.splat_scale, far, get_num_threads()
-        )
-        drawn = splat.resolve(blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
+        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
+        buffers = splat.splat(blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m * c.splat_scale, far, get_num_threads())
+        drawn = splat.resolve(blocks, buffers, w, h, self._milliseconds(stamp_ns))
         rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
         if len(self.keyframes):
             ranked = self.keyframes.rank(depth, camera, T_world_cam)

@@ -163,7 +163,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Memory:
 
 def export_ply(points: Points, path: Path | str) -> None:
     """Write points as a binary PLY (x y z in metres, red green blue, confidence, sensed), whole or not at all."""
-    fields = [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("red", "u1"), ("green", "u1"), ("blue", "u1"), ("confidence", "<f4"), ("sensed", "u1")]
+    fields = [(axis, "<f4") for axis in "xyz"] + [(colour, "u1") for colour in ("red", "green", "blue")]
+    fields += [("confidence", "<f4"), ("sensed", "u1")]
     rows = np.empty(len(points.xyz), fields)
     for k, axis in enumerate("xyz"):
         rows[axis] = points.xyz[:, k]

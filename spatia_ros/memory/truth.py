@@ -46,7 +46,8 @@ def fit_to_fuse(depth: Tensor, min_range_m: float, max_range_m: float, edge_rati
 
 def fuse(xyz: Tensor, rgb: Tensor, voxel_m: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Voxel cloud of observations [N, 3]: integer voxels [M, 3] in order, mean position, mean colour, count [M]."""
-    voxels, group, count = torch.unique(torch.floor(xyz.double() / voxel_m).long(), dim=0, return_inverse=True, return_counts=True)
+    voxel = torch.floor(xyz.double() / voxel_m).long()
+    voxels, group, count = torch.unique(voxel, dim=0, return_inverse=True, return_counts=True)
     zero = torch.zeros(len(voxels), 3, dtype=torch.float64, device=xyz.device)
     mean_xyz = zero.index_add(0, group, xyz.double()) / count[:, None]
     mean_rgb = zero.index_add(0, group, rgb.double()) / count[:, None]
@@ -144,7 +145,8 @@ def unknown_ray_share(
     rows, cols = z.shape
     x = torch.arange(cols, device=z.device) * CELL_PX + place % CELL_PX
     y = torch.arange(rows, device=z.device)[:, None] * CELL_PX + place // CELL_PX
-    ray = torch.stack([(x + 0.5 - intrinsics[2]) / intrinsics[0], (y + 0.5 - intrinsics[3]) / intrinsics[1], torch.ones_like(z)], -1)
+    fx, fy, cx, cy = intrinsics
+    ray = torch.stack([(x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy, torch.ones_like(z)], -1)
     unknown = torch.zeros_like(z)
     for step in range(STEPS):
         points = (ray * (z * (step + 0.5) / STEPS)[..., None]).view(-1, 3) @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from spatia_ros.memory import Keyframe
+from spatia_ros.generator.recall import Recalled
 from spatia_ros.train.pairs import Pair
 from spatia_ros.types import Bool, Camera, Float64, Frame, UInt8, View
 
@@ -29,12 +31,16 @@ def mirrored(pair: Pair) -> Pair:
         return np.ascontiguousarray(image[:, ::-1])
 
     view = View(flip(v.rgb), flip(v.depth), flip(v.coverage), flip(v.sensed), flip(v.age_s))
+    recalled = Recalled(flip(pair.recalled.rgb), flip(pair.recalled.known))
     target = Frame(flip(t.rgb), flip(t.depth), _mirrored_camera(t.camera), _mirrored_pose(t.T_world_cam), t.stamp_ns)
     references = tuple(
-        Keyframe(flip(k.rgb), flip(k.depth), flip(k.sensed), _mirrored_camera(k.camera), _mirrored_pose(k.T_world_cam), k.stamp_ns)
+        replace(
+            k, rgb=flip(k.rgb), depth=flip(k.depth), sensed=flip(k.sensed),
+            camera=_mirrored_camera(k.camera), T_world_cam=_mirrored_pose(k.T_world_cam),
+        )
         for k in pair.references
     )
-    return Pair(view, target, references)
+    return Pair(view, recalled, target, references)
 
 
 def _mirrored_camera(c: Camera) -> Camera:
@@ -58,9 +64,10 @@ def recoloured(pair: Pair, rng: np.random.Generator) -> Pair:
 
     v, t = pair.view, pair.target
     view = View(recolour(v.rgb) * v.coverage[..., None], v.depth, v.coverage, v.sensed, v.age_s)
+    recalled = Recalled(recolour(pair.recalled.rgb) * pair.recalled.known[..., None], pair.recalled.known)
     target = Frame(recolour(t.rgb), t.depth, t.camera, t.T_world_cam, t.stamp_ns)
-    references = tuple(Keyframe(recolour(k.rgb), k.depth, k.sensed, k.camera, k.T_world_cam, k.stamp_ns) for k in pair.references)
-    return Pair(view, target, references)
+    references = tuple(replace(k, rgb=recolour(k.rgb)) for k in pair.references)
+    return Pair(view, recalled, target, references)
 
 
 def random_mask(shape: tuple[int, int], rng: np.random.Generator) -> Bool:
@@ -86,9 +93,10 @@ def random_mask(shape: tuple[int, int], rng: np.random.Generator) -> Bool:
 
 
 def forgotten(pair: Pair, mask: Bool) -> Pair:
-    """The pair with the masked pixels of the view forgotten, unless too little would be left."""
+    """The pair with the masked pixels forgotten by memory and references, unless too little would be left."""
     v, keep = pair.view, pair.view.coverage & ~mask
     if keep.mean() < LEAST_COVERAGE:
         return pair
     view = View(v.rgb * keep[..., None], v.depth * keep, keep, v.sensed * keep, v.age_s * keep)
-    return Pair(view, pair.target, pair.references)
+    known = pair.recalled.known & ~mask
+    return Pair(view, Recalled(pair.recalled.rgb * known[..., None], known), pair.target, pair.references)

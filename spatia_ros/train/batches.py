@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from spatia_ros.generator.condition import REFERENCE_CHANNELS, REFERENCE_SIZE, condition
+from spatia_ros.generator.condition import REFERENCE_CHANNELS, REFERENCE_SIZE, assemble, guess_depth
 from spatia_ros.train.augment import augment
 from spatia_ros.train.pairs import Pair
 from spatia_ros.train.shards import read_shard
@@ -22,7 +22,7 @@ class Batch:
     """B conditions and their truths.
 
     Args:
-        image: [B, 10, H, W]. references: [B, K, 11, 40, 64].
+        image: [B, 15, H, W]. references: [B, K, 11, 40, 64].
         colour: [B, 3, H, W], true colour in the condition's units. scale: [B, 1, 1, 1], that unit in 0..1.
         log_depth: [B, 1, H, W], true log-depth in the condition's units. measured: [B, 1, H, W], where it is known.
     """
@@ -36,8 +36,9 @@ class Batch:
 
 
 def example(pair: Pair, references: int) -> tuple[Float32, ...]:
-    """One pair as the arrays of a :class:`Batch`, through the generator's own ``condition``."""
-    told = condition(pair.view, pair.target.camera, pair.target.T_world_cam, pair.references)
+    """One pair as the arrays of a :class:`Batch`, through the generator's own ``assemble``."""
+    target = pair.target
+    told = assemble(pair.view, guess_depth(pair.view), pair.recalled, target.camera, target.T_world_cam, pair.references)
     h, w = told.size
     packed = np.zeros((references, REFERENCE_CHANNELS, *REFERENCE_SIZE), np.float32)
     packed[: len(told.references)] = told.references[:references]

@@ -19,7 +19,8 @@ from spatia_ros.types import Frame
 
 SIZE = (256, 160)
 """Width and height of training pairs, px."""
-REFERENCES = 2
+REFERENCES = 8
+"""Keyframes asked for recall, as at run time."""
 PER_SHARD = 36
 KIND_SHARES = {"room": 0.45, "desk": 0.25, "corridor": 0.15, "street": 0.15}
 _log = logging.getLogger(__name__)
@@ -79,4 +80,4 @@ def build(folder: Path, data: Path | None, scene_shards: int, mesh_shards: int, 
             "mesh": lambda rng=rng, k=k: meshes(glbs[k % len(glbs)], rng),
             "recordings": lambda rng=rng: recordings(runs, rng),
         }[source]()
-        write_shard(shard_path(folder, source, k), list(islice(pairs, PER_SHARD)), REFERENCES)
+        write_shard(shard_path(folder, source, k), list(islice(pairs, PER_SHARD)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -16,7 +17,9 @@ from spatia_ros.types import SpatiaError
 FILE = "checkpoint.safetensors"
 
 
-def save(folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def save(
+    folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
     """Write the checkpoint of a run: weights, their running average, the optimiser, and ``state``."""
     tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
@@ -28,14 +31,14 @@ def save(folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser
     os.replace(partial, folder / FILE)
 
 
-def load(folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> dict[str, Any] | None:
+def load(
+    folder: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> dict[str, Any] | None:
     """Restore a run in place and return its state, or None when the folder has no checkpoint.
 
     Raises:
         SpatiaError: when the checkpoint is of another network.
     """
-    from safetensors import safe_open
-
     path = folder / FILE
     if not path.exists():
         return None

@@ -102,7 +102,8 @@ def train(config: TrainConfig, network_config: FillNetConfig, data: PairSet, dev
     average = {k: v.clone() for k, v in network.state_dict().items()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
     state = checkpoint.load(out, network, average, optimiser) or {"step": 0, "seconds": 0.0}
-    validation = [stack([example(p, config.references) for p in data.validation[i : i + 8]]) for i in range(0, len(data.validation), 8)]
+    held_out = [example(pair, config.references) for pair in data.validation]
+    validation = [stack(held_out[i : i + 8]) for i in range(0, len(held_out), 8)]
     begun, saved = time.monotonic() - state["seconds"], time.monotonic()
     recent: list[dict[str, float]] = []
     for step, batch in ahead(data, config, state["step"]):
@@ -133,7 +134,8 @@ def ahead(data: PairSet, config: TrainConfig, first: int) -> Iterator[tuple[int,
 
 
 def _step(
-    network: FillNet, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, drawn: Batch, config: TrainConfig, step: int, device: str
+    network: FillNet, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, drawn: Batch,
+    config: TrainConfig, step: int, device: str,
 ) -> dict[str, float]:
     """One optimiser step on a batch; returns the parts of its loss."""
     batch = Batch(*(getattr(drawn, name).to(device) for name in Batch.__slots__))

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from spatia_ros.config import MemoryConfig
-from spatia_ros.generator.condition import REFERENCE_SIZE
+from spatia_ros.generator.condition import PACKED_REFERENCES, REFERENCE_SIZE, guess_depth
+from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe, Memory
 from spatia_ros.train.scene import Scene
 from spatia_ros.train.sensor import Sensor, observe
@@ -33,11 +34,13 @@ class Pair:
     """One example: memory's view at the target's camera, its references, and the truth.
 
     Args:
-        view: what memory shows. target: the true frame (depth 0 where the sensor had none).
+        view: what memory shows. recalled: what the references lend where it shows nothing.
+        target: the true frame (depth 0 where the sensor had none).
         references: retrieved keyframes, shrunk to REFERENCE_SIZE; may be fewer than asked for.
     """
 
     view: View
+    recalled: Recalled
     target: Frame
     references: tuple[Keyframe, ...]
 
@@ -60,7 +63,8 @@ def pair_at(memory: Memory, target: Frame, references: int) -> Pair | None:
     if not COVERAGE[0] <= float(view.coverage.mean()) <= COVERAGE[1]:
         return None
     kept = memory.retrieve(view, target.camera, target.T_world_cam, references)
-    return Pair(view, target, tuple(shrink(k) for k in kept))
+    recalled = recall(guess_depth(view), ~view.coverage, target.camera, target.T_world_cam, kept)
+    return Pair(view, recalled, target, tuple(shrink(k) for k in kept[:PACKED_REFERENCES]))
 
 
 def episode(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spatia_ros.generator.condition import REFERENCE_SIZE
+from spatia_ros.generator.condition import PACKED_REFERENCES, REFERENCE_SIZE
+from spatia_ros.generator.recall import Recalled
 from spatia_ros.memory import Keyframe
 from spatia_ros.train.pairs import Pair
 from spatia_ros.types import Camera, Frame, SpatiaError, View
@@ -30,16 +31,15 @@ def _camera(row: np.ndarray) -> Camera:
     return Camera(int(row[0]), int(row[1]), *(float(v) for v in row[2:]))
 
 
-def write_shard(path: Path, pairs: Sequence[Pair], references: int) -> None:
+def write_shard(path: Path, pairs: Sequence[Pair]) -> None:
     """Write pairs of one image size to a shard, all or nothing."""
-    rows, cols = REFERENCE_SIZE
-    n = len(pairs)
+    (rows, cols), n, references = REFERENCE_SIZE, len(pairs), PACKED_REFERENCES
     ref_rgb = np.zeros((n, references, rows, cols, 3), np.uint8)
     ref_depth = np.zeros((n, references, rows, cols), np.float16)
     ref_pose = np.tile(np.eye(4), (n, references, 1, 1))
     ref_camera = np.zeros((n, references, 6))
     for i, pair in enumerate(pairs):
-        for k, reference in enumerate(pair.references[:references]):
+        for k, reference in enumerate(pair.references):
             ref_rgb[i, k], ref_depth[i, k], ref_pose[i, k] = reference.rgb, reference.depth, reference.T_world_cam
             ref_camera[i, k] = _camera_row(reference.camera)
     fields = {
@@ -47,12 +47,14 @@ def write_shard(path: Path, pairs: Sequence[Pair], references: int) -> None:
         "view_depth": np.stack([p.view.depth for p in pairs]).astype(np.float16),
         "view_sensed": np.stack([p.view.sensed > 0.5 for p in pairs]),
         "view_age": np.stack([np.clip(p.view.age_s / AGE_STEP_S, 0, 255) for p in pairs]).astype(np.uint8),
+        "recalled_rgb": np.stack([p.recalled.rgb for p in pairs]),
+        "recalled_known": np.stack([p.recalled.known for p in pairs]),
         "target_rgb": np.stack([p.target.rgb for p in pairs]),
         "target_depth": np.stack([p.target.depth for p in pairs]).astype(np.float16),
         "camera": np.array([_camera_row(p.target.camera) for p in pairs]),
         "pose": np.stack([p.target.T_world_cam for p in pairs]),
         "ref_rgb": ref_rgb, "ref_depth": ref_depth, "ref_pose": ref_pose, "ref_camera": ref_camera,
-        "ref_count": np.array([min(len(p.references), references) for p in pairs]),
+        "ref_count": np.array([len(p.references) for p in pairs]),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -83,7 +85,8 @@ def _pair(fields: dict[str, np.ndarray], i: int) -> Pair:
         fields["view_rgb"][i], depth, depth > 0, fields["view_sensed"][i].astype(np.float32),
         fields["view_age"][i].astype(np.float32) * np.float32(AGE_STEP_S),
     )
-    target = Frame(fields["target_rgb"][i], fields["target_depth"][i].astype(np.float32), _camera(fields["camera"][i]), fields["pose"][i])
+    truth = fields["target_depth"][i].astype(np.float32)
+    target = Frame(fields["target_rgb"][i], truth, _camera(fields["camera"][i]), fields["pose"][i])
     references = tuple(
         Keyframe(
             fields["ref_rgb"][i, k], fields["ref_depth"][i, k].astype(np.float32), np.ones(REFERENCE_SIZE, bool),
@@ -91,4 +94,5 @@ def _pair(fields: dict[str, np.ndarray], i: int) -> Pair:
         )
         for k in range(int(fields["ref_count"][i]))
     )
-    return Pair(view, target, references)
+    recalled = Recalled(fields["recalled_rgb"][i], fields["recalled_known"][i])
+    return Pair(view, recalled, target, references)
