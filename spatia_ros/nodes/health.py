@@ -72,9 +72,8 @@ class Health:
         fresh = self._reported != before
         level = DiagnosticStatus.ERROR if failed > before[1] else DiagnosticStatus.WARN if fresh else DiagnosticStatus.OK
         values = {**figures, "failed": failed, **{f"refused {k}": v for k, v in sorted(refused.items())}}
-        name = self._node.get_fully_qualified_name()
         status = DiagnosticStatus(
-            level=level, name=f"{name[1:]}: world", hardware_id="simulated", message=self.message if fresh else "ok",
+            level=level, name=self._node.get_fully_qualified_name()[1:], message=self.message if fresh else "ok",
             values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
         )  # fmt: skip
         msg = DiagnosticArray(status=[status])

@@ -23,6 +23,7 @@ node = rclpy.create_node("camera")
 publisher = node.create_publisher(Image, "image_raw", QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT))
 while publisher.get_subscription_count() == 0:
     time.sleep(0.05)
+time.sleep(1.0)  # the other side must have found this one, too
 image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 start = time.monotonic()
 for i in range({FRAMES}):

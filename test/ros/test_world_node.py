@@ -290,6 +290,25 @@ def test_a_stream_goes_on_by_itself_and_the_clock_with_it(graph, make):
     assert set(stamps) <= {convert.time_ns(m.clock) for m in clock}
 
 
+def test_stamps_follow_a_simulated_clock(graph, make):
+    node = make("/simulated", use_sim_time=True)
+    told = graph.collect(GeneratedFrame, "/simulated/camera/color/metadata")
+    go = graph.publisher(PoseStamped, "/simulated/cmd_pose")
+    clock = graph.client.create_publisher(Clock, "/clock", qos.SENSOR_OUT)
+    for now_s in (1000, 1060):
+
+        def tick(now_s=now_s):
+            clock.publish(Clock(clock=convert.to_time(now_s * 1_000_000_000)))
+            return node.get_clock().now().nanoseconds == now_s * 1_000_000_000
+
+        wait(tick, "the simulated time")
+        frames = len(told)
+        go.publish(pose_command(np.eye(4)))
+        wait(lambda frames=frames: len(told) > frames, "a frame")
+        late_ns = now_s * 1_000_000_000 - convert.time_ns(told[-1].header.stamp)
+        assert 0 <= late_ns < 10_000_000  # the newest tick of the 100 Hz grid
+
+
 def test_the_newest_command_wins_and_drops_are_told(graph, world, watch, start):
     """A path is given up for a later pose; what was lost is counted, in the status and in the diagnostics."""
     status = graph.collect(SimStatus, "/main/world/status", qos.LATCHED)
@@ -305,7 +324,7 @@ def test_the_newest_command_wins_and_drops_are_told(graph, world, watch, start):
     wait(lambda: status[-1].commands_dropped == dropped + 1, "the status")
 
     def reported():
-        values = [v for m in diagnostics for s in m.status if s.name == "main/world: world" for v in s.values]
+        values = [v for m in diagnostics for s in m.status if s.name == "main/world" for v in s.values]
         return {v.key: v.value for v in values}
 
     wait(lambda: reported().get("commands_dropped") == str(dropped + 1), "the diagnostics")
