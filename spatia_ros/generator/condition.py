@@ -34,7 +34,8 @@ MULTIPLE = 16
 """Image sides are padded to a multiple of this."""
 MIN_SCALE = 0.03
 """Smallest colour spread a view is normalised by (colours in 0..1)."""
-FAR_LOG_DEPTH = 3.0
+BLIND_DEPTH_M = 2.0
+"""Depth assumed where memory shows nothing at all: a room's."""
 AGE_SCALE_S = 10.0
 
 
@@ -72,9 +73,11 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
 
 def guess_depth(view: View) -> Float32:
     """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes."""
+    if not view.coverage.any():
+        return np.full(view.depth.shape, BLIND_DEPTH_M, np.float32)
     inverse = np.where(view.coverage, 1.0 / np.maximum(view.depth, 1e-3), 0.0).astype(np.float32)
     filled, _ = membrane(inverse[..., None], view.coverage)
-    return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32) if view.coverage.any() else np.full(view.depth.shape, 2.0, np.float32)
+    return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32)
 
 
 def condition(view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
@@ -96,7 +99,8 @@ def assemble(
     h, w = view.depth.shape
     mean, scale, log_depth = visible_statistics(view, references)
     known = view.coverage | recalled.known
-    seen = (np.where(view.coverage[..., None], view.rgb, recalled.rgb).astype(np.float32) / np.float32(255.0) - mean) / np.float32(scale)
+    rgb = np.where(view.coverage[..., None], view.rgb, recalled.rgb).astype(np.float32)
+    seen = (rgb / np.float32(255.0) - mean) / np.float32(scale)
     plain, far = membrane(seen, view.coverage)
     filled, far_recalled = membrane(seen, known)
     image = np.zeros((INPUT_CHANNELS, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE), np.float32)
