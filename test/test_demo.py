@@ -179,7 +179,7 @@ def test_a_third_of_a_recording_is_the_seed():
 def figures() -> dict:
     return {
         "received": 159, "commanded": 160, "arrival_loss": 0.0063, "fps": 12.0,
-        "seen_share": 0.7, "invented_earlier_share": 0.1, "invented_now_share": 0.2, "invented_now_share_max": 0.6,
+        "seen_share": 0.7, "seen_share_min": 0.3, "invented_earlier_share": 0.1, "invented_now_share": 0.2,
         "return_psnr_db": None, "memory_points": 2000, "seed_points": 1000,
         "latency_ms": {"total": {"p50": 50.0, "p99": 90.0}},
     }

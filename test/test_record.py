@@ -150,7 +150,7 @@ def test_the_poster_shows_start_farthest_and_end():
     picture = poster(film)
     assert picture.shape == (3 * (26 + 256 + 6) + 26, 3 * (341 + 6) - 6, 3)
     rows = [picture[26 + k * 288 + 100, 100, 0] for k in range(3)]
-    assert rows == [40, 240, 140], "colour of the first, the most invented and the last frame"
+    assert rows == [40, 240, 140], "colour of the first, the least seen and the last frame"
 
 
 def test_charts_are_svg_with_every_series():

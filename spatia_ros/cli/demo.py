@@ -146,16 +146,16 @@ def command_line(args: argparse.Namespace) -> str:
 def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The figures for people: name, value, what it means."""
     shares = {name: f"{figures[f'{name}_share']:.0%}" for name in ("seen", "invented_earlier", "invented_now")}
-    psnr, most = figures["return_psnr_db"], figures["invented_now_share_max"]
+    psnr, least = figures["return_psnr_db"], figures["seen_share_min"]
     total = figures["latency_ms"]["total"]
     return [
         ("frames", f"{figures['received']}", f"of {figures['commanded']} commanded, received by another process"),
         ("arrival loss", f"{figures['arrival_loss']:.1%}", "frames that did not reach the recorder whole"),
         ("rate", f"{figures['fps']:.1f} a second", "as they arrived, everything included"),
         ("a frame", f"{total['p50']:.0f} ms", f"from its turn to its publication (99 of 100 in less than {total['p99']:.0f} ms)"),
-        ("seen by a sensor", shares["seen"], "of all pixels come from what the scan saw"),
+        ("seen by a sensor", shares["seen"], f"of all pixels go back to the scan; {least:.0%} where the flight is farthest out"),
         ("invented earlier", shares["invented_earlier"], "of all pixels were invented in an earlier frame and remembered"),
-        ("invented now", shares["invented_now"], f"of all pixels; {most:.0%} of the frame with most of them"),
+        ("invented now", shares["invented_now"], "of all pixels"),
         ("return", "-" if psnr is None else f"{psnr:.1f} dB", "PSNR between the first and the last frame, taken from one pose"),
         ("memory", f"{figures['memory_points']:,} points", f"after the flight; {figures['seed_points']:,} before it"),
     ]

@@ -37,6 +37,7 @@ def run_figures(shots: Sequence[Shot]) -> dict[str, Any]:
     return {
         "frames": len(shots),
         "seen_share": round(float(sensed), 4),
+        "seen_share_min": round(float(np.min(shares, 0)[0]), 4),
         "invented_earlier_share": round(float(remembered), 4),
         "invented_now_share": round(float(invented), 4),
         "invented_now_share_max": round(float(np.max(shares, 0)[2]), 4),

@@ -17,7 +17,7 @@ Outlook = Callable[[Float64], tuple[float, float]]
 METRES_PER_TURN = 1.5
 """Turning by a radian takes as long as moving this far."""
 
-EDGE, ASIDE = 0.6, 0.4
+EDGE, ASIDE = 0.7, 0.5
 """Remembered shares of the picture: where a flight turns round, and to where it looks aside before it does."""
 
 PIVOT_M = 0.8

@@ -23,8 +23,8 @@ def contact_sheet(film: Film, moments: int = 8) -> UInt8:
 
 
 def poster(film: Film) -> UInt8:
-    """uint8 [H, W, 3]: the first frame, the one with most invented now, and the last; colour, depth and provenance of each."""
-    farthest = int(film.shares[:, 2].argmax())
+    """uint8 [H, W, 3]: the first frame, the one that shows least of what a sensor saw, and the last; three pictures of each."""
+    farthest = int(film.shares[:, 0].argmin())
     moments = ((0, "start"), (farthest, "out past the edge of what was seen"), (len(film.shots) - 1, "end"))
     return np.concatenate([_row(film, index, name) for index, name in moments] + [_legend(film)])
 
