@@ -41,26 +41,32 @@ class Health:
 
     def fail(self, what: str, error: BaseException) -> str:
         """Count something that should have worked; returns it in words."""
-        with self._lock:
-            self.failed += 1
-            self.message = f"{what}: {error}" if isinstance(error, SpatiaError) else f"{what}: {type(error).__name__}: {error}"
-        self._node.get_logger().error(self.message, throttle_duration_sec=1.0)
-        return self.message
+        words = f"{what}: {error}" if isinstance(error, SpatiaError) else f"{what}: {type(error).__name__}: {error}"
+        if self._node.context.ok():  # else ROS is going down, and with it every publisher
+            with self._lock:
+                self.failed, self.message = self.failed + 1, words
+            self._node.get_logger().error(words, throttle_duration_sec=1.0)
+        return words
 
     @property
     def refusals(self) -> int:
         """Messages dropped since the node started."""
         return sum(self.refused.values())
 
-    def guard(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A subscription's callback that drops and counts what it refuses."""
+    def guard(self, name: str, callback: Callable[..., None]) -> Callable[..., None]:
+        """A callback or job that drops and counts what it refuses, and survives what it did not expect.
+
+        An exception that left a callback would end the executor, and the node with it.
+        """
 
         @functools.wraps(callback)
-        def guarded(msg: Any) -> None:
+        def guarded(*arguments: Any) -> None:
             try:
-                callback(msg)
+                callback(*arguments)
             except SpatiaError as error:
-                self.refuse(topic, error)
+                self.refuse(name, error)
+            except Exception as error:
+                self.fail(name, error)
 
         return guarded
 

@@ -129,9 +129,11 @@ class MemoryNode(Node):
         version = self._version
         if self._cloud.is_due(version):
             limits, header = self._live.now.cloud, convert.to_header(self.stamp_ns, self.map_frame)
-            self._cloud.pending = self.worker.submit(
-                lambda: self._cloud.publish(self.memory, version, self.T_map_world, header, limits)
-            )
+
+            def publish() -> None:
+                self._cloud.publish(self.memory, version, self.T_map_world, header, limits)
+
+            self._cloud.pending = self.worker.submit(self.health.guard("memory/points", publish))
 
     # Sensors
 
@@ -148,16 +150,11 @@ class MemoryNode(Node):
             raise convert.Malformed("busy", "sensor: the memory is still at earlier frames")
 
         def observe() -> None:
-            try:
-                self.observe(frame)
-                self._version += 1
-                self.stamp_ns = frame.stamp_ns
-            except SpatiaError as error:
-                self.health.refuse("sensor", error)
-            except Exception as error:  # nobody waits for this job: the report is all there is
-                self.health.fail("sensor", error)
+            self.observe(frame)
+            self._version += 1
+            self.stamp_ns = frame.stamp_ns
 
-        self.worker.submit(observe)
+        self.worker.submit(self.health.guard("sensor", observe))
 
     # Services
 

@@ -200,7 +200,7 @@ class WorldNode(MemoryNode):
         super()._tick()
         if self._mode != SimStatus.MAPPING and not self.worker.busy:
             # Who joined since the last frame still learns where the rig is.
-            self.worker.submit(lambda: self._rig_out.publish_tf(self.stamp_ns))
+            self.worker.submit(self.health.guard("tf", lambda: self._rig_out.publish_tf(self.stamp_ns)))
 
     # Services
 

@@ -52,6 +52,7 @@ class Graph:
         rclpy.init(context=self.context)
         self.client = Node("client", context=self.context)
         self._executor = MultiThreadedExecutor(num_threads=4, context=self.context)
+        self._clients = {}
         self._executor.add_node(self.client)
         self._nodes = []
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -63,13 +64,10 @@ class Graph:
             self._executor.spin()
 
     def __exit__(self, *_):
-        for node in [*self._nodes, self.client]:
-            self._executor.remove_node(node)
-        self._executor.shutdown()
+        rclpy.shutdown(context=self.context)
         self._thread.join()
         for node in [*self._nodes, self.client]:
             node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
     def add(self, node):
         self._nodes.append(node)
@@ -97,11 +95,12 @@ class Graph:
         return out
 
     def call(self, kind, service, **request):
-        client = self.client.create_client(kind, service)
+        if service not in self._clients:
+            self._clients[service] = self.client.create_client(kind, service)
+        client = self._clients[service]
         assert client.wait_for_service(10.0), service
         future = client.call_async(kind.Request(**request))
         wait(future.done, f"an answer of {service}", 30.0)
-        self.client.destroy_client(client)
         return future.result()
 
 

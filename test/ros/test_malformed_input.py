@@ -230,6 +230,18 @@ def test_a_failing_generator_does_not_take_the_node_down(world, publishers, told
     assert "MemoryError: no room for a frame" in world.health.message
 
 
+def test_what_nobody_expected_does_not_take_the_node_down(world, publishers, monkeypatch):
+    def fail(msg, name):
+        raise RuntimeError("a bug")
+
+    failed = world.health.failed
+    with monkeypatch.context() as patch:
+        patch.setattr(convert, "from_pose", fail)
+        publishers["cmd_pose"].publish(pose_stamped())
+        wait(lambda: world.health.failed == failed + 1, "the failure")
+    assert world.health.message == "cmd_pose: RuntimeError: a bug"
+
+
 @pytest.fixture
 def sensor(graph, world):
     """The node in mapping mode, listening to a camera; back to generating afterwards."""

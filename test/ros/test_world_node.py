@@ -1,5 +1,7 @@
 """The world node over real ROS messages: what is commanded is what is seen, and where tf says it was seen from."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,7 +17,7 @@ from tf2_msgs.msg import TFMessage
 from spatia_ros import geometry
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
-from spatia_ros.nodes.transforms import TransformBuffer
+from spatia_ros.nodes.transforms import NoTransform, TransformBuffer
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import LoadMemory, Restore, SaveMemory, SavePly, SetMode, Snapshot
 
@@ -75,12 +77,20 @@ class Watch:
         self.images = graph.collect(Image, f"{namespace}/camera/color/image_raw")
 
     def pose_at(self, image):
-        """The pose of an image's frame in the map at its stamp, as tf has it."""
-        for messages, static in ((self.transforms, False), (self.static, True)):
-            while messages:
-                for transform in messages.pop(0).transforms:
-                    self.tf.insert(transform, static)
-        return self.tf.lookup("map", image.header.frame_id, convert.time_ns(image.header.stamp))
+        """The pose of an image's frame in the map at its stamp, as tf has it (once it came, too)."""
+        found = []
+
+        def look():
+            for messages, static in ((self.transforms, False), (self.static, True)):
+                while messages:
+                    for transform in messages.pop(0).transforms:
+                        self.tf.insert(transform, static)
+            with contextlib.suppress(NoTransform):
+                found.append(self.tf.lookup("map", image.header.frame_id, convert.time_ns(image.header.stamp)))
+            return found
+
+        wait(look, "the transforms of an image")
+        return found[0]
 
 
 @pytest.fixture(scope="module")
