@@ -67,13 +67,15 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["run", "--sequence", "nowhere"], "nowhere"),
+        (["run", "--sequence", "nowhere", "--set", "generator.name=projection"], "nowhere"),
+        (["run", "--set", "generator.name=no-such-engine"], "no-such-engine"),
+        (["demo", "--set", "generator.name=no-such-engine"], "no-such-engine"),
         (["run", "--set", "camera.width_px=-1"], "camera.width_px"),
         (["run", "--set", "no.such=1"], "no"),
         (["run", "--config", "none.yaml"], "none.yaml"),
         (["map", "--sequence", "nowhere"], "nowhere"),
         (["memory", "info", "nowhere.spatia"], "nowhere.spatia"),
-        (["demo", "--sequence", "nowhere"], "nowhere"),
+        (["demo", "--sequence", "nowhere", "--set", "generator.name=projection"], "nowhere"),
         (["evaluate", "novel-view", "--sequence", "nowhere"], "nowhere"),
         (["evaluate", "closed-loop", "--depth-delay", "soon", "--sequence", "nowhere"], "nowhere"),
     ],
@@ -138,7 +140,7 @@ def test_run_from_a_saved_memory(recording, tmp_path):
 
 def test_an_interrupted_run_is_continued_by_the_same_command(recording, tmp_path):
     out = tmp_path / "run"
-    words = ["run", "--sequence", recording, "--frames", 400, "--out", out, "--no-video", *QUICK]
+    words = ["run", "--sequence", recording, "--frames", 250, "--out", out, "--no-video", *QUICK]
     command = [sys.executable, "-m", "spatia_ros.cli", *map(str, words)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
     while process.poll() is None and len(list(out.glob("rgb/*.png"))) < 3:
@@ -147,11 +149,11 @@ def test_an_interrupted_run_is_continued_by_the_same_command(recording, tmp_path
     said, complained = process.communicate(timeout=60)
     done = json.loads((out / "state.json").read_text())
     assert process.returncode == 130, complained
-    assert 3 <= done["frames"] < 400
-    assert f"{done['frames']} of 400 frames" in said
+    assert 3 <= done["frames"] < 250
+    assert f"{done['frames']} of 250 frames" in said
     assert "Traceback" not in complained
     assert spatia(*words) == 0
-    assert json.loads((out / "figures.json").read_text())["frames"] == 400
+    assert json.loads((out / "figures.json").read_text())["frames"] == 250
 
 
 def test_map_and_memory(recording, tmp_path, capsys):

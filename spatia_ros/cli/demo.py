@@ -64,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.cli import performance
     from spatia_ros.record.files import write_json
+    from spatia_ros.world import open_generator
 
     began = time.monotonic()
+    open_generator(config_of(args))  # the node's own; should it be missing, it is better known now
     for name in FILES:
         (args.out / name).unlink(missing_ok=True)
     print("scanning the built-in room" if args.sequence is None else f"reading {args.sequence}")

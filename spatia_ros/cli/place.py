@@ -11,6 +11,7 @@ from spatia_ros.cli.options import progress
 
 if TYPE_CHECKING:
     from spatia_ros.config import WorldConfig
+    from spatia_ros.generator import Generator
     from spatia_ros.memory import Memory
     from spatia_ros.sequence import Sequence
     from spatia_ros.types import Camera, Float64, Trajectory
@@ -54,11 +55,11 @@ class Place:
         camera = CameraConfig(width_px=c.width, height_px=c.height, fx_px=c.fx, fy_px=c.fy, cx_px=c.cx, cy_px=c.cy)
         return config.model_copy(update={"camera": camera, "memory": self.memory.config})
 
-    def world(self, config: WorldConfig) -> World:
+    def world(self, config: WorldConfig, generator: Generator) -> World:
         """A world over this memory."""
-        from spatia_ros.world import World, open_generator
+        from spatia_ros.world import World
 
-        world = World(config, self.memory, open_generator(config), self.camera)
+        world = World(config, self.memory, generator, self.camera)
         world.time_ns = int(self.recorded.stamps_ns[self.seeded - 1])
         return world
 

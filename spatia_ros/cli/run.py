@@ -66,11 +66,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.config import dump
     from spatia_ros.record.run_folder import RunFolder
+    from spatia_ros.world import open_generator
 
+    generator = open_generator(config_of(args))  # before anything that takes long: it may not be there
     place = open_place(args, config_of(args))
     config = place.effective(config_of(args))
     trajectory = trajectory_of(args, place, config)
-    world = place.world(config)
+    world = place.world(config, generator)
     folder = RunFolder(args.out, identity(place, config, trajectory), place.camera)
     if args.overwrite:
         folder.clear()

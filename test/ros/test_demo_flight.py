@@ -1,9 +1,12 @@
 """The demo itself, small: three processes over real ROS, and what a recorder can prove of them."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +99,35 @@ def test_the_memory_after_the_flight_is_saved_by_the_node(flown):
     assert (flown / "memory.ply").read_bytes().startswith(b"ply\n")
 
 
-def test_a_node_that_cannot_start_ends_the_demo_with_its_words(recording, tmp_path):
+def children(pid: int) -> dict[int, str]:
+    """Command lines of a process's children."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def test_a_node_that_is_killed_ends_the_demo_and_nothing_is_left(recording, tmp_path):
     out = tmp_path / "out"
-    words = ["demo", "--sequence", recording, "--frames", FRAMES, "--out", out, "--set", "generator.name=no-such-engine"]
+    words = ["demo", "--sequence", recording, "--frames", 3000, "--out", out, *OPTIONS]
     command = [sys.executable, "-m", "spatia_ros.cli", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ})
-    assert done.returncode == 2
-    assert "no-such-engine" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (out / "figures.json").exists()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 100
+        while time.monotonic() < end and process.poll() is None and '"frames": 3' not in text_of(out / "logs/pilot.log"):
+            time.sleep(0.05)
+        before = children(process.pid)
+        (node,) = (pid for pid, line in before.items() if "spatia_ros.nodes.runner" in line)
+        os.kill(node, signal.SIGKILL)
+        _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "the world node was killed by signal 9" in complaint
+    assert "world of memory seed.spatia" in complaint, "its last words"
+    assert "Traceback" not in complaint
+    assert len(before) == 3
+    assert not [pid for pid in before if Path(f"/proc/{pid}").exists()]
+
+
+def text_of(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
