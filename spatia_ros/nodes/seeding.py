@@ -68,6 +68,14 @@ def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
     return Seed(with_memory(world, memory), kept[0].T_world_cam if kept else np.eye(4), story)
 
 
+def warm_up(world: World, T_world_cam: Float64) -> None:
+    """Make one frame and forget it, so that the first that counts need not wait for kernels to compile and load."""
+    rng_state, index, time_ns, frozen = world.rng.bit_generator.state, world.index, world.time_ns, world.frozen
+    world.frozen = True
+    world.look(T_world_cam)
+    world.rng.bit_generator.state, world.index, world.time_ns, world.frozen = rng_state, index, time_ns, frozen
+
+
 def with_memory(world: World, memory: Memory) -> World:
     """A world like this one, its clock and randomness begun anew, on another memory."""
     fresh = World(world.config, memory, world.generator, world.camera)

@@ -25,7 +25,7 @@ from spatia_ros.nodes.frames import Rig, RigPose
 from spatia_ros.nodes.memory_node import MemoryNode
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Motion, Move, Pace, Stand
 from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
-from spatia_ros.nodes.seeding import open_seed, with_memory
+from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.srv import Restore, SetMode, Snapshot
 from spatia_ros.types import Frame, SpatiaError, Step, Trajectory
@@ -57,6 +57,7 @@ class WorldNode(MemoryNode):
         super().__init__("world", WorldSettings, context=context, namespace=namespace, parameter_overrides=parameter_overrides)
         settings = self._live.now
         seed = open_seed(settings.world(), settings.source, self.files.root)
+        warm_up(seed.world, seed.T_world_cam)
         self._world = seed.world
         self.rig = Rig(settings.frames)
         self.rig.move(self.rig.base_of(seed.T_world_cam), 1.0, jump=True)

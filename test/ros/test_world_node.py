@@ -24,7 +24,7 @@ from spatia_ros.srv import LoadMemory, Restore, SaveMemory, SavePly, SetMode, Sn
 MOUNT = {"frames__camera_xyz_m": [0.1, 0.0, 0.2], "frames__camera_rpy_rad": [0.0, 0.1, 0.0]}
 SETTINGS = {
     "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__real_time": False, "source__memory": "wall.spatia", **MOUNT,
+    "motion__real_time": False, "motion__twist_timeout_s": 60.0, "source__memory": "wall.spatia", **MOUNT,
 }  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def test_a_trajectory_is_exactly_its_frames_in_order(graph, watch, start):
     assert convert.time_ns(after.header.stamp) == stamps[-1] + 10_000_000  # no eighth frame came between
 
 
-def test_a_velocity_moves_the_rig_until_it_grows_old(graph, world, watch, go, start):
+def test_a_velocity_moves_the_rig_until_it_is_zero(graph, world, watch, go, start):
     """1 m/s forward at 100 Hz: each frame is a centimetre on; then the rig stands."""
     odom = graph.collect(Odometry, "/main/odom")
     drive = graph.publisher(TwistStamped, "/main/cmd_vel")
@@ -181,6 +181,7 @@ def test_a_velocity_moves_the_rig_until_it_grows_old(graph, world, watch, go, st
     np.testing.assert_allclose(np.diff(places, axis=0), np.tile(0.01 * start[:3, 0], (4, 1)), atol=1e-6)
     assert odom[-1].child_frame_id == "base_link"
     assert odom[-1].twist.twist.linear.x == pytest.approx(1.0)
+    drive.publish(TwistStamped())
     wait(lambda: not world.worker.busy, "the end of the motion")
 
 
