@@ -1,6 +1,6 @@
 """Turn trained weights into an engine: a folder with safetensors, an ONNX graph that points into it, and a manifest.
 
-FOLDER is what spatia train left (its running average of the weights is taken), or an engine folder whose ONNX is to be
+FOLDER is a training run, finished or not (its running average of the weights is taken), or an engine whose ONNX is to be
 written anew. ONNX Runtime must compute what torch computes, or nothing is exported. Needs torch (make test installs it).
 """
 
