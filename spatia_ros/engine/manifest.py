@@ -90,4 +90,4 @@ def open_engine(name: str, threads: int) -> Engine:
                 f"engine {path}: expected the file its manifest names (sha256 {digest[:12]}...); restore it, "
                 f"or write the network anew with: spatia export {folder}"
             )
-    return OnnxRuntimeEngine(folder / Path(manifest.onnx).name, threads)
+    return OnnxRuntimeEngine(folder / Path(manifest.onnx).name, threads, manifest.weights_sha256)

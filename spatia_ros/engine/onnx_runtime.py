@@ -13,13 +13,14 @@ from spatia_ros.types import Float32, SpatiaError
 
 
 class OnnxRuntimeEngine:
-    """A network run by ONNX Runtime on the CPU.
+    """A network run by ONNX Runtime on the CPU; ``sha256`` is that of its weights, where they are known.
 
     Raises:
         SpatiaError: when the file is no network with the inputs and outputs of :mod:`.table`.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, sha256: str = "") -> None:
+        self.sha256 = sha256
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Idle workers that spin would take the cores memory's own kernels run on.
