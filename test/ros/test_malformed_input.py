@@ -183,7 +183,7 @@ def test_a_memory_that_cannot_be_loaded_says_why(graph, world, path, words):
 @pytest.mark.parametrize(
     ("kind", "service", "suffix"), [(SaveMemory, "memory/save", ".spatia"), (SavePly, "memory/save_ply", ".ply")]
 )
-@pytest.mark.parametrize("path", ["../new{}", "/tmp/new{}", "way_out/new{}", "new.py", "", "folder.spatia"])
+@pytest.mark.parametrize("path", ["../new{}", "/new{}", "way_out/new{}", "new.py", "", "folder.spatia"])
 def test_nothing_is_written_outside_the_folder_or_over_other_files(graph, world, folder, kind, service, suffix, path):
     before = sorted(p for p in folder.parent.rglob("*"))
     answer = graph.call(kind, f"/{service}", path=path.format(suffix))

@@ -1,6 +1,7 @@
 """The world node over real ROS messages: what is commanded is what is seen, and where tf says it was seen from."""
 
 import contextlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -168,6 +169,15 @@ def test_a_trajectory_is_exactly_its_frames_in_order(graph, watch, start):
         np.testing.assert_allclose(shift, T[:3, 3] - poses[0][:3, 3], atol=1e-6)
     (after,) = see(watch, lambda: path.publish(path_command([start])))
     assert convert.time_ns(after.header.stamp) == stamps[-1] + 10_000_000  # no eighth frame came between
+
+
+def test_a_frame_says_what_made_it(graph, world, go, start, monkeypatch):
+    told = graph.collect(GeneratedFrame, "/main/camera/color/metadata")
+    monkeypatch.setattr(world._world.generator, "engine", SimpleNamespace(sha256="0123abcd"), raising=False)
+    go.publish(pose_command(start))
+    wait(lambda: told, "metadata")
+    assert (told[0].synthetic, told[0].model, told[0].engine_sha256, told[0].seed) == (True, "projection", "0123abcd", 0)
+    assert told[0].total_ms >= told[0].render_ms + told[0].generate_ms > 0
 
 
 def test_a_velocity_moves_the_rig_until_it_is_zero(graph, world, watch, go, start):
