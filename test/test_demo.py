@@ -170,6 +170,16 @@ def test_what_the_processes_are_given(tmp_path):
     assert len(Memory.load(tmp_path / "seed.spatia")) == len(place.memory) > 0
 
 
+def test_the_recording_it_starts_from_is_not_cleared_away(tmp_path):
+    (tmp_path / "run.mcap").write_bytes(b"a recording")
+    for sequence in (tmp_path / "run.mcap", tmp_path):
+        with pytest.raises(SpatiaError, match="--out"):
+            demo.clear(tmp_path, sequence)
+    assert (tmp_path / "run.mcap").exists()
+    demo.clear(tmp_path, None)
+    assert not (tmp_path / "run.mcap").exists()
+
+
 def test_a_third_of_a_recording_is_the_seed():
     config = override(WorldConfig(), ["memory.voxel_m=0.04"])
     assert place_of_sequence(wall(9), None, config).seeded == 3

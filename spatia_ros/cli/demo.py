@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatia_ros.cli.options import add_config, add_json, config_of, count, examples, print_table, progress, write_json_of
-from spatia_ros.cli.place import SEED_HELP, SEQUENCE_HELP, Place, open_sequence_at, place_of_sequence
+from spatia_ros.cli.place import SEED_HELP, SEQUENCE_HELP, Place, open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from spatia_ros.config import WorldConfig
-    from spatia_ros.record.shot import Shot
+    from spatia_ros.record.panels import Film
 
 FILES = {
     "report.html": "all of this on one page",
@@ -68,19 +66,18 @@ def run(args: argparse.Namespace) -> int:
 
     began = time.monotonic()
     open_generator(config_of(args))  # the node's own; should it be missing, it is better known now
-    for name in FILES:
-        (args.out / name).unlink(missing_ok=True)
+    clear(args.out, args.sequence)
     print("scanning the built-in room" if args.sequence is None else f"reading {args.sequence}")
-    place = place_of_sequence(open_sequence_at(args.sequence), args.seed_frames, config_of(args))
+    place = open_place(args, config_of(args))
     config, seed_points = place.effective(config_of(args)), len(place.memory)
     map_up = performance.prepare(place, config, args.frames, args.out)
     memory_points = performance.perform(args.out, map_up, args.frames)
-    shots, figures = measure(args.out, args.frames)
+    film, figures = measure(args.out, title_of(place), args.frames)
     figures |= {
         "sequence": place.name, "generator": config.generator.name, "seed_frames": place.seeded,
         "seed_points": seed_points, "memory_points": memory_points,
     }  # fmt: skip
-    picture(args, shots, place, config, figures)
+    picture(args, film, place, config, figures)
     figures["seconds"] = round(time.monotonic() - began, 1)
     write_json(args.out / "figures.json", figures)
     write_json_of(args, figures)
@@ -91,30 +88,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure(out: Path, commanded: int) -> tuple[list[Shot], dict[str, Any]]:
+def clear(out: Path, sequence: Path | None) -> None:
+    """Remove what an earlier demo left, so that nothing of it is taken for this one's."""
+    from spatia_ros.types import SpatiaError
+
+    for name in FILES:
+        if sequence is not None and sequence.resolve() in ((out / name).resolve(), out.resolve()):
+            raise SpatiaError(f"--out: expected another folder than that of the recording it starts from, {sequence}")
+        (out / name).unlink(missing_ok=True)
+
+
+def measure(out: Path, title: str, commanded: int) -> tuple[Film, dict[str, Any]]:
     """The frames that arrived at the recorder, and the figures of the flight."""
     from spatia_ros.cli.figures import run_figures
-    from spatia_ros.record.recording import read_shots
+    from spatia_ros.record.panels import Film
+    from spatia_ros.record.recording import Recording
     from spatia_ros.sequence.bag_file import BagFile
 
-    shots = read_shots(out / "run.mcap")
+    film = Film(Recording(out / "run.mcap"), title)
     times = [stamp.log_ns for stamp in BagFile(out / "run.mcap").stamps("/camera/color/image_raw")]
     fps = (len(times) - 1) / max((times[-1] - times[0]) * 1e-9, 1e-9)
-    arrival = {"commanded": commanded, "received": len(shots), "arrival_loss": round(1.0 - len(shots) / commanded, 4)}
-    return shots, run_figures(shots) | {"fps": round(fps, 2), **arrival}
+    received = len(film.shots)
+    arrival = {"commanded": commanded, "received": received, "arrival_loss": round(1.0 - received / commanded, 4)}
+    return film, run_figures(film) | {"fps": round(fps, 2), **arrival}
 
 
-def picture(args: argparse.Namespace, shots: Sequence[Shot], place: Place, config: WorldConfig, figures: dict[str, Any]) -> None:
+def picture(args: argparse.Namespace, film: Film, place: Place, config: WorldConfig, figures: dict[str, Any]) -> None:
     """Video, contact sheet and report."""
     from spatia_ros.config import dump
     from spatia_ros.record.files import encode_jpeg, encode_png, write_bytes
-    from spatia_ros.record.panels import Film
     from spatia_ros.record.report import Page, write_report
     from spatia_ros.record.sheet import contact_sheet, poster
     from spatia_ros.record.video import write_video
 
-    film = Film(shots, title_of(place))
-    drawn = progress((film.draw(i) for i in range(len(shots))), "drawing the video", total=len(shots))
+    frames = len(film.shots)
+    drawn = progress((film.draw(i) for i in range(frames)), "drawing the video", total=frames)
     write_video(args.out / "video.mp4", drawn, config.frame_rate_hz)
     sheet = contact_sheet(film)
     write_bytes(args.out / "contact_sheet.png", encode_png(sheet))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from spatia_ros.evaluate.measures import psnr
+from spatia_ros.record.panels import Film
+from spatia_ros.record.report import latencies
 from spatia_ros.record.shot import Shot
 
 SAME_PLACE_M, SAME_WAY = 1e-3, 1e-3
@@ -23,28 +25,20 @@ def return_psnr(shots: Sequence[Shot]) -> float | None:
     return round(psnr(first.rgb, last.rgb), 2)
 
 
-def run_figures(shots: Sequence[Shot]) -> dict[str, Any]:
-    """Frames, shares of pixels by origin, return PSNR, and milliseconds a frame by stage (p50, p99).
-
-    Each shot is read once.
-    """
-    shares, stages = [], []
-    for shot in shots:
-        shares.append(shot.shares())
-        stages.append({name: value for name, value in shot.figures.items() if name.endswith("_ms")})
-    sensed, remembered, invented = np.mean(shares, 0)
-    names = sorted(set.intersection(*(set(stage) for stage in stages)))
+def run_figures(film: Film) -> dict[str, Any]:
+    """Frames, shares of pixels by origin, return PSNR, and milliseconds a frame by stage (p50, p99)."""
+    sensed, remembered, invented = film.shares.mean(0)
     return {
-        "frames": len(shots),
+        "frames": len(film.shots),
         "seen_share": round(float(sensed), 4),
-        "seen_share_min": round(float(np.min(shares, 0)[0]), 4),
+        "seen_share_min": round(float(film.shares[:, 0].min()), 4),
         "invented_earlier_share": round(float(remembered), 4),
         "invented_now_share": round(float(invented), 4),
-        "invented_now_share_max": round(float(np.max(shares, 0)[2]), 4),
-        "return_psnr_db": return_psnr(shots),
-        "latency_ms": {name.removesuffix("_ms"): _spread([stage[name] for stage in stages]) for name in names},
+        "invented_now_share_max": round(float(film.shares[:, 2].max()), 4),
+        "return_psnr_db": return_psnr(film.shots),
+        "latency_ms": {stage: _spread(values) for stage, values in latencies(film).items()},
     }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"p50": round(float(np.percentile(values, 50)), 2), "p99": round(float(np.percentile(values, 99)), 2)}

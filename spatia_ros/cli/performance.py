@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 IMAGES = ("camera/color/image_raw", "camera/depth/image_rect", "camera/provenance", "camera/color/metadata", "/tf", "/tf_static")
 """What the recorder must hear before the flight begins."""
-START_LIMIT_S, FLIGHT_LIMIT_S, CLOSE_LIMIT_S = 120.0, 900.0, 60.0
+START_LIMIT_S, FRAME_LIMIT_S, CLOSE_LIMIT_S = 180.0, 20.0, 60.0
 _UP = {(0, 0, 1): "z", (0, 1, 0): "y", (0, -1, 0): "-y"}
 
 
@@ -89,7 +89,7 @@ def perform(out: Path, map_up: str, frames: int) -> int:
 def _watch(troupe: Troupe, pilot: Child, frames: int) -> None:
     """Show the flight until the pilot is done."""
     with progress_bar("flying over ROS 2", frames) as bar:
-        troupe.wait("the flight to end", lambda: _landed(pilot, bar), FLIGHT_LIMIT_S, leaving=[pilot])
+        troupe.wait("the flight to end", lambda: _landed(pilot, bar), START_LIMIT_S + FRAME_LIMIT_S * frames, leaving=[pilot])
 
 
 def _landed(pilot: Child, bar: tqdm) -> bool:

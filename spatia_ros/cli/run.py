@@ -147,11 +147,11 @@ def finish(
     from spatia_ros.record.sheet import contact_sheet
     from spatia_ros.record.video import write_video
 
-    figures = run_figures(folder) | {"fps": rate_hz and round(rate_hz, 2), "memory_points": len(world.memory)}
+    film = Film(folder, name)
+    figures = run_figures(film) | {"fps": rate_hz and round(rate_hz, 2), "memory_points": len(world.memory)}
     write_json(folder.path / "figures.json", figures)
     write_json_of(args, figures)
     if not args.no_video:
-        film = Film(folder, name)
         pictures = (film.draw(i) for i in range(len(folder)))
         write_video(folder.path / "video.mp4", progress(pictures, "video", total=len(folder)), config.frame_rate_hz)
         write_bytes(folder.path / "contact_sheet.png", encode_png(contact_sheet(film)))

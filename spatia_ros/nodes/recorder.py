@@ -32,7 +32,7 @@ SCAN_S = 0.2
 QUIET_S = 0.3
 """When asked to stop it listens on until nothing came for this long (or :data:`LONGEST_DRAIN_S`)."""
 LONGEST_DRAIN_S = 5.0
-WAITING = 4096
+WAITING = 512
 """Messages that may wait for the disk; when full, the middleware has to wait, too."""
 
 
@@ -157,8 +157,9 @@ class Recorder:
 def _quality(ends: list[Any]) -> tuple[QoSProfile, list[Qos]]:
     """The profile that hears what these publishers say (or these subscriptions hear), and theirs as a bag has it."""
     offered = [end.qos_profile for end in ends]
-    reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+    # Asking for less hears everyone: also when the last of them left while we looked.
+    reliable = bool(offered) and all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
+    latched = bool(offered) and all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
     profile = QoSProfile(
         depth=1000,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,

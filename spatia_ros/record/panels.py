@@ -74,7 +74,13 @@ class Film:
     def __init__(self, shots: Sequence[Shot], title: str) -> None:
         self.shots, self.title = shots, title
         self.near_m, self.far_m = depth_range(shots)
-        self.shares = np.array([shot.shares() for shot in shots])
+        # Shots may be read from a file each time they are asked for: this asks each of them once.
+        told = [(shot.shares(), shot.figures, shot.stamp_ns) for shot in shots]
+        self.shares = np.array([shares for shares, _, _ in told])
+        """float64 [T, 3], see :meth:`Shot.shares`."""
+        self.figures = [figures for _, figures, _ in told]
+        self.seconds = [(stamp_ns - told[0][2]) * 1e-9 for *_, stamp_ns in told]
+        """Since the first shot."""
         self._panel_width = round(shots[0].rgb.shape[1] * _PANEL_HEIGHT / shots[0].rgb.shape[0])
         self._canvas = self._frame()
 
@@ -93,8 +99,7 @@ class Film:
         draw = ImageDraw.Draw(image)
         sensed, remembered, new = self.shares[index]
         width = canvas.shape[1]
-        clock = f"{self.shots[index].stamp_ns * 1e-9 - self.shots[0].stamp_ns * 1e-9:5.1f} s"
-        draw.text((width - 10, 8), clock, fill=FAINT, font=font(16), anchor="ra")
+        draw.text((width - 10, 8), f"{self.seconds[index]:5.1f} s", fill=FAINT, font=font(16), anchor="ra")
         self._cursor(draw, index, width)
         line = f"{sensed:4.0%} seen    {remembered:4.0%} invented earlier    {new:4.0%} invented now"
         draw.text((width - 10, _HEADER + _PANEL_HEIGHT + 8), line, fill=TEXT, font=font(15), anchor="ra")

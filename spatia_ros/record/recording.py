@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ FIGURES = ("render_ms", "generate_ms", "total_ms", "remembered_ratio", "mean_con
 """Fields of ``spatia_ros/GeneratedFrame`` that a shot keeps."""
 
 
-def read_shots(path: Path, camera: str = "camera") -> list[Shot]:
-    """What a world node published, frame by frame: colour, depth and provenance of one stamp, and its pose by TF.
+class Recording(Sequence[Shot]):
+    """What a world node published, frame by frame: colour, depth, provenance and metadata of one stamp, and its pose by TF.
+
+    Shots are read when asked for. Frames of which a part did not arrive are left out.
 
     Args:
         path: a bag with the topics of one camera. camera: its name.
@@ -25,22 +28,34 @@ def read_shots(path: Path, camera: str = "camera") -> list[Shot]:
     Raises:
         SpatiaError: when topics are missing or malformed, or not a single frame is whole.
     """
-    sequence, bag = open_sequence(path), BagFile(path)
-    provenance = {stamp: _mono8(m) for stamp, m in _by_stamp(bag, f"/{camera}/provenance").items()}
-    metadata = _by_stamp(bag, f"/{camera}/color/metadata")
-    shots = []
-    for index, stamp_ns in enumerate(sequence.stamps_ns.tolist()):
-        if stamp_ns in provenance and stamp_ns in metadata:
-            frame = sequence.frame(index)
-            figures = {name: float(getattr(metadata[stamp_ns], name)) for name in FIGURES}
-            shots.append(Shot(stamp_ns, frame.T_world_cam, frame.rgb, frame.depth, provenance[stamp_ns], figures))
-    if not shots:
-        raise SpatiaError(f"{path}: expected frames with colour, depth, provenance and metadata of one stamp, found none")
-    return shots
+
+    def __init__(self, path: Path, camera: str = "camera") -> None:
+        self._sequence, self._bag = open_sequence(path), BagFile(path)
+        self._topic = f"/{camera}/provenance"
+        self._provenance = {stamp.stamp_ns: stamp for stamp in self._bag.stamps(self._topic)}
+        self._figures = {_stamp_ns(m): _figures(m) for _, m in self._bag.messages(f"/{camera}/color/metadata")}
+        whole = self._provenance.keys() & self._figures.keys()
+        self._indices = [i for i, stamp_ns in enumerate(self._sequence.stamps_ns.tolist()) if stamp_ns in whole]
+        if not self._indices:
+            raise SpatiaError(f"{path}: expected frames with colour, depth, provenance and metadata of one stamp, found none")
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        frame = self._sequence.frame(self._indices[index])
+        provenance = _mono8(self._bag.message(self._topic, self._provenance[frame.stamp_ns]))
+        return Shot(frame.stamp_ns, frame.T_world_cam, frame.rgb, frame.depth, provenance, self._figures[frame.stamp_ns])
 
 
-def _by_stamp(bag: BagFile, topic: str) -> dict[int, Any]:
-    return {m.header.stamp.sec * 10**9 + m.header.stamp.nanosec: m for _, m in bag.messages(topic)}
+def _stamp_ns(message: Any) -> int:
+    return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+
+def _figures(message: Any) -> dict[str, float]:
+    return {name: float(getattr(message, name)) for name in FIGURES}
 
 
 def _mono8(message: Any) -> UInt8:

@@ -42,8 +42,7 @@ class Page:
 def write_report(path: Path, page: Page, film: Film, sheet: UInt8, video: Path) -> None:
     """Write the page with the contact sheet, charts over time, and the video (when of moderate size) inside it."""
     environment = Environment(loader=PackageLoader("spatia_ros.record", "."), autoescape=True, undefined=StrictUndefined)
-    start = film.shots[0].stamp_ns
-    seconds = [(shot.stamp_ns - start) * 1e-9 for shot in film.shots]
+    seconds = film.seconds
     hex_colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in ORIGINS]
     html = environment.get_template("report.html.j2").render(
         page=page, version=__version__,
@@ -57,9 +56,8 @@ def write_report(path: Path, page: Page, film: Film, sheet: UInt8, video: Path) 
 
 def latencies(film: Film) -> Mapping[str, Sequence[float]]:
     """Milliseconds of every frame by stage, of the stages that all frames know."""
-    known = [set(shot.figures) for shot in film.shots]
-    names = sorted(name for name in set.intersection(*known) if name.endswith("_ms"))
-    return {name.removesuffix("_ms"): [float(shot.figures[name]) for shot in film.shots] for name in names}
+    names = sorted(name for name in set.intersection(*map(set, film.figures)) if name.endswith("_ms"))
+    return {name.removesuffix("_ms"): [float(figures[name]) for figures in film.figures] for name in names}
 
 
 def _shares(film: Film) -> Mapping[str, Sequence[float]]:

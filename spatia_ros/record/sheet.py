@@ -54,8 +54,7 @@ def _column(film: Film, index: int) -> UInt8:
     caption = np.full((_CAPTION, pictures[0].shape[1], 3), BACKGROUND, np.uint8)
     image = Image.fromarray(np.concatenate([caption, *pictures]))
     draw = ImageDraw.Draw(image)
-    seconds = (film.shots[index].stamp_ns - film.shots[0].stamp_ns) * 1e-9
-    draw.text((4, 7), f"{seconds:.1f} s", fill=TEXT, font=font(14))
+    draw.text((4, 7), f"{film.seconds[index]:.1f} s", fill=TEXT, font=font(14))
     seen = f"{film.shares[index, 0]:.0%} seen by a sensor"
     draw.text((image.width - _GAP - 4, 7), seen, fill=FAINT, font=font(14), anchor="ra")
     return np.asarray(image)

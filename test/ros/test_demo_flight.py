@@ -14,7 +14,7 @@ import pytest
 
 from spatia_ros import cli
 from spatia_ros.memory import Memory
-from spatia_ros.record.recording import read_shots
+from spatia_ros.record.recording import Recording
 from spatia_ros.sequence import open_sequence, write_tum
 from spatia_ros.sequence.bag_file import BagFile
 from spatia_ros.sequence.tum import read_poses
@@ -64,7 +64,7 @@ def test_every_frame_arrived(flown):
 
 
 def test_the_recording_shows_the_commanded_poses(flown):
-    shots, commanded = read_shots(flown / "run.mcap"), read_poses(flown / "commanded.txt")
+    shots, commanded = Recording(flown / "run.mcap"), read_poses(flown / "commanded.txt")
     poses = np.stack([shot.T_world_cam for shot in shots])
     # The recording's map is the world turned upright (y down in the world is z up in the map).
     T_map_world = poses[0] @ np.linalg.inv(commanded.T_world_cam[0])
@@ -74,7 +74,7 @@ def test_the_recording_shows_the_commanded_poses(flown):
 
 
 def test_what_is_seen_is_the_wall(flown):
-    first = read_shots(flown / "run.mcap")[0]
+    first = Recording(flown / "run.mcap")[0]
     known = first.provenance == 255
     assert known.mean() > 0.8
     assert np.abs(first.depth[known] - 2.0).max() < 0.05
