@@ -68,7 +68,8 @@ def trained(folder: Path) -> tuple[FillNet, int, dict[str, Any]]:
     """The averaged network of a training run, the steps it took, and its last figures."""
     from safetensors import safe_open
 
-    from spatia_ros.generator.model import FillNet, FillNetConfig
+    from spatia_ros.generator.model import FillNet, FillNetConfig, shrunk
+    from spatia_ros.train.run import MIXTURE_SHARE
     from spatia_ros.types import SpatiaError
 
     try:
@@ -82,4 +83,4 @@ def trained(folder: Path) -> tuple[FillNet, int, dict[str, Any]]:
         averages = filter(lambda name: name.startswith(_AVERAGE), file.keys())
         weights = {name.removeprefix(_AVERAGE): file.get_tensor(name) for name in averages}
     network.load_state_dict(weights)
-    return network.eval(), steps, {name: value for name, value in last.items() if name != "step"}
+    return shrunk(network, MIXTURE_SHARE), steps, {name: value for name, value in last.items() if name != "step"}

@@ -34,7 +34,7 @@ class TrainConfig:
 
     pairs: str
     out: str
-    steps: int = 3800
+    steps: int = 1200
     batch: int = 8
     references: int = 2
     learning_rate: float = 5e-4
@@ -47,7 +47,7 @@ class TrainConfig:
     report_every: int = 250
 
 
-SOURCES = {"scenes": 0.6, "recordings": 0.28, "mesh": 0.12}
+SOURCES = {"scenes": 0.5, "recordings": 0.38, "mesh": 0.12}
 """How often a batch draws from each source."""
 
 

@@ -10,10 +10,13 @@ import torch
 
 from spatia_ros.engine.export import export
 from spatia_ros.engine.manifest import Manifest
-from spatia_ros.generator.model import FillNetConfig
+from spatia_ros.generator.model import FillNetConfig, shrunk
 from spatia_ros.train.batches import PairSet
 from spatia_ros.train.build import PER_SHARD, build
 from spatia_ros.train.loop import SOURCES, TrainConfig, train
+
+MIXTURE_SHARE = 0.2
+"""How far from their prior the exported network's mixture logits may go (see docs/training.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,10 @@ class TrainPlan:
     out: Path
     data: Path | None
     command: str
-    scene_shards: int = 110
-    mesh_shards: int = 8
-    recording_shards: int = 24
-    steps: int = 3800
+    scene_shards: int = 69
+    mesh_shards: int = 6
+    recording_shards: int = 30
+    steps: int = 1200
     batch: int = 8
     seed: int = 0
     device: str = "cpu"
@@ -50,5 +53,5 @@ def run(plan: TrainPlan) -> Manifest:
     config = TrainConfig(str(pairs), str(plan.out), steps=plan.steps, batch=plan.batch, seed=plan.seed, bfloat16=bfloat16)
     network = train(config, FillNetConfig(), data, plan.device)
     figures = json.loads((plan.out / "log.jsonl").read_text().splitlines()[-1])
-    figures["pairs"] = len(data)
-    return export(network.cpu(), plan.out / "engine", plan.name, plan.command, plan.steps, figures)
+    figures |= {"pairs": len(data), "mixture_share": MIXTURE_SHARE}
+    return export(shrunk(network.cpu(), MIXTURE_SHARE), plan.out / "engine", plan.name, plan.command, plan.steps, figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def read_shard(path: Path) -> list[Pair]:
         with np.load(path, allow_pickle=False) as file:
             fields = {name: file[name] for name in file.files}
         return [_pair(fields, i) for i in range(len(fields["pose"]))]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise SpatiaError(f"shard {path}: not a shard of training pairs ({error}); delete it and build again") from None
 
 
