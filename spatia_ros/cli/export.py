@@ -82,5 +82,9 @@ def trained(folder: Path) -> tuple[FillNet, int, dict[str, Any]]:
         steps = int(json.loads(file.metadata()["state"])["step"])
         averages = filter(lambda name: name.startswith(_AVERAGE), file.keys())
         weights = {name.removeprefix(_AVERAGE): file.get_tensor(name) for name in averages}
-    network.load_state_dict(weights)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise SpatiaError(f"{folder}: expected weights of this release's network, got others: {first}") from None
     return shrunk(network, MIXTURE_SHARE), steps, {name: value for name, value in last.items() if name != "step"}
