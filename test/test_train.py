@@ -16,8 +16,8 @@ from spatia_ros.generator.recall import Recalled
 from spatia_ros.train.augment import augment, forgotten, mirrored, random_mask, recoloured
 from spatia_ros.train.batches import PairSet, example, stack
 from spatia_ros.train.build import build
-from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error
 from spatia_ros.train.loop import TrainConfig, loss, predict, rate_at, train
+from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error
 from spatia_ros.train.pairs import Pair, episode
 from spatia_ros.train.shards import read_shard, shard_path, write_shard
 from spatia_ros.types import Camera, Frame, SpatiaError
@@ -34,8 +34,8 @@ def room_frames(n: int = 8) -> list[Frame]:
         rays = geometry.pixel_rays(CAMERA) @ T[:3, :3].T
         depth = (2.0 / rays[..., 2]).astype(np.float32)
         p = T[:3, 3] + rays * depth[..., None]
-        rgb = (127 + 90 * np.stack([np.sin(4 * p[..., 0]), np.cos(5 * p[..., 1]), np.sin(3 * p[..., 0] + 1)], -1)).astype(np.uint8)
-        frames.append(Frame(rgb, depth, CAMERA, T, i * 10**8))
+        pattern = np.stack([np.sin(4 * p[..., 0]), np.cos(5 * p[..., 1]), np.sin(3 * p[..., 0] + 1)], -1)
+        frames.append(Frame((127 + 90 * pattern).astype(np.uint8), depth, CAMERA, T, i * 10**8))
     return frames
 
 

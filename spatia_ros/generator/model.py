@@ -128,6 +128,7 @@ def shrunk(network: FillNet, share: float) -> FillNet:
     twin.load_state_dict(network.state_dict())
     logits = slice(2 * SHUFFLE**2, None)
     prior = torch.tensor(CANDIDATE_PRIOR).repeat_interleave(SHUFFLE**2)
+    assert twin.head.bias is not None
     twin.head.weight[logits] *= share
     twin.head.bias[logits] = prior + share * (twin.head.bias[logits] - prior)
     return twin.eval()
@@ -162,6 +163,7 @@ class FillNet(nn.Module):
         self.after_b, self.after_a = stack(b, nb), stack(a, na)
         self.head = nn.Conv2d(a, (2 + len(CANDIDATE_PRIOR)) * SHUFFLE**2, 3, padding=1)
         start_at_zero(self.head)
+        assert self.head.bias is not None
         with torch.no_grad():
             self.head.bias[2 * SHUFFLE**2 :] = torch.tensor(CANDIDATE_PRIOR).repeat_interleave(SHUFFLE**2)
 
