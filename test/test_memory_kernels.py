@@ -8,7 +8,7 @@ import torch
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import Memory, belief, fuse, splat, truth, warp
+from spatia_ros.memory import Memory, Points, belief, fuse, occlude, splat, truth, warp
 from spatia_ros.memory.blocks import N_BLOCKS, BlockStore, live_places
 from spatia_ros.memory.keyframes import Samples, fill_thin, intrinsics_of, shown_in_each
 from spatia_ros.types import Camera, Frame
@@ -228,3 +228,51 @@ def test_block_store_against_a_dictionary() -> None:
         at = live_places(b)
         got = {tuple(v): w for v, w in zip(np.floor(b.xyz[at]).astype(int).tolist(), b.weight[at].tolist(), strict=True)}
         assert got == reference
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_leaving_hidden_blocks_out_changes_no_pixel(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(occlude, "FEWEST_BLOCKS", 0)
+    memory, rng = Memory(MemoryConfig(voxel_m=VOXEL)), np.random.default_rng(seed)
+    # Walls one behind another; the camera stands before them.
+    across = np.arange(-2, 2, 0.9 * VOXEL)
+    walls = np.stack(np.meshgrid(across, across, [1.0, 2.0, 3.0, 4.0]), -1).reshape(-1, 3)
+    walls[:, 2] += 0.1 * np.sin(3 * walls[:, 0] + seed)
+    n = len(walls)
+    look = np.zeros((n, 3), np.uint8), np.ones(n, np.float32), np.ones(n, bool), np.zeros(n, np.int64)
+    memory.add_points(Points(walls.astype(np.float32), *look))
+    eye = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(-1, 0.6)])
+    T_cam_world = geometry.inverse(geometry.look_at(eye, eye + [*rng.uniform(-0.4, 0.4, 2), 1.0], np.array([0.0, -1.0, 0.0])))
+    b = memory.store.blocks
+    visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
+    everything = splat.splat(b, visible, T_cam_world, INTRINSICS, 64, 48, 0.75 * VOXEL, 20.0, 2)
+    unhidden = occlude.splat_unhidden(b, visible, T_cam_world, INTRINSICS, 64, 48, VOXEL, 0.75, 20.0, 2)
+    np.testing.assert_array_equal(unhidden.min(0), everything.min(0))
+    near_m, tiles = occlude.bounds(b, visible, T_cam_world, INTRINSICS, 64, 48, VOXEL, 0.75 * VOXEL)
+    shows = occlude.may_show(near_m, tiles, occlude.farthest_of_tiles(everything, 64, 48))
+    assert 0.01 < shows.mean() < 0.8, "some blocks are hidden, some are not"
+    winners = (everything.min(0)[everything.min(0) != splat.FAR] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    owner = np.searchsorted(b.start[visible][np.argsort(b.start[visible])], winners, "right") - 1
+    assert shows[np.argsort(b.start[visible])][owner].all(), "every block that shows is drawn"
+
+
+def test_single_empty_pixels_are_closed_within_a_surface_and_nowhere_else() -> None:
+    depth = np.full((12, 16), 2.0, np.float32)
+    depth[:, 8:] = 3.0
+    rgb = np.repeat((10 * depth)[..., None], 3, 2).astype(np.uint8)
+    full = rgb.copy(), depth.copy(), np.ones_like(depth), depth.copy()
+    pierced = tuple(array.copy() for array in full)
+    holes = [(3, 3), (5, 4), (6, 12)]
+    wide = (slice(8, 11), slice(2, 5))
+    for place in (*holes, wide):
+        for array in pierced:
+            array[place] = 0
+    closed = splat.close_pinholes(*(array.copy() for array in pierced), 0.06)
+    for array, expected in zip(closed, full, strict=True):
+        np.testing.assert_array_equal(array[6:8], expected[6:8])
+        np.testing.assert_array_equal(array[2:6], expected[2:6])
+    assert (closed[1][8:11, 2:5] == 0).sum() >= 1, "the middle of a wide hole stays open"
+    edge = tuple(array.copy() for array in full)
+    for array in edge:
+        array[:, 8] = 0
+    assert (splat.close_pinholes(*edge, 0.06)[1][:, 8] == 0).sum() >= 12, "between two surfaces nothing is made up"

@@ -11,7 +11,7 @@ from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import belief, fuse, splat, warp
+from spatia_ros.memory import belief, fuse, occlude, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
@@ -120,7 +120,9 @@ class Memory:
         intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
         blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
         visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
-        buffers = splat.splat(blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m * c.splat_scale, far, get_num_threads())
+        buffers = occlude.splat_unhidden(
+            blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m, c.splat_scale, far, get_num_threads()
+        )
         drawn = splat.resolve(blocks, buffers, w, h, self._milliseconds(stamp_ns))
         rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
         if len(self.keyframes):

@@ -16,6 +16,8 @@ from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, N_BLOCKS, B
 FAR = np.uint64(0xFFFFFFFFFFFFFFFF)
 NEAR_M = 0.05
 MAX_SPLAT_PX = 16.0
+PAIRS = ((0, 1), (1, 0), (1, 1), (1, -1))
+"""Offsets (y, x) of a neighbour; the one opposite is at the negative."""
 
 
 @njit(cache=True, parallel=True)
@@ -79,8 +81,6 @@ def _splat_into(
             u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) * inv + cx
             v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) * inv + cy
             r = min(max(reach * inv, half), widest)
-            if u + r < 0.0 or v + r < 0.0 or u - r > width or v - r > height:
-                continue
             # Pixels whose centre lies in [u - r, u + r): exactly one when r = 0.5.
             x0, x1 = np.int64(np.ceil(u - r - half)), np.int64(np.ceil(u + r - half)) - 1
             y0, y1 = np.int64(np.ceil(v - r - half)), np.int64(np.ceil(v + r - half)) - 1
@@ -90,6 +90,7 @@ def _splat_into(
                     for at in (np.uint64(row + x0), np.uint64(row + x1)):
                         buffer[at] = min(buffer[at], word)
                 continue
+            # Wide, or over the rim (what lies beyond it leaves nothing to loop over).
             for y in range(max(y0, 0), min(y1, height - 1) + 1):
                 for x in range(max(x0, 0), min(x1, width - 1) + 1):
                     at = np.uint64(y * width + x)
@@ -97,20 +98,37 @@ def _splat_into(
 
 
 @njit(cache=True, parallel=True)
+def empty_buffers(threads: int, pixels: int) -> np.ndarray:
+    """Packed z-buffers uint64 [threads, pixels] that hold nothing yet."""
+    buffers = np.empty((threads, pixels), np.uint64)
+    for thread in prange(threads):
+        buffers[np.int64(thread), :] = FAR
+    return buffers
+
+
+@njit(cache=True, parallel=True)
+def splat_more(
+    buffers: np.ndarray, blocks: Blocks, visible: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, splat_m: float, max_range_m: float,
+) -> None:
+    """Draw blocks into packed z-buffers uint64 [threads, H * W], one thread each."""
+    T, f = T_cam_world.astype(np.float32), intrinsics.astype(np.float32)
+    reach, far = np.float32(max(f[0], f[1]) * splat_m), np.float32(max_range_m)
+    threads = buffers.shape[0]
+    for thread in prange(threads):
+        t = np.int64(thread)
+        # Neighbours in the list are neighbours in space: a share in one piece stays in cache.
+        share = visible[visible.size * t // threads : visible.size * (t + 1) // threads]
+        _splat_into(buffers[t], blocks, share, T, f, width, height, reach, far)
+
+
 def splat(
     blocks: Blocks, visible: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray,
     width: int, height: int, splat_m: float, max_range_m: float, threads: int,
 ) -> np.ndarray:
     """Packed z-buffers uint64 [threads, H * W] of the visible blocks; FAR where nothing is."""
-    buffers = np.empty((threads, height * width), np.uint64)
-    T, f = T_cam_world.astype(np.float32), intrinsics.astype(np.float32)
-    reach, far = np.float32(max(f[0], f[1]) * splat_m), np.float32(max_range_m)
-    for thread in prange(threads):
-        t = np.int64(thread)
-        buffers[t, :] = FAR
-        # Neighbours in the list are neighbours in space: a share in one piece stays in cache.
-        share = visible[visible.size * t // threads : visible.size * (t + 1) // threads]
-        _splat_into(buffers[t], blocks, share, T, f, width, height, reach, far)
+    buffers = empty_buffers(threads, width * height)
+    splat_more(buffers, blocks, visible, T_cam_world, intrinsics, width, height, splat_m, max_range_m)
     return buffers
 
 
@@ -128,11 +146,13 @@ def _nearest_words(buffers: np.ndarray, first: int, count: int) -> np.ndarray:
 def _look_up(
     blocks: Blocks, words: np.ndarray, now_ms: int, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray
 ) -> None:
-    """Fill a row of the view with what the winning points know."""
+    """Fill a row of the view with what the winning points know, 0 where there is none."""
     point_rgb, point_sensed, point_seen, half = blocks.rgb, blocks.sensed, blocks.seen_ms, np.float32(0.5)
     for x in range(words.size):
         word = words[x]
         if word == FAR:
+            depth[x] = sensed[x] = age_s[x] = np.float32(0.0)
+            rgb[x, 0] = rgb[x, 1] = rgb[x, 2] = np.uint8(0)
             continue
         p = word & np.uint64(0xFFFFFFFF)
         depth[x] = np.uint32(word >> np.uint64(32)).view(np.float32)
@@ -147,10 +167,10 @@ def resolve(
     blocks: Blocks, buffers: np.ndarray, width: int, height: int, now_ms: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """rgb uint8 [H, W, 3], depth float32 [H, W], sensed float32 [H, W], age_s float32 [H, W]."""
-    rgb = np.zeros((height, width, 3), np.uint8)
-    depth = np.zeros((height, width), np.float32)
-    sensed = np.zeros((height, width), np.float32)
-    age_s = np.zeros((height, width), np.float32)
+    rgb = np.empty((height, width, 3), np.uint8)
+    depth = np.empty((height, width), np.float32)
+    sensed = np.empty((height, width), np.float32)
+    age_s = np.empty((height, width), np.float32)
     for row in prange(height):
         y = np.int64(row)
         words = _nearest_words(buffers, y * width, width)
@@ -158,33 +178,47 @@ def resolve(
     return rgb, depth, sensed, age_s
 
 
+@njit(cache=True)
+def _bridge(depth: np.ndarray, y: int, x: int, edge_ratio: float) -> int:
+    """Which of four opposite pairs of neighbours closes an empty pixel (1..4), 0 when none does."""
+    best, chosen = np.float32(np.inf), 0
+    for k in range(4):
+        dy, dx = PAIRS[k]
+        a, b = depth[y - dy, x - dx], depth[y + dy, x + dx]
+        if a > 0.0 and b > 0.0 and abs(a - b) <= edge_ratio * min(a, b) and a + b < best:
+            best, chosen = a + b, k + 1
+    return chosen
+
+
 @njit(cache=True, parallel=True)
 def close_pinholes(
     rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, edge_ratio: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A resolved view in which an empty pixel between two of one surface takes their values.
+    """A resolved view, changed in place: an empty pixel between two of one surface takes their values.
 
     Running means leave the points of a voxelised surface unevenly spaced, so thin splats leave
     single empty pixels. Opposite neighbours (across, down or diagonal) whose depths agree within
     ``edge_ratio`` close one; the nearer pair of the four rules, so silhouettes stay open.
     """
     h, w = depth.shape
-    out = rgb.copy(), depth.copy(), sensed.copy(), age_s.copy()
+    pair, found = np.zeros((h, w), np.uint8), np.zeros(h, np.uint8)
     for row in prange(1, h - 1):
         y = np.int64(row)
         for x in range(1, w - 1):
-            if depth[y, x] > 0.0:
+            if depth[y, x] <= 0.0:
+                pair[y, x] = _bridge(depth, y, x, edge_ratio)
+                found[y] |= pair[y, x]
+    # All pairs are chosen before any pixel is closed: a closed one closes no other.
+    for row in prange(1, h - 1):
+        y = np.int64(row)
+        for x in range(1, w - 1 if found[y] else 1):
+            if pair[y, x] == 0:
                 continue
-            best = np.float32(np.inf)
-            for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
-                a, b = depth[y - dy, x - dx], depth[y + dy, x + dx]
-                if a <= 0.0 or b <= 0.0 or abs(a - b) > edge_ratio * min(a, b) or a + b >= best:
-                    continue
-                best = a + b
-                out[1][y, x] = np.float32(0.5) * (a + b)
-                out[2][y, x] = min(sensed[y - dy, x - dx], sensed[y + dy, x + dx])
-                out[3][y, x] = max(age_s[y - dy, x - dx], age_s[y + dy, x + dx])
-                for k in range(3):
-                    mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, k]) + np.float32(rgb[y + dy, x + dx, k]))
-                    out[0][y, x, k] = np.uint8(mean + np.float32(0.5))
-    return out
+            dy, dx = PAIRS[pair[y, x] - 1]
+            depth[y, x] = np.float32(0.5) * (depth[y - dy, x - dx] + depth[y + dy, x + dx])
+            sensed[y, x] = min(sensed[y - dy, x - dx], sensed[y + dy, x + dx])
+            age_s[y, x] = max(age_s[y - dy, x - dx], age_s[y + dy, x + dx])
+            for k in range(3):
+                mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, k]) + np.float32(rgb[y + dy, x + dx, k]))
+                rgb[y, x, k] = np.uint8(mean + np.float32(0.5))
+    return rgb, depth, sensed, age_s
