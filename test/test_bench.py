@@ -37,7 +37,7 @@ def test_the_cloud_is_as_large_as_named_and_all_in_view() -> None:
     assert z.min() > 0
     assert np.abs(SMALL.fx * x / z).max() <= SMALL.width / 2 + 1
     assert np.abs(SMALL.fy * y / z).max() <= SMALL.height / 2 + 1
-    assert memory.render(SMALL, np.eye(4), 0).coverage.mean() > 0.9
+    assert memory.render(SMALL, np.eye(4), 0).coverage.mean() > 0.3
 
 
 def test_render_figures_compare_both_on_the_same_points() -> None:

@@ -20,24 +20,26 @@ OPEN3D_BLOCK, OPEN3D_BLOCKS = 8, 20_000
 
 
 def in_view_cloud(camera: Camera, points: int) -> Memory:
-    """A memory of exactly so many voxels, all in view of a camera at the origin: wavy sheets behind one another."""
+    """A memory of exactly so many voxels, all in view of a camera at the origin: wavy sheets behind one another.
+
+    Each sheet is put in row by row, as a scanning sensor would.
+    """
     rng = np.random.default_rng(0)
     memory = Memory(CONFIG)
     # Sheets nearer than this have fewer voxels than asked for; the last is within range.
     for sheet_m in np.arange(4.5, CONFIG.max_range_m, 0.8):
-        n = 4 * 10**6 * points // 10**6
-        u, v = rng.uniform(0, camera.width, n), rng.uniform(0, camera.height, n)
-        z = sheet_m + 0.15 * np.sin(u / 40) + 0.15 * np.sin(v / 30)
-        xyz = np.stack([(u - camera.cx) / camera.fx * z, (v - camera.cy) / camera.fy * z, z], -1).astype(np.float32)
-        memory.add_points(plain_points(xyz, rng.integers(0, 256, (n, 3), dtype=np.uint8)))
+        # Four samples a pixel each way leave no voxel of a sheet out.
+        rays = geometry.pixel_rays(camera.resized(4 * camera.width, 4 * camera.height))
+        depth = sheet_m + 0.15 * np.sin(15 * rays[..., 0]) + 0.15 * np.sin(20 * rays[..., 1])
+        xyz = (rays * depth[..., None]).astype(np.float32).reshape(-1, 3)
+        memory.add_points(plain_points(xyz, rng.integers(0, 256, xyz.shape, dtype=np.uint8)))
         if len(memory) >= points:
             break
     if len(memory) < points:
         raise SpatiaError(f"bench: expected {points} voxels in view, got {len(memory)}")
     everything = memory.points()
-    some = np.sort(rng.choice(len(memory), points, replace=False))
     exact = Memory(CONFIG)
-    exact.add_points(plain_points(everything.xyz[some], everything.rgb[some]))
+    exact.add_points(plain_points(everything.xyz[:points], everything.rgb[:points]))
     return exact
 
 
