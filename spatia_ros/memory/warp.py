@@ -50,6 +50,70 @@ def _agree(
     return False, z, kx, ky, kz, d
 
 
+@njit(cache=True)
+def _blend_sample(
+    image: np.ndarray, u: float, v: float, weight: float, z: float, tolerance: float,
+    weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray, x: int,
+) -> None:
+    """Add the bilinear sample of ``image`` at (u, v) to the sums of pixel ``x`` of a row."""
+    one, half, zero = np.float32(1.0), np.float32(0.5), np.float32(0.0)
+    if weight_sum[x] > zero and abs(z * weight_sum[x] - depth_sum[x]) > tolerance * depth_sum[x]:
+        # Two keyframes see two different surfaces here: the better placed one is right.
+        if weight < weight_sum[x]:
+            return
+        weight_sum[x] = depth_sum[x] = zero
+        colour_sum[x, 0] = colour_sum[x, 1] = colour_sum[x, 2] = zero
+    last_v, last_u = image.shape[0] - 1, image.shape[1] - 1
+    uc, vc = min(max(u - half, zero), np.float32(last_u)), min(max(v - half, zero), np.float32(last_v))
+    x0, y0 = int(uc), int(vc)
+    x1, y1 = min(x0 + 1, last_u), min(y0 + 1, last_v)
+    ax, ay = uc - np.float32(x0), vc - np.float32(y0)
+    w00, w01 = weight * (one - ay) * (one - ax), weight * (one - ay) * ax
+    w10, w11 = weight * ay * (one - ax), weight * ay * ax
+    weight_sum[x] += weight
+    depth_sum[x] += weight * z
+    for k in range(3):
+        colour_sum[x, k] += (
+            w00 * np.float32(image[y0, x0, k]) + w01 * np.float32(image[y0, x1, k])
+            + w10 * np.float32(image[y1, x0, k]) + w11 * np.float32(image[y1, x1, k])
+        )
+
+
+@njit(cache=True)
+def _warp_row(
+    ry: float, sensed: np.ndarray, depth: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray, key_rgb: np.ndarray,
+    key_depth: np.ndarray, key_sensed: np.ndarray, tol: float,
+    weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
+) -> None:
+    """:func:`warp_into` for one row of the view, all in float32 (errors stay below 1e-3 px)."""
+    one, half, two, floor = np.float32(1.0), np.float32(0.5), np.float32(2.0), np.float32(ANGLE_FLOOR)
+    baseline2 = A[0, 3] ** 2 + A[1, 3] ** 2 + A[2, 3] ** 2
+    for x in range(depth.size):
+        if depth[x] <= np.float32(0.0):
+            continue
+        rx = (np.float32(x) + half - f[2]) / f[0]
+        # How fast depth in the keyframe grows with depth in the view, along this pixel's ray.
+        rate = A[2, 0] * rx + A[2, 1] * ry + A[2, 2]
+        if rate <= np.float32(0.2):
+            continue
+        agreed, z, kx, ky, kz, d = _agree(depth[x], rx, ry, rate, A, g, key_depth, tol)
+        if not agreed:
+            continue
+        inv = one / kz
+        u, v = g[0] * kx * inv + g[2], g[1] * ky * inv + g[3]
+        if sensed[x] > half and not key_sensed[int(v), int(u)]:
+            continue
+        # Squared angle between the two rays through the point, by the law of cosines.
+        view2 = z * z * (rx * rx + ry * ry + one)
+        key2 = kx * kx + ky * ky + kz * kz
+        cos = (view2 + key2 - baseline2) * half / np.sqrt(view2 * key2)
+        if cos <= np.float32(0.2):
+            continue
+        finer = min(g[0] * inv * z / f[0], one)
+        weight = (finer / (two * (one - min(cos, one)) + floor)) ** 2
+        _blend_sample(key_rgb, u, v, weight, z + (d - kz) / rate, tol, weight_sum, colour_sum, depth_sum, x)
+
+
 @njit(cache=True, parallel=True)
 def warp_into(
     sensed: np.ndarray, depth: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
@@ -63,64 +127,14 @@ def warp_into(
     seams stay soft, and with the square of how much coarser the keyframe saw the surface. An
     invented sample never speaks where the view shows a measured surface.
     """
-    h, w = depth.shape
-    kh, kw = key_depth.shape
-    # All in float32: half the traffic and twice the lanes; errors stay below 1e-3 px.
-    f = intrinsics.astype(np.float32)
-    g = key_intrinsics.astype(np.float32)
-    A = (key_T_cam_world @ T_world_cam).astype(np.float32)
-    baseline2 = A[0, 3] ** 2 + A[1, 3] ** 2 + A[2, 3] ** 2
-    one, half, zero, two = np.float32(1.0), np.float32(0.5), np.float32(0.0), np.float32(2.0)
-    tol, floor = np.float32(tolerance), np.float32(ANGLE_FLOOR)
-    last_u, last_v = np.float32(kw - 1), np.float32(kh - 1)
-    for row in prange(h):
+    f, g = intrinsics.astype(np.float32), key_intrinsics.astype(np.float32)
+    A, tol = (key_T_cam_world @ T_world_cam).astype(np.float32), np.float32(tolerance)
+    for row in prange(depth.shape[0]):
         y = np.int64(row)
-        ry = (np.float32(y) + half - f[3]) / f[1]
-        for x in range(w):
-            z = depth[y, x]
-            if z <= zero:
-                continue
-            rx = (np.float32(x) + half - f[2]) / f[0]
-            # How fast depth in the keyframe grows with depth in the view, along this pixel's ray.
-            rate = A[2, 0] * rx + A[2, 1] * ry + A[2, 2]
-            if rate <= np.float32(0.2):
-                continue
-            agreed, z, kx, ky, kz, d = _agree(z, rx, ry, rate, A, g, key_depth, tol)
-            if not agreed:
-                continue
-            inv = one / kz
-            u, v = g[0] * kx * inv + g[2], g[1] * ky * inv + g[3]
-            if sensed[y, x] > half and not key_sensed[int(v), int(u)]:
-                continue
-            # Squared angle between the two rays through the point, by the law of cosines.
-            view2 = z * z * (rx * rx + ry * ry + one)
-            key2 = kx * kx + ky * ky + kz * kz
-            cos = (view2 + key2 - baseline2) * half / np.sqrt(view2 * key2)
-            if cos <= np.float32(0.2):
-                continue
-            finer = min(g[0] * inv * z / f[0], one)
-            weight = finer / (two * (one - min(cos, one)) + floor)
-            weight *= weight
-            uc, vc = min(max(u - half, zero), last_u), min(max(v - half, zero), last_v)
-            x0, y0 = int(uc), int(vc)
-            x1, y1 = min(x0 + 1, kw - 1), min(y0 + 1, kh - 1)
-            ax, ay = uc - np.float32(x0), vc - np.float32(y0)
-            w00, w01 = weight * (one - ay) * (one - ax), weight * (one - ay) * ax
-            w10, w11 = weight * ay * (one - ax), weight * ay * ax
-            z += (d - kz) / rate
-            if weight_sum[y, x] > zero and abs(z * weight_sum[y, x] - depth_sum[y, x]) > tol * depth_sum[y, x]:
-                # Two keyframes see two different surfaces here: the better placed one is right.
-                if weight < weight_sum[y, x]:
-                    continue
-                weight_sum[y, x] = depth_sum[y, x] = zero
-                colour_sum[y, x, 0] = colour_sum[y, x, 1] = colour_sum[y, x, 2] = zero
-            weight_sum[y, x] += weight
-            depth_sum[y, x] += weight * z
-            for k in range(3):
-                colour_sum[y, x, k] += (
-                    w00 * np.float32(key_rgb[y0, x0, k]) + w01 * np.float32(key_rgb[y0, x1, k])
-                    + w10 * np.float32(key_rgb[y1, x0, k]) + w11 * np.float32(key_rgb[y1, x1, k])
-                )
+        ry = (np.float32(y) + np.float32(0.5) - f[3]) / f[1]
+        _warp_row(
+            ry, sensed[y], depth[y], f, g, A, key_rgb, key_depth, key_sensed, tol, weight_sum[y], colour_sum[y], depth_sum[y]
+        )
 
 
 @njit(cache=True, parallel=True)
