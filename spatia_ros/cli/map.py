@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from spatia_ros.cli.options import add_config, add_json, config_of, count, examples, print_table, progress, write_json_of
-from spatia_ros.cli.place import SEQUENCE_HELP, open_sequence_at
+from spatia_ros.cli.place import SEQUENCE_HELP, timed_sequence_at
 
 EXAMPLES = examples("""
 spatia map --sequence data/lounge --out out/lounge.spatia
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.memory import Memory
 
-    sequence, memory = open_sequence_at(args.sequence), Memory(config_of(args).memory)
+    sequence, memory = timed_sequence_at(args.sequence), Memory(config_of(args).memory)
     indices = range(0, len(sequence), args.every)
     start, fused_ms, totals = time.monotonic(), [], {"carved": 0, "refused": 0}
     for index in progress(indices, "mapping"):

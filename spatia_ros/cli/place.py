@@ -86,6 +86,16 @@ def open_sequence_at(path: Path | None) -> Sequence:
     return open_sequence(path)
 
 
+def timed_sequence_at(path: Path | None) -> Sequence:
+    """:func:`open_sequence_at` with the delay of depth behind colour taken out, where a recording clearly has one."""
+    sequence = open_sequence_at(path)
+    if path is None:
+        return sequence
+    from spatia_ros.sequence.delay import without_depth_delay
+
+    return without_depth_delay(sequence)
+
+
 def open_place(args: argparse.Namespace, config: WorldConfig) -> Place:
     """The place the arguments name."""
     if getattr(args, "memory", None):
@@ -93,7 +103,7 @@ def open_place(args: argparse.Namespace, config: WorldConfig) -> Place:
     seed_frames = args.seed_frames
     if args.sequence is None and seed_frames is None:
         seed_frames = ROOM_SEED_FRAMES
-    return place_of_sequence(open_sequence_at(args.sequence), seed_frames, config)
+    return place_of_sequence(timed_sequence_at(args.sequence), seed_frames, config)
 
 
 def place_of_sequence(sequence: Sequence, seed_frames: int | None, config: WorldConfig) -> Place:

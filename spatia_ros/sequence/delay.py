@@ -7,6 +7,7 @@ two frames saw the same surface at different velocities: posed at the right time
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence as Indices
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -40,6 +41,8 @@ CONFIDENT_FALL = 0.85
 """The residual must fall to this share of what it is without a delay."""
 SPLAT_PX = 0.55
 """Half-width of a warped pixel: hides cracks of up to a tenth of a pixel's spacing."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,18 @@ def with_depth_delay(sequence: Sequence, delay_s: float) -> Sequence:
 
     dropped = dict(sequence.dropped) | {"depth outside the path": len(sequence) - len(kept)}
     return replace(sequence, stamps_ns=stamps_ns, T_world_cam=T_world_cam, load=load, dropped=dropped, poses=poses)
+
+
+def without_depth_delay(sequence: Sequence) -> Sequence:
+    """The same recording with its depth delay taken out, where it is clearly there."""
+    found = estimate_depth_delay(sequence, range(len(sequence)))
+    if not found.confident:
+        return sequence
+    _log.warning(
+        "%s: depth was exposed %.0f ms before its colour (it fits the poses %.1f times better so): taken into account",
+        sequence.name, found.delay_s * 1e3, found.residual_before / found.residual_after,
+    )
+    return with_depth_delay(sequence, found.delay_s)
 
 
 def warp_depth(depth: Float32, camera: Camera, T_dst_src: Float64) -> Float32:
