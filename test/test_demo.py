@@ -115,7 +115,9 @@ def test_grandchildren_are_not_left_behind(actors):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_parent_that_ends_takes_its_children_along(actors, number):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom spatia_ros.cli.processes import Troupe\n"
+        "import signal\nfrom pathlib import Path\nfrom spatia_ros.cli.processes import Troupe\n"
+        # A shell that runs the tests in the background has its children ignore Ctrl-C; a terminal does not.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"with Troupe(Path({str(actors / 'logs')!r}), {{}}) as troupe:\n"
         "    child = troupe.start('sleeper', 'sleeper')\n"
         "    troupe.wait('it', lambda: bool(child.reports), 30)\n"
