@@ -21,12 +21,14 @@ def run_benches(config: WorldConfig) -> dict[str, float | str]:
     Raises:
         SpatiaError: when the config's generator is not there.
     """
+    load = os.getloadavg()[0]
     # First, so that a missing generator is found at once.
     figures = loop_figures(config)
     figures |= render_figures(time_render(CAMERA, 1_000_000, MEMORY_ROUNDS))
     figures |= growth_figures(time_growth(CAMERA, 100_000, 10_000_000, MEMORY_ROUNDS))
     rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
-    return rounded | {"cpu_cores": os.cpu_count() or 0, "generator": config.generator.name}
+    machine = {"cpu_cores": os.cpu_count() or 0, "load_average_before": round(load, 2)}
+    return rounded | machine | {"generator": config.generator.name}
 
 
 def render_figures(timings: dict[str, Timing]) -> dict[str, float]:
