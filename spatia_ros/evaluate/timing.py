@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
+BURST = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -26,13 +28,16 @@ class Timing:
 def interleaved(name: str, work: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, Timing]:
     """Time several pieces of work in turn, so that what disturbs the machine disturbs them alike.
 
-    Each is run once unmeasured (compilation, caches) and then ``repetitions`` times.
+    Turns are bursts of BURST calls, the first of each unmeasured: the worker threads of one library go on
+    spinning for a while after its call, and would be charged to the next. The first turn (compilation,
+    caches) counts not at all.
     """
     laps: dict[str, list[float]] = {key: [] for key in work}
-    for run in tqdm(range(repetitions + 1), desc=name, unit="round"):
+    for run in tqdm(range(1 + -(-repetitions // (BURST - 1))), desc=name, unit="round"):
         for key, function in work.items():
-            start = time.perf_counter()
-            function()
-            if run:
-                laps[key].append((time.perf_counter() - start) * 1e3)
+            for call in range(BURST):
+                start = time.perf_counter()
+                function()
+                if run and call:
+                    laps[key].append((time.perf_counter() - start) * 1e3)
     return {key: Timing(float(np.median(values)), float(np.min(values))) for key, values in laps.items()}
