@@ -73,18 +73,6 @@ def hash_place(key: int, mask: int) -> int:
 
 
 @njit(cache=True)
-def find_block(blocks: Blocks, key: int) -> int:
-    """The block with this key, or -1."""
-    mask = blocks.hash_key.size - 1
-    place = hash_place(key, mask)
-    while blocks.hash_key[place] != EMPTY:
-        if blocks.hash_key[place] == key:
-            return blocks.hash_block[place]
-        place = (place + 1) & mask
-    return -1
-
-
-@njit(cache=True)
 def insert_block(blocks: Blocks, key: int) -> int:
     """The block with this key, made if it is new; -1 when the block arrays are full."""
     mask = blocks.hash_key.size - 1
