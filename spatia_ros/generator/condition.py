@@ -19,7 +19,8 @@ from spatia_ros import geometry
 from spatia_ros.generator.fill import membrane
 from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Camera, Float32, Float64, View
+from spatia_ros.memory.keyframes import SILENT
+from spatia_ros.types import Camera, Float32, Float64, UInt8, View
 
 INPUT_CHANNELS = 15
 """Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
@@ -63,7 +64,8 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
     """Colour mean [3] and spread (0..1) and mean log-depth of what is visible; the references' if nothing is."""
     rgb, depth = view.rgb[view.coverage], view.depth[view.coverage]
     if len(rgb) < 64 and references:
-        rgb, depth = references[0].rgb.reshape(-1, 3), references[0].depth[references[0].depth > 0]
+        surface = references[0].surface_m
+        rgb, depth = references[0].rgb[surface != SILENT], surface[surface > 0]
     if not len(rgb) or not len(depth):
         return np.full(3, 0.5, np.float32), 0.25, float(np.log(2.0))
     mean = rgb.mean(0, dtype=np.float64) / 255.0
@@ -124,14 +126,14 @@ def assemble(
 
 
 def pack_reference(reference: Keyframe, T_world_cam: Float64, mean: Float32, scale: float, log_depth: float) -> Float32:
-    """A reference as float32 [REFERENCE_CHANNELS, 40, 64], rays in the target camera's frame.
+    """A reference as float32 [REFERENCE_CHANNELS, 40, 64], rays in the target camera's frame; masked pixels are the mean.
 
     Pluecker rays as in the camera-controlled video literature (SpaceTimePilot, arXiv 2512.25075,
     camera condition): unit direction d and moment o x d of every pixel's ray.
     """
     rows, cols = REFERENCE_SIZE
-    rgb = cv2.resize(reference.rgb, (cols, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    depth = cv2.resize(reference.depth, (cols, rows), interpolation=cv2.INTER_NEAREST)
+    rgb = cv2.resize(_neutral(reference, mean), (cols, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    depth = cv2.resize(reference.surface_m, (cols, rows), interpolation=cv2.INTER_NEAREST)
     known = depth > 0
     T_cam_ref = geometry.inverse(T_world_cam) @ reference.T_world_cam
     rays = geometry.pixel_rays(reference.camera.resized(cols, rows)) @ T_cam_ref[:3, :3].T
@@ -144,3 +146,11 @@ def pack_reference(reference: Keyframe, T_world_cam: Float64, mean: Float32, sca
     out[5:8] = rays.transpose(2, 0, 1)
     out[8:11] = moment.transpose(2, 0, 1)
     return out
+
+
+def _neutral(reference: Keyframe, mean: Float32) -> UInt8:
+    """A reference's colour uint8 [H, W, 3] with the mean (0..1) of the view where it is masked."""
+    if reference.masked is None:
+        return reference.rgb
+    grey = np.clip(mean * 255.0 + 0.5, 0, 255).astype(np.uint8)
+    return np.where(reference.masked[..., None], grey, reference.rgb)

@@ -3,7 +3,7 @@
 A depth sensor returns nothing from black, shiny or far surfaces, and memory keeps no point there;
 but the colour was seen. Where memory is blank, its depth is guessed from the surroundings, and the
 guess leads into the references: one that measured nothing there, or measured just that depth,
-lends its colour. It is a guess about geometry and so counts as invented, never as remembered.
+lends its colour, unless an edit has masked it. It is a guess about geometry and so counts as invented, never as remembered.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _ask(
         return
     d = key_depth[int(v), int(u)]
     agrees = d > 0.0 and abs(d - kz) < TOLERANCE * kz
-    if not agrees and d > 0.0:
+    if not agrees and d != 0.0:  # it measured something else there, or is masked
         return
     strength = np.uint8(2) if agrees else np.uint8(1)
     if strength > support[y, x]:
@@ -83,5 +83,5 @@ def recall(guess_m: Float32, blank: Bool, camera: Camera, T_world_cam: Float64, 
     support = np.zeros(guess_m.shape, np.uint8)
     for k in references:
         A = geometry.inverse(k.T_world_cam) @ T_world_cam
-        _ask_all(guess_m, blank, intrinsics_of(camera), A, k.rgb, k.depth, intrinsics_of(k.camera), rgb, support)
+        _ask_all(guess_m, blank, intrinsics_of(camera), A, k.rgb, k.surface_m, intrinsics_of(k.camera), rgb, support)
     return Recalled(rgb, support > 0)

@@ -10,17 +10,19 @@ per keyframe, all keyframes in one pass: the cost is that of a few thousand proj
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit, prange
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8, check_array
 
 SAMPLES = (24, 40)
 """Rows and columns of the grid on which overlap is counted."""
+SILENT = np.float32(-1.0)
+"""Depth of a masked pixel, where 0 is that of an unmasked one whose depth is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ class Keyframe:
         rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, thin holes filled, 0 = unknown.
         sensed: bool [H, W], measured (true) or invented (false), per pixel.
         camera, T_world_cam, stamp_ns: as in :class:`spatia_ros.types.Frame`.
+        masked: bool [H, W], pixels that show what an edit has changed since (see :mod:`.edit`); None: none.
+            They keep their colour and depth, but lend neither.
+        clear_m: float32 [H, W], the depth up to which each pixel's way is known to be empty, metres;
+            None: up to ``depth``. Less where something was added before what the pixel saw.
+        surface_m: float32 [H, W], derived: ``depth``, but ``SILENT`` (-1) where masked. Whoever asks where
+            a surface is, or what colour it has, asks this.
     """
 
     rgb: UInt8
@@ -39,6 +47,23 @@ class Keyframe:
     camera: Camera
     T_world_cam: Float64
     stamp_ns: int
+    masked: Bool | None = None
+    clear_m: Float32 | None = None
+    surface_m: Float32 = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        surface = self.depth
+        if self.masked is not None:
+            check_array("keyframe.masked", self.masked, self.depth.shape, np.bool_)
+            surface = np.where(self.masked, SILENT, self.depth)
+        if self.clear_m is not None:
+            check_array("keyframe.clear_m", self.clear_m, self.depth.shape, np.float32)
+        object.__setattr__(self, "surface_m", surface)
+
+    @property
+    def empty_m(self) -> Float32:
+        """float32 [H, W], how far each pixel's way is known to be empty: metres, 0 where nothing is known."""
+        return self.depth if self.clear_m is None else self.clear_m
 
 
 @njit(cache=True)
@@ -127,9 +152,9 @@ class Samples:
     """The coarse grid of an RGB-D image on which overlap is counted.
 
     Args:
-        points: float64 [N, 3], metres, world. reach: float64 [N], depth, 0 = unknown.
+        points: float64 [N, 3], metres, world. reach: float64 [N], depth, not positive = unknown.
         grid: float32 [rows, cols], the same depths. intrinsics: float64 [4] in grid cells.
-        T_cam_world: float64 [4, 4].
+        T_cam_world: float64 [4, 4]. empty: float32 [rows, cols], how far the way is known to be empty.
     """
 
     points: Float64
@@ -137,10 +162,11 @@ class Samples:
     grid: Float32
     intrinsics: Float64
     T_cam_world: Float64
+    empty: Float32
 
     @classmethod
-    def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64) -> Samples:
-        """The samples of a depth image [H, W]."""
+    def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64, empty_m: Float32 | None = None) -> Samples:
+        """The samples of a depth image [H, W]; ``empty_m`` [H, W] where it is another (see :class:`Keyframe`)."""
         rows, cols = SAMPLES
         v = ((np.arange(rows) + 0.5) * camera.height / rows).astype(int)
         u = ((np.arange(cols) + 0.5) * camera.width / cols).astype(int)
@@ -149,7 +175,13 @@ class Samples:
         x = (u + 0.5 - camera.cx) / camera.fx * z
         y = (v[:, None] + 0.5 - camera.cy) / camera.fy * z
         points = np.stack([x, y, z], -1).reshape(-1, 3) @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
-        return cls(points, z.ravel(), grid, intrinsics_of(camera.resized(cols, rows)), geometry.inverse(T_world_cam))
+        empty = grid if empty_m is None else np.ascontiguousarray(empty_m[np.ix_(v, u)])
+        return cls(points, z.ravel(), grid, intrinsics_of(camera.resized(cols, rows)), geometry.inverse(T_world_cam), empty)
+
+    @classmethod
+    def of_keyframe(cls, keyframe: Keyframe) -> Samples:
+        """The samples of what a keyframe still says."""
+        return cls.of(keyframe.surface_m, keyframe.camera, keyframe.T_world_cam, keyframe.empty_m)
 
 
 class KeyframeSet:
@@ -179,7 +211,12 @@ class KeyframeSet:
     def append(self, keyframe: Keyframe) -> None:
         """Keep a frame without asking whether it is news."""
         self.keyframes.append(keyframe)
-        self._samples.append(Samples.of(keyframe.depth, keyframe.camera, keyframe.T_world_cam))
+        self._samples.append(Samples.of_keyframe(keyframe))
+        self._stacked = None
+
+    def replace(self, index: int, keyframe: Keyframe) -> None:
+        """Put another keyframe in one's place (the same frame with another mask, or at a corrected pose)."""
+        self.keyframes[index], self._samples[index] = keyframe, Samples.of_keyframe(keyframe)
         self._stacked = None
 
     def offer(self, frame: Frame, depth: Float32, sensed: Bool) -> bool:
@@ -245,10 +282,11 @@ class KeyframeSet:
         return np.lexsort((distance, -iou)).tolist()
 
     def measured_grids(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Coarse depths [K, rows, cols], their intrinsics [K, 4] and T_cam_world [K, 4, 4] of the measured keyframes."""
+        """How far the measured keyframes' ways are empty: [K, rows, cols], intrinsics [K, 4], T_cam_world [K, 4, 4]."""
         _, _, grids, intrinsics, T_cam_world = self._stack()
         measured = [i for i in indices if self.keyframes[i].sensed.any()]
-        return grids[measured], intrinsics[measured], T_cam_world[measured]
+        empty = np.stack([self._samples[i].empty for i in measured]) if measured else grids[:0]
+        return empty, intrinsics[measured], T_cam_world[measured]
 
     def retrieve(self, depth: Float32, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
         """The ``k`` keyframes of largest overlap with a view, best first."""

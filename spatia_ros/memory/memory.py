@@ -143,7 +143,7 @@ class Memory:
         for keyframe in (self.keyframes.keyframes[i] for i in ranked):
             warp.warp_into(
                 sensed, depth, intrinsics, T_world_cam,
-                keyframe.rgb, keyframe.depth, keyframe.sensed, intrinsics_of(keyframe.camera),
+                keyframe.rgb, keyframe.surface_m, keyframe.sensed, intrinsics_of(keyframe.camera),
                 geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
         warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum)

@@ -45,13 +45,13 @@ def local_disagreement(generated: Float32, view: View) -> Float32:
 
 
 def in_seen_space(points: Float64, keyframes: Sequence[Keyframe], margin_ratio: float) -> Bool:
-    """Which world points [N, 3] lie in front of what a sensor measured behind them."""
+    """Which world points [N, 3] lie in space that a sensor saw to be empty (up to what an edit put there since)."""
     seen = np.zeros(len(points), bool)
     for keyframe in keyframes:
         pixels, z = geometry.project(points, keyframe.camera, keyframe.T_world_cam)
         inside = (z > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < keyframe.camera.width) & (pixels[:, 1] < keyframe.camera.height)
         u, v = pixels[inside].astype(np.int64).T
-        measured = keyframe.depth[v, u]
+        measured = keyframe.empty_m[v, u]
         seen[inside] |= keyframe.sensed[v, u] & (measured > 0) & (z[inside] < measured * (1.0 - margin_ratio))
     return seen
 
