@@ -68,6 +68,7 @@ class MemoryConfig(_Section):
         20_000_000, ge=1000, le=500_000_000,
         description="point cap; past it new space is refused and counted",
     )
+    feature_channels: int = Field(0, ge=0, le=32, description="length of the feature vector each point carries, 0: none")
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
     keyframe_gain: float = Field(
         0.08, ge=0.0, le=1.0,
@@ -110,6 +111,65 @@ class VerifyConfig(_Section):
     max_range_m: float = Field(6.0, gt=0.0, le=1000.0, description="inventions farther away stay out of memory, m")
 
 
+class TrackingConfig(_Section):
+    """Finding the camera by what it sees."""
+
+    width_px: int = Field(320, ge=40, le=4096, description="images are halved until they are at most this wide, px")
+    levels: int = Field(3, ge=1, le=8, description="sizes tracked at, coarse to fine")
+    iterations: tuple[int, ...] = Field((5, 8, 12), min_length=1, max_length=8, description="steps at most per size, finest first")
+    stride_px: int = Field(2, ge=1, le=8, description="every so many pixels of the finest size are used, px")
+    depth_noise_m: float = Field(0.002, gt=0.0, le=1.0, description="standard deviation of depth at 0 m, m")
+    depth_noise_ratio: float = Field(0.002, ge=0.0, le=1.0, description="what it grows by with the square of depth, 1/m")
+    colour_noise: float = Field(0.04, gt=0.0, le=1.0, description="standard deviation of intensity (0..1)")
+    huber: float = Field(1.5, gt=0.0, le=100.0, description="residuals beyond so many standard deviations count linearly")
+    gate_ratio: float = Field(0.04, gt=0.0, le=1.0, description="pixels farther from a surface are no match, relative to depth")
+
+
+class DynamicsConfig(_Section):
+    """What of a measured frame is static, and may enter memory."""
+
+    enabled: bool = Field(True, description="keep what moves out of static memory")
+    margin_m: float = Field(
+        0.03, gt=0.0, le=1.0,
+        description="a point this far inside space that was seen to be free (plus its noise) does not belong there, m",
+    )
+    noise_per_m: float = Field(
+        0.0015, ge=0.0, le=0.1,
+        description="standard deviation of measured depth at 1 m, m; it grows with the square of depth",
+    )
+    sigmas: float = Field(3.0, ge=0.0, le=20.0, description="standard deviations of depth noise in a margin")
+    min_area: float = Field(0.0015, gt=0.0, le=1.0, description="smaller groups of pixels are not followed, share of the image")
+    settle_s: float = Field(2.0, ge=0.0, le=3600.0, description="what stands still this long becomes part of the place, s")
+    witnesses: int = Field(24, ge=1, le=256, description="earlier depth images kept that say where space was free")
+
+
+class ActorsConfig(_Section):
+    """Moving things, kept beside the static memory."""
+
+    actors: int = Field(64, ge=1, le=10_000, description="actors kept at most; the one not seen longest makes room")
+    observations: int = Field(256, ge=1, le=100_000, description="times kept of each actor, the oldest out first")
+    points: int = Field(4096, ge=1, le=1_000_000, description="points kept of one actor at one time")
+
+
+class LoopsConfig(_Section):
+    """Places seen again, and the drift they take out of a map."""
+
+    enabled: bool = Field(True, description="look for loops while poses are tracked")
+    correct_given: bool = Field(False, description="look for loops also when poses are given (they may have drifted)")
+    keyframe_overlap: float = Field(0.7, ge=0.1, le=0.95, description="a new keyframe when the last one shows less of the view")
+    keyframe_step: float = Field(0.5, gt=0.01, le=10.0, description="a new keyframe after this way at most (m + rad)")
+    keyframes: int = Field(2000, ge=2, le=100_000, description="keyframes a place is looked for among, at most")
+    features: int = Field(400, ge=50, le=5000, description="features kept of a keyframe")
+    candidates: int = Field(4, ge=1, le=64, description="keyframes a new one is held against by look, and as many by position")
+    gap: float = Field(4.0, ge=0.5, le=1000.0, description="a loop spans at least this way (m + rad)")
+    min_inliers: int = Field(25, ge=8, le=1000, description="features that must agree on the motion")
+    confirmations: int = Field(2, ge=1, le=10, description="keyframes that must find the same loop before it is believed")
+    drift_ratio: float = Field(0.01, gt=0.0, le=0.5, description="expected drift of the poses, m per m and rad per rad")
+    max_drift_ratio: float = Field(0.08, gt=0.0, le=1.0, description="a loop that would mean more drift than this is refused")
+    misfit_m: float = Field(0.1, gt=0.0, le=10.0, description="a loop that ends up this far from all others is left out, m")
+    correct_m: float = Field(0.005, ge=0.0, le=1.0, description="the map is corrected when a keyframe moves more than this, m")
+
+
 class WorldConfig(_Section):
     """A world: its randomness, its clock, its camera, its parts."""
 
@@ -119,6 +179,10 @@ class WorldConfig(_Section):
     memory: MemoryConfig = MemoryConfig()
     generator: GeneratorConfig = GeneratorConfig()
     verify: VerifyConfig = VerifyConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    loops: LoopsConfig = LoopsConfig()
+    dynamics: DynamicsConfig = DynamicsConfig()
+    actors: ActorsConfig = ActorsConfig()
 
 
 def from_dict(values: dict[str, Any]) -> WorldConfig:

@@ -203,7 +203,7 @@ def test_a_wall_behind_unseen_space_is_not_believed() -> None:
 
 
 def same(a: Memory, b: Memory) -> bool:
-    fields = all(np.array_equal(x, y) for x, y in zip(a.points(), b.points(), strict=True))
+    fields = all(np.array_equal(x, y) for x, y in zip(a.points(), b.points(), strict=True) if x is not None)
     keys = all(
         np.array_equal(x.rgb, y.rgb) and np.array_equal(x.depth, y.depth) and x.camera == y.camera and x.stamp_ns == y.stamp_ns
         for x, y in zip(a.keyframes.keyframes, b.keyframes.keyframes, strict=True)
@@ -276,13 +276,13 @@ def test_snapshot_is_independent() -> None:
     memory.integrate(frame(np.full(SHAPE, 0.7, np.float32), poses[0], level=250, stamp_ns=10**10))
     assert not np.array_equal(memory.points().xyz, before.xyz)
     memory.restore(snapshot)
-    assert all(np.array_equal(x, y) for x, y in zip(memory.points(), before, strict=True))
+    assert all(np.array_equal(x, y) for x, y in zip(memory.points(), before, strict=True) if x is not None)
 
 
 def test_plain_points_merge_and_bad_ones_are_refused() -> None:
     memory = Memory(MemoryConfig(voxel_m=0.1))
     xyz = np.array([[0.05, 0.05, 2.05], [0.06, 0.05, 2.05], [1.0, 0.0, 3.0]], np.float32)
-    points = Points(xyz, np.full((3, 3), 50, np.uint8), np.array([1, 3, 2], np.float32), np.ones(3, bool), np.zeros(3, np.int64))
+    points = Points.measured(xyz, np.full((3, 3), 50, np.uint8))._replace(confidence=np.array([1, 3, 2], np.float32))
     memory.add_points(points)
     assert len(memory) == 2
     np.testing.assert_allclose(sorted(memory.points().confidence), [2, 4])

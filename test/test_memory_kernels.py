@@ -8,7 +8,7 @@ import torch
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import Memory, Points, belief, fuse, occlude, splat, truth, warp
+from spatia_ros.memory import Memory, Points, belief, cull, fuse, occlude, splat, truth, warp
 from spatia_ros.memory.blocks import N_BLOCKS, BlockStore, live_places
 from spatia_ros.memory.keyframes import Samples, fill_thin, intrinsics_of, shown_in_each
 from spatia_ros.types import Camera, Frame
@@ -87,7 +87,7 @@ def test_carving_marks_what_is_seen_through() -> None:
     b = memory.store.blocks
     at = live_places(b)
     expected = truth.seen_through(t(b.xyz[at]), t(wall), t(INTRINSICS), t(T_cam_world), 0.04, 0.02).numpy()
-    visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, CAMERA.width, CAMERA.height, VOXEL, 10.0)
+    visible = cull.visible_blocks(b, T_cam_world, INTRINSICS, CAMERA.width, CAMERA.height, VOXEL, 10.0)
     dead = fuse.weaken_seen_through(b, visible, fuse.nearest_around(wall), INTRINSICS, T_cam_world, 0.04, 0.02)
     assert 50 < expected.sum() < len(at) - 50
     marked = b.weight[at] == 0
@@ -126,7 +126,7 @@ def test_culling_keeps_every_block_that_draws() -> None:
     for seed in range(8):
         rng = np.random.default_rng(seed)
         T_cam_world = geometry.inverse(pose_near(rng, 0.8))
-        visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
+        visible = cull.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
         some = splat.splat(b, visible, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0, 1)
         everything = splat.splat(b, np.arange(b.counts[N_BLOCKS]), T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0, 1)
         # A point just outside the frustum may splat into it; a block never contributes more than its rim.
@@ -213,8 +213,8 @@ def test_block_store_against_a_dictionary() -> None:
         voxels = rng.integers(-40, 40, (400, 3))
         xyz = (voxels + 0.5).astype(np.float32)
         key, voxel = fuse.locate_points(xyz, 1.0)
-        once = np.zeros(1, np.int32), np.ones(1, bool), np.ones(1, np.float32)
-        memory.merge_located(xyz, np.zeros((400, 3), np.uint8), key, voxel, *once)
+        once = np.zeros(1, np.int32), np.ones(1, bool), np.ones(1, np.float32), np.zeros(1, np.uint16)
+        memory.merge_located(xyz, np.zeros((400, 3), np.uint8), key, voxel, *once, np.empty((0, 0), np.uint16))
         for v in map(tuple, voxels.tolist()):
             reference[v] = reference.get(v, 0.0) + 1.0
         b = memory.store.blocks
@@ -238,13 +238,11 @@ def test_leaving_hidden_blocks_out_changes_no_pixel(seed: int, monkeypatch: pyte
     across = np.arange(-2, 2, 0.9 * VOXEL)
     walls = np.stack(np.meshgrid(across, across, [1.0, 2.0, 3.0, 4.0]), -1).reshape(-1, 3)
     walls[:, 2] += 0.1 * np.sin(3 * walls[:, 0] + seed)
-    n = len(walls)
-    look = np.zeros((n, 3), np.uint8), np.ones(n, np.float32), np.ones(n, bool), np.zeros(n, np.int64)
-    memory.add_points(Points(walls.astype(np.float32), *look))
+    memory.add_points(Points.measured(walls.astype(np.float32), np.zeros((len(walls), 3), np.uint8)))
     eye = np.array([*rng.uniform(-0.5, 0.5, 2), rng.uniform(-1, 0.6)])
     T_cam_world = geometry.inverse(geometry.look_at(eye, eye + [*rng.uniform(-0.4, 0.4, 2), 1.0], np.array([0.0, -1.0, 0.0])))
     b = memory.store.blocks
-    visible = splat.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
+    visible = cull.visible_blocks(b, T_cam_world, INTRINSICS, 64, 48, VOXEL, 20.0)
     everything = splat.splat(b, visible, T_cam_world, INTRINSICS, 64, 48, 0.75 * VOXEL, 20.0, 2)
     unhidden = occlude.splat_unhidden(b, visible, T_cam_world, INTRINSICS, 64, 48, VOXEL, 0.75, 20.0, 2)
     np.testing.assert_array_equal(unhidden.min(0), everything.min(0))

@@ -10,7 +10,7 @@ from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.evaluate.timing import Timing, interleaved
 from spatia_ros.memory import Keyframe, Memory, Points
-from spatia_ros.types import Camera, Float32, Frame, SpatiaError
+from spatia_ros.types import Camera, Frame, SpatiaError
 
 CONFIG = MemoryConfig()
 AWAY_M = 200.0
@@ -32,21 +32,15 @@ def in_view_cloud(camera: Camera, points: int) -> Memory:
         rays = geometry.pixel_rays(camera.resized(4 * camera.width, 4 * camera.height))
         depth = sheet_m + 0.15 * np.sin(15 * rays[..., 0]) + 0.15 * np.sin(20 * rays[..., 1])
         xyz = (rays * depth[..., None]).astype(np.float32).reshape(-1, 3)
-        memory.add_points(plain_points(xyz, rng.integers(0, 256, xyz.shape, dtype=np.uint8)))
+        memory.add_points(Points.measured(xyz, rng.integers(0, 256, xyz.shape, dtype=np.uint8)))
         if len(memory) >= points:
             break
     if len(memory) < points:
         raise SpatiaError(f"bench: expected {points} voxels in view, got {len(memory)}")
     everything = memory.points()
     exact = Memory(CONFIG)
-    exact.add_points(plain_points(everything.xyz[:points], everything.rgb[:points]))
+    exact.add_points(Points.measured(everything.xyz[:points], everything.rgb[:points]))
     return exact
-
-
-def plain_points(xyz: Float32, rgb: np.ndarray) -> Points:
-    """Measured points seen once, at time 0."""
-    n = len(xyz)
-    return Points(xyz, rgb, np.ones(n, np.float32), np.ones(n, bool), np.zeros(n, np.int64))
 
 
 def wall_frame(camera: Camera) -> Frame:
@@ -69,7 +63,7 @@ def map_of(frame: Frame, voxels: int, keyframes: int) -> Memory:
     place = np.arange(missing)
     plane = np.stack([AWAY_M + place % side * CONFIG.voxel_m, np.zeros(missing), place // side * CONFIG.voxel_m], -1)
     xyz = (plane + 0.5 * CONFIG.voxel_m).astype(np.float32)
-    memory.add_points(plain_points(xyz, np.full((missing, 3), 128, np.uint8)))
+    memory.add_points(Points.measured(xyz, np.full((missing, 3), 128, np.uint8)))
     camera = frame.camera.resized(80, 60)
     small = np.zeros((60, 80, 3), np.uint8), np.full((60, 80), 3.0, np.float32), np.ones((60, 80), bool)
     for k in range(len(memory.keyframes), keyframes):

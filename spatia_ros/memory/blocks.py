@@ -5,6 +5,8 @@ block reads its points in a row, and growing one touches nothing else. Three tab
 point: an open-addressing hash from block key to block, a 512-entry table from voxel to place in
 the run, and the pool itself. Costs depend on the blocks touched, never on the size of the map.
 
+Blocks are listed by chunk, 16x16x16 of them: what asks for a part of space asks the chunks first.
+
 The kernels here take :class:`Blocks`, a named tuple of arrays, and never allocate: when an array
 is full they stop and say which, and :class:`BlockStore` grows it and calls them again.
 """
@@ -27,19 +29,26 @@ NO_POINT = np.uint16(0xFFFF)
 SMALLEST_RUN = 16
 RUN_CLASSES = 6  # 16, 32, 64, 128, 256, 512
 
-# Places in Blocks.counts.
-N_BLOCKS, POOL_TOP, N_POINTS, N_REFUSED, MAX_POINTS = range(5)
+CHUNK_SIDE = 16
+"""Blocks along a side of a chunk."""
+NONE = np.int32(-1)
+"""The end of a list of blocks, chunks or free slots."""
+
+# Places in Blocks.counts. Block and chunk slots below the first two tops are in use or on a free list.
+N_BLOCKS, POOL_TOP, N_POINTS, N_REFUSED, MAX_POINTS, N_CHUNKS, FREE_BLOCK, FREE_CHUNK = range(8)
 
 # What a kernel lacked when it stopped.
 DONE, NEED_BLOCKS, NEED_POOL = range(3)
 
 
 class Blocks(NamedTuple):
-    """The arrays of a block store; P pool places, B blocks, H hash places (a power of two)."""
+    """The arrays of a block store; P pool places, B blocks and chunks at most, H hash places (a power of two)."""
 
     hash_key: np.ndarray  # int64 [H], EMPTY where free
     hash_block: np.ndarray  # int32 [H]
-    key: np.ndarray  # int64 [B]
+    key: np.ndarray  # int64 [B], EMPTY in a free slot
+    chunk: np.ndarray  # int32 [B], slot of the block's chunk
+    next_block: np.ndarray  # int32 [B], the next block of the chunk (or the next free slot), or NONE
     start: np.ndarray  # int64 [B], first place of the run, -1 without one
     size: np.ndarray  # int32 [B], points in the run
     room: np.ndarray  # int32 [B], places in the run
@@ -50,9 +59,17 @@ class Blocks(NamedTuple):
     seen_ms: np.ndarray  # int32 [P], last seen, milliseconds since the memory's epoch
     sensed: np.ndarray  # uint8 [P], 1 = measured, 0 = invented
     voxel: np.ndarray  # uint16 [P], voxel inside its block
+    label: np.ndarray  # uint16 [P], what the point belongs to, 0 = nothing known
+    features: np.ndarray  # uint16 [P, C], bits of float16: running means, all zero where none came
+    chunk_hash_key: np.ndarray  # int64 [H], EMPTY where free
+    chunk_hash_slot: np.ndarray  # int32 [H]
+    chunk_key: np.ndarray  # int64 [B], EMPTY in a free slot
+    first_block: np.ndarray  # int32 [B], of the chunk (or the next free slot)
+    last_block: np.ndarray  # int32 [B], of the chunk
+    changed: np.ndarray  # uint8 [B], 1 = a point of the chunk changed since this was last cleared
     free_next: np.ndarray  # int64 [P / 16], free-list links by run
     free_head: np.ndarray  # int64 [RUN_CLASSES]
-    counts: np.ndarray  # int64 [5]
+    counts: np.ndarray  # int64 [8]
 
 
 @njit(cache=True, inline="always")
@@ -72,26 +89,112 @@ def hash_place(key: int, mask: int) -> int:
     return np.int64((h >> np.uint64(20)) & np.uint64(mask))
 
 
+@njit(cache=True, inline="always")
+def chunk_key_of(key: int) -> int:
+    """Key of the chunk a block lies in: the block's three coordinates, each divided by 16, packed alike."""
+    field = (1 << KEY_BITS) - 1
+    x, y, z = (key & field) >> 4, ((key >> KEY_BITS) & field) >> 4, (key >> (2 * KEY_BITS)) >> 4
+    return x | (y << KEY_BITS) | (z << (2 * KEY_BITS))
+
+
+@njit(cache=True)
+def find_slot(hash_key: np.ndarray, hash_slot: np.ndarray, key: int) -> int:
+    """The slot a key leads to in an open-addressing hash, -1 when it is not there."""
+    mask = hash_key.size - 1
+    place = hash_place(key, mask)
+    while hash_key[place] != EMPTY:
+        if hash_key[place] == key:
+            return hash_slot[place]
+        place = (place + 1) & mask
+    return -1
+
+
+@njit(cache=True)
+def put_slot(hash_key: np.ndarray, hash_slot: np.ndarray, key: int, slot: int) -> None:
+    """Enter a key that is not there yet."""
+    mask = hash_key.size - 1
+    place = hash_place(key, mask)
+    while hash_key[place] != EMPTY:
+        place = (place + 1) & mask
+    hash_key[place] = key
+    hash_slot[place] = slot
+
+
+@njit(cache=True)
+def drop_slot(hash_key: np.ndarray, hash_slot: np.ndarray, key: int) -> None:
+    """Take a key that is there out again.
+
+    Later keys of the same cluster move up into the gap when their way from their first place leads
+    over it, so no look-up ever stops short (Knuth, TAOCP 6.4, algorithm R).
+    """
+    mask = hash_key.size - 1
+    gap = hash_place(key, mask)
+    while hash_key[gap] != key:
+        gap = (gap + 1) & mask
+    place = gap
+    while True:
+        place = (place + 1) & mask
+        if hash_key[place] == EMPTY:
+            break
+        home = hash_place(hash_key[place], mask)
+        if ((place - home) & mask) >= ((place - gap) & mask):
+            hash_key[gap], hash_slot[gap] = hash_key[place], hash_slot[place]
+            gap = place
+    hash_key[gap] = EMPTY
+
+
+@njit(cache=True)
+def _take_free(next_free: np.ndarray, counts: np.ndarray, free: int, top: int) -> int:
+    """A slot from a free list, or the next never used; -1 when all are in use."""
+    slot = counts[free]
+    if slot >= 0:
+        counts[free] = next_free[slot]
+        return slot
+    slot = counts[top]
+    if slot >= next_free.size:
+        return -1
+    counts[top] = slot + 1
+    return slot
+
+
+@njit(cache=True)
+def _insert_chunk(blocks: Blocks, key: int) -> int:
+    """The chunk with this key, made if it is new. There is always room: there are as many slots as blocks."""
+    chunk = np.int64(find_slot(blocks.chunk_hash_key, blocks.chunk_hash_slot, key))
+    if chunk >= 0:
+        return chunk
+    chunk = _take_free(blocks.first_block, blocks.counts, FREE_CHUNK, N_CHUNKS)
+    put_slot(blocks.chunk_hash_key, blocks.chunk_hash_slot, key, chunk)
+    blocks.chunk_key[chunk] = key
+    blocks.first_block[chunk] = blocks.last_block[chunk] = NONE
+    blocks.changed[chunk] = 1
+    return chunk
+
+
 @njit(cache=True)
 def insert_block(blocks: Blocks, key: int) -> int:
     """The block with this key, made if it is new; -1 when the block arrays are full."""
-    mask = blocks.hash_key.size - 1
-    place = hash_place(key, mask)
-    while blocks.hash_key[place] != EMPTY:
-        if blocks.hash_key[place] == key:
-            return blocks.hash_block[place]
-        place = (place + 1) & mask
-    block = blocks.counts[N_BLOCKS]
-    if block >= blocks.key.size:
-        return -1
-    blocks.counts[N_BLOCKS] = block + 1
-    blocks.hash_key[place] = key
-    blocks.hash_block[place] = block
+    block = np.int64(find_slot(blocks.hash_key, blocks.hash_block, key))
+    if block >= 0:
+        return block
+    block = _take_free(blocks.next_block, blocks.counts, FREE_BLOCK, N_BLOCKS)
+    if block < 0:
+        return block
+    put_slot(blocks.hash_key, blocks.hash_block, key, block)
     blocks.key[block] = key
     blocks.start[block] = -1
     blocks.size[block] = 0
     blocks.room[block] = 0
     blocks.voxel_place[block, :] = NO_POINT
+    chunk = _insert_chunk(blocks, chunk_key_of(key))
+    blocks.chunk[block] = chunk
+    blocks.next_block[block] = NONE
+    last = blocks.last_block[chunk]
+    if last < 0:
+        blocks.first_block[chunk] = block
+    else:
+        blocks.next_block[last] = block
+    blocks.last_block[chunk] = block
     return block
 
 
@@ -137,6 +240,9 @@ def move_point(blocks: Blocks, src: int, dst: int) -> None:
     blocks.seen_ms[dst] = blocks.seen_ms[src]
     blocks.sensed[dst] = blocks.sensed[src]
     blocks.voxel[dst] = blocks.voxel[src]
+    blocks.label[dst] = blocks.label[src]
+    for k in range(blocks.features.shape[1]):
+        blocks.features[dst, k] = blocks.features[src, k]
 
 
 @njit(cache=True)
@@ -159,6 +265,8 @@ def add_point(blocks: Blocks, block: int, voxel: int) -> int:
     blocks.voxel_place[block, voxel] = size
     place = blocks.start[block] + size
     blocks.voxel[place] = voxel
+    blocks.label[place] = 0
+    blocks.features[place, :] = 0
     return place
 
 
@@ -189,13 +297,12 @@ def remove_dead(blocks: Blocks, block: int) -> int:
 
 @njit(cache=True)
 def _rehash(blocks: Blocks) -> None:
-    mask = blocks.hash_key.size - 1
     for block in range(blocks.counts[N_BLOCKS]):
-        place = hash_place(blocks.key[block], mask)
-        while blocks.hash_key[place] != EMPTY:
-            place = (place + 1) & mask
-        blocks.hash_key[place] = blocks.key[block]
-        blocks.hash_block[place] = block
+        if blocks.key[block] != EMPTY:
+            put_slot(blocks.hash_key, blocks.hash_block, blocks.key[block], block)
+    for chunk in range(blocks.counts[N_CHUNKS]):
+        if blocks.chunk_key[chunk] != EMPTY:
+            put_slot(blocks.chunk_hash_key, blocks.chunk_hash_slot, blocks.chunk_key[chunk], chunk)
 
 
 @njit(cache=True)
@@ -216,35 +323,47 @@ def _grown(array: np.ndarray, length: int) -> np.ndarray:
     return out
 
 
-BLOCK_FIELDS = ("key", "start", "size", "room", "voxel_place")
-POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel")
+BLOCK_FIELDS = ("key", "chunk", "next_block", "start", "size", "room", "voxel_place")
+CHUNK_FIELDS = ("chunk_key", "first_block", "last_block", "changed")
+POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel", "label", "features")
 
 
 class BlockStore:
-    """Owns :class:`Blocks` and grows it. Everything else is a kernel over ``.blocks``."""
+    """Owns :class:`Blocks` and grows it. Everything else is a kernel over ``.blocks``.
 
-    def __init__(self, max_points: int) -> None:
+    Args:
+        max_points: new points are refused past so many. channels: length of a point's feature vector.
+    """
+
+    def __init__(self, max_points: int, channels: int = 0) -> None:
         B, P, H = 1 << 10, 1 << 16, 1 << 11
         self.blocks = Blocks(
             hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32),
-            key=np.empty(B, np.int64), start=np.empty(B, np.int64), size=np.empty(B, np.int32),
+            key=np.empty(B, np.int64), chunk=np.empty(B, np.int32), next_block=np.empty(B, np.int32),
+            start=np.empty(B, np.int64), size=np.empty(B, np.int32),
             room=np.empty(B, np.int32), voxel_place=np.empty((B, BLOCK_VOXELS), np.uint16),
             xyz=np.empty((P, 3), np.float32), rgb=np.empty((P, 3), np.float32), weight=np.empty(P, np.float32),
             seen_ms=np.empty(P, np.int32), sensed=np.empty(P, np.uint8), voxel=np.empty(P, np.uint16),
+            label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
+            chunk_hash_key=np.full(H, EMPTY), chunk_hash_slot=np.empty(H, np.int32),
+            chunk_key=np.empty(B, np.int64), first_block=np.empty(B, np.int32), last_block=np.empty(B, np.int32),
+            changed=np.zeros(B, np.uint8),
             free_next=np.empty(P // SMALLEST_RUN, np.int64), free_head=np.full(RUN_CLASSES, -1, np.int64),
-            counts=np.array([0, 0, 0, 0, max_points], np.int64),
+            counts=np.array([0, 0, 0, 0, max_points, 0, NONE, NONE], np.int64),
         )
 
     def __len__(self) -> int:
         return int(self.blocks.counts[N_POINTS])
 
     def grow(self, need: int) -> None:
-        """Double what a kernel said it lacked (blocks and hash, or the pool)."""
+        """Double what a kernel said it lacked (blocks, chunks and hashes, or the pool)."""
         b = self.blocks
         if need == NEED_BLOCKS:
-            fields = {name: _grown(getattr(b, name), 2 * len(b.key)) for name in BLOCK_FIELDS}
+            fields = {name: _grown(getattr(b, name), 2 * len(b.key)) for name in BLOCK_FIELDS + CHUNK_FIELDS}
             H = 4 * len(b.key)  # at most half full
-            self.blocks = b._replace(**fields, hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32))
+            hashes = {name: np.full(H, EMPTY) for name in ("hash_key", "chunk_hash_key")}
+            slots = {name: np.empty(H, np.int32) for name in ("hash_block", "chunk_hash_slot")}
+            self.blocks = b._replace(**fields, **hashes, **slots)
             _rehash(self.blocks)
         elif need == NEED_POOL:
             P = 2 * len(b.weight)

@@ -26,6 +26,7 @@ from spatia_ros.memory.blocks import (
     remove_dead,
     voxel_key,
 )
+from spatia_ros.memory.half import from_half, to_half
 
 # Places in the counts a fuse returns.
 MERGED, ADDED, REPLACED, KEPT, REFUSED, OUT_OF_REACH = range(6)
@@ -95,9 +96,24 @@ def locate_points(xyz: np.ndarray, voxel_m: float) -> tuple[np.ndarray, np.ndarr
 
 
 @njit(cache=True)
+def mix_features(kept: np.ndarray, seen: np.ndarray, a: float, known: bool) -> None:
+    """Move the features of a point (uint16 [C], bits of float16) by the share ``a`` towards new ones.
+
+    A point that has none yet takes the new ones as they are.
+    """
+    if not (known and kept.any()):
+        kept[:] = seen
+        return
+    for k in range(kept.size):
+        was, now = from_half(kept[k]), from_half(seen[k])
+        kept[k] = to_half(was + np.float32(a) * (now - was))
+
+
+@njit(cache=True)
 def merge(
     blocks: Blocks, begin: int, xyz: np.ndarray, rgb: np.ndarray, key: np.ndarray, voxel: np.ndarray,
-    seen_ms: np.ndarray, sensed: np.ndarray, weight: np.ndarray, max_weight: float, counts: np.ndarray,
+    seen_ms: np.ndarray, sensed: np.ndarray, weight: np.ndarray, label: np.ndarray, features: np.ndarray,
+    max_weight: float, counts: np.ndarray,
 ) -> tuple[int, int]:
     """Merge located observations from ``begin`` on; returns (where it stopped, what it lacked).
 
@@ -106,10 +122,13 @@ def merge(
 
     Args:
         xyz: float32 [N, 3] metres. rgb: uint8 [N, 3]. key: int64 [N], negative = not to be fused.
-        voxel: uint16 [N]. seen_ms: int32, sensed: bool, weight: float32, each [N], or [1] for all.
+        voxel: uint16 [N]. seen_ms: int32, sensed: bool, weight: float32, label: uint16, each [N], or [1] for all.
+            A label of 0 leaves the point's own.
+        features: uint16 [N, C], bits of float16, or [0, C] when there are none.
         counts: int64 [6], added to.
     """
     last_key, block, each = EMPTY, np.int64(-1), weight.size > 1
+    b_label, each_label, with_features = blocks.label, label.size > 1, features.size > 0
     hash_key, hash_block, mask = blocks.hash_key, blocks.hash_block, blocks.hash_key.size - 1
     b_xyz, b_rgb, b_weight, b_seen, b_sensed = blocks.xyz, blocks.rgb, blocks.weight, blocks.seen_ms, blocks.sensed
     voxel_place, start = blocks.voxel_place, blocks.start
@@ -125,6 +144,7 @@ def merge(
             if block < 0:
                 return i, NEED_BLOCKS
             last_key = key[i]
+            blocks.changed[blocks.chunk[block]] = 1
         j = i if each else 0
         old = np.float32(0.0)
         place_in_run = voxel_place[block, voxel[i]]
@@ -154,6 +174,10 @@ def merge(
         b_seen[p] = max(seen_ms[j], b_seen[p]) if old > 0.0 else seen_ms[j]
         b_weight[p] = min(old + weight[j], np.float32(max_weight))
         b_sensed[p] = sensed[j]
+        seen_as = label[i if each_label else 0]
+        b_label[p] = seen_as if seen_as else b_label[p]
+        if with_features:
+            mix_features(blocks.features[p], features[i], a, old > 0.0)
     return key.size, DONE
 
 
@@ -179,10 +203,14 @@ def nearest_around(depth: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _weaken_run(
-    xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: int, size: int, nearest: np.ndarray,
+    xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: int, size: int, changed: np.ndarray, nearest: np.ndarray,
     intrinsics: np.ndarray, T: np.ndarray, margin_m: float, margin_ratio: float,
 ) -> int:
-    """:func:`weaken_seen_through` for one block's run of points; returns how many died."""
+    """:func:`weaken_seen_through` for one block's run of points; returns how many died.
+
+    Args:
+        changed: uint8 [1], set when any point was weakened.
+    """
     h, w = nearest.shape
     dead = 0
     for p in range(start, start + size):
@@ -196,6 +224,7 @@ def _weaken_run(
             continue
         d = nearest[int(v), int(u)]
         if d > 0.0 and z < d - margin_m - margin_ratio * d:
+            changed[0] = 1
             weight[p] *= np.float32(0.25)
             if weight[p] < 1.0 or not sensed[p]:
                 weight[p] = 0.0
@@ -218,7 +247,8 @@ def weaken_seen_through(
     for each in prange(visible.size):
         block = visible[each]
         dead[each] = _weaken_run(
-            blocks.xyz, blocks.weight, blocks.sensed, blocks.start[block], blocks.size[block], nearest, f, T,
+            blocks.xyz, blocks.weight, blocks.sensed, blocks.start[block], blocks.size[block],
+            blocks.changed[blocks.chunk[block] : blocks.chunk[block] + 1], nearest, f, T,
             np.float32(margin_m), np.float32(margin_ratio),
         )
     return dead

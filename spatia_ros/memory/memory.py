@@ -13,8 +13,23 @@ from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import belief, fuse, occlude, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
+from spatia_ros.memory.cull import visible_blocks
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
+from spatia_ros.types import (
+    Bool,
+    Camera,
+    Float16,
+    Float32,
+    Float64,
+    Frame,
+    Int64,
+    SpatiaError,
+    UInt8,
+    UInt16,
+    View,
+    check_array,
+    check_pose,
+)
 
 INVENTED_WEIGHT = 0.5
 """What one generated observation counts in a running mean; a measured one counts 1."""
@@ -31,6 +46,15 @@ class Points(NamedTuple):
     confidence: Float32  # [N], observations in the running mean, at most max_weight
     sensed: Bool  # [N], measured (true) or invented (false)
     last_seen_ns: Int64  # [N]
+    label: UInt16  # [N], 0 = none; Memory.names says what the others stand for
+    features: Float16 | None = None  # [N, C], zeros where a point has none; None: no point has any
+
+    @classmethod
+    def measured(cls, xyz: Float32, rgb: UInt8, stamp_ns: int = 0, label: UInt16 | None = None) -> Points:
+        """Points a sensor saw once, at one time: xyz [N, 3] metres, world; rgb [N, 3]; label [N], none when None."""
+        n = len(xyz)
+        labels = np.zeros(n, np.uint16) if label is None else label
+        return cls(xyz, rgb, np.ones(n, np.float32), np.ones(n, bool), np.full(n, stamp_ns, np.int64), labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,7 @@ class MemorySnapshot:
     store: BlockStore
     keyframes: KeyframeSet
     epoch_ns: int | None
+    names: dict[int, str]
 
 
 class Memory:
@@ -53,9 +78,11 @@ class Memory:
 
     def __init__(self, config: MemoryConfig) -> None:
         self.config = config
-        self.store = BlockStore(config.max_points)
+        self.store = BlockStore(config.max_points, config.feature_channels)
         self.keyframes = KeyframeSet(config)
         self.epoch_ns: int | None = None
+        self.names: dict[int, str] = {}
+        """What the labels 1..65535 stand for."""
 
     def __len__(self) -> int:
         return len(self.store)
@@ -66,13 +93,18 @@ class Memory:
             return 0
         return int(np.clip((stamp_ns - self.epoch_ns) // 1_000_000, -(2**31) + 1, 2**31 - 1))
 
-    def integrate(self, frame: Frame, *, sensed: bool = True, mask: Bool | None = None) -> dict[str, int]:
+    def integrate(
+        self, frame: Frame, *, sensed: bool = True, mask: Bool | None = None,
+        label: UInt16 | None = None, features: Float16 | None = None,
+    ) -> dict[str, int]:
         """Fold a frame in: carve what it sees through, merge what it shows, keep it if it is news.
 
         Args:
             frame: measured, or generated (``sensed=False``: lower weight, never alters a measured
                 point, does not carve).
             mask: bool [H, W], pixels allowed in; all when None.
+            label: uint16 [H, W], what each pixel belongs to; 0 says nothing, any other replaces what the point had.
+            features: float16 [H, W, C], C = ``config.feature_channels``, folded into running means.
 
         Returns:
             Counts: merged, added, replaced, kept, refused (point cap), out_of_reach, carved,
@@ -81,6 +113,10 @@ class Memory:
         c, camera = self.config, frame.camera
         accept = np.ones(frame.depth.shape, bool) if mask is None else mask
         check_array("mask", accept, frame.depth.shape, np.bool_)
+        labels = np.zeros(1, np.uint16) if label is None else label.ravel()
+        if label is not None:
+            check_array("label", label, frame.depth.shape, np.uint16)
+        bits = _feature_bits("features", features, frame.depth.shape, c.feature_channels)
         if self.epoch_ns is None:
             self.epoch_ns = frame.stamp_ns
         depth = fill_thin(frame.depth, c.fill_thin_px, c.edge_ratio)
@@ -92,7 +128,9 @@ class Memory:
         weight = np.array([1.0 if sensed else INVENTED_WEIGHT], np.float32)
         seen_ms = np.array([self._milliseconds(frame.stamp_ns)], np.int32)
         rgb = frame.rgb.reshape(-1, 3)
-        counts = self.merge_located(xyz.reshape(-1, 3), rgb, key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight)
+        counts = self.merge_located(
+            xyz.reshape(-1, 3), rgb, key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight, labels, bits
+        )
         shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
         kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
         return counts | {"carved": carved, "keyframe": int(kept)}
@@ -103,7 +141,7 @@ class Memory:
         nearest = fuse.nearest_around(depth)
         reach = min(float(nearest.max()), c.max_range_m)
         blocks, w, h = self.store.blocks, camera.width, camera.height
-        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, reach)
+        visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, reach)
         dead = fuse.weaken_seen_through(
             self.store.blocks, visible, nearest, intrinsics, T_cam_world, c.carve_margin_m, c.carve_margin_ratio
         )
@@ -116,14 +154,9 @@ class Memory:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
         check_pose("T_world_cam", T_world_cam)
-        c, w, h = self.config, camera.width, camera.height
-        intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
-        blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
-        visible = splat.visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
-        buffers = occlude.splat_unhidden(
-            blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m, c.splat_scale, far, get_num_threads()
-        )
-        drawn = splat.resolve(blocks, buffers, w, h, self._milliseconds(stamp_ns))
+        c, intrinsics = self.config, intrinsics_of(camera)
+        buffers = self._draw(camera, T_world_cam)
+        drawn = splat.resolve(self.store.blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
         rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
         if len(self.keyframes):
             ranked = self.keyframes.rank(depth, camera, T_world_cam)
@@ -132,6 +165,70 @@ class Memory:
             share = belief.unknown_ray_share(depth, sensed, intrinsics, T_world_cam, *witnesses)
             belief.forget_unbelieved(rgb, depth, sensed, age_s, share, c.max_unknown_ray)
         return View(rgb, depth, depth > 0, sensed, age_s)
+
+    def _draw(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
+        """The packed z-buffers uint64 [threads, H * W] of the voxels in view (see :mod:`.splat`)."""
+        c, w, h = self.config, camera.width, camera.height
+        intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
+        blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
+        visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
+        return occlude.splat_unhidden(
+            blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m, c.splat_scale, far, get_num_threads()
+        )
+
+    def _shown_places(self, camera: Camera, T_world_cam: Float64) -> Int64:
+        """Pool place of the point each pixel shows, int64 [H, W], -1 where there is none."""
+        check_pose("T_world_cam", T_world_cam)
+        places = splat.winners(self._draw(camera, T_world_cam))
+        return places.reshape(camera.height, camera.width)
+
+    def render_depth(self, camera: Camera, T_world_cam: Float64) -> Float32:
+        """Depth of the voxel each pixel shows, float32 [H, W], metres, 0 where there is none: no keyframes are asked.
+
+        Raises:
+            SpatiaError: on a pose that is not a finite rigid transform.
+        """
+        check_pose("T_world_cam", T_world_cam)
+        word = self._draw(camera, T_world_cam).min(0).reshape(camera.height, camera.width)
+        depth = (word >> np.uint64(32)).astype(np.uint32).view(np.float32)
+        return np.where(word == splat.FAR, np.float32(0.0), depth)
+
+    def carve_within(self, keys: Int64, limit: Float32, camera: Camera, T_world_cam: Float64) -> int:
+        """Weaken the points of some blocks that lie nearer to the camera than a limit, as seeing through them does.
+
+        Args:
+            keys: int64 [K], block keys, sorted. limit: float32 [H, W], depth in metres, 0 = spares everything.
+
+        Returns:
+            The number of points removed.
+        """
+        check_array("limit", limit, (camera.height, camera.width), np.float32)
+        intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
+        blocks, reach = self.store.blocks, min(float(limit.max()), self.config.max_range_m)
+        visible = visible_blocks(blocks, T_cam_world, intrinsics, camera.width, camera.height, self.config.voxel_m, reach)
+        chosen = visible[np.isin(blocks.key[visible], keys)]
+        dead = fuse.weaken_seen_through(blocks, chosen, limit, intrinsics, T_cam_world, 0.0, 0.0)
+        return int(fuse.remove_weakened(blocks, chosen, dead))
+
+    def render_labels(self, camera: Camera, T_world_cam: Float64) -> UInt16:
+        """Label of the voxel each pixel shows, uint16 [H, W]; 0 where there is no voxel, or it has no label.
+
+        Raises:
+            SpatiaError: on a pose that is not a finite rigid transform.
+        """
+        at = self._shown_places(camera, T_world_cam)
+        return np.where(at >= 0, self.store.blocks.label[at], 0).astype(np.uint16)
+
+    def render_features(self, camera: Camera, T_world_cam: Float64) -> Float32:
+        """Features of the voxel each pixel shows, float32 [H, W, C]; zeros where there is no voxel, or it has none.
+
+        Raises:
+            SpatiaError: on a pose that is not a finite rigid transform.
+        """
+        at = self._shown_places(camera, T_world_cam)
+        features = self.store.blocks.features[at].view(np.float16).astype(np.float32)
+        features[at < 0] = 0.0
+        return features
 
     def _texture(
         self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64, ranked: list[int]
@@ -157,7 +254,9 @@ class Memory:
         b = self.store.blocks
         at = live_places(b)
         seen_ns = b.seen_ms[at].astype(np.int64) * 1_000_000 + (self.epoch_ns or 0)
-        return Points(b.xyz[at], (b.rgb[at] + 0.5).astype(np.uint8), b.weight[at], b.sensed[at].astype(bool), seen_ns)
+        features = b.features[at].view(np.float16) if self.config.feature_channels else None
+        rgb, sensed = (b.rgb[at] + 0.5).astype(np.uint8), b.sensed[at].astype(bool)
+        return Points(b.xyz[at], rgb, b.weight[at], sensed, seen_ns, b.label[at], features)
 
     def add_points(self, points: Points) -> None:
         """Merge plain points in, voxel by voxel, each with its own confidence and provenance.
@@ -168,26 +267,31 @@ class Memory:
         n = len(points.xyz)
         check_array("points.xyz", points.xyz, (n, 3), np.float32)
         check_array("points.rgb", points.rgb, (n, 3), np.uint8)
+        check_array("points.label", points.label, (n,), np.uint16)
+        bits = _feature_bits("points.features", points.features, (n,), self.config.feature_channels)
         if not (np.isfinite(points.xyz).all() and np.isfinite(points.confidence).all()):
             raise SpatiaError("points: expected finite numbers, got NaN or infinity")
         if self.epoch_ns is None and n:
             self.epoch_ns = int(points.last_seen_ns.min())
         key, voxel = fuse.locate_points(points.xyz, self.config.voxel_m)
         seen_ms = ((points.last_seen_ns - (self.epoch_ns or 0)) // 1_000_000).clip(-(2**31) + 1, 2**31 - 1).astype(np.int32)
-        self.merge_located(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence)
+        self.merge_located(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence, points.label, bits)
 
     def merge_located(
-        self, xyz: Float32, rgb: np.ndarray, key: Int64, voxel: np.ndarray, seen_ms: np.ndarray, sensed: Bool, weight: Float32
+        self, xyz: Float32, rgb: np.ndarray, key: Int64, voxel: UInt16, seen_ms: np.ndarray, sensed: Bool, weight: Float32,
+        label: UInt16, features: UInt16,
     ) -> dict[str, int]:
         """Merge observations whose block key [N] and voxel [N] are known, growing the store as needed.
 
-        See :func:`spatia_ros.memory.fuse.merge` for the arrays; returns the counts by name.
+        See :func:`spatia_ros.memory.fuse.merge` for the arrays (features are the bits of float16); returns the
+        counts by name.
         """
         counts = np.zeros(len(fuse.COUNT_NAMES), np.int64)
         at, need = 0, -1
         while need != fuse.DONE:
             at, need = fuse.merge(
-                self.store.blocks, at, xyz, rgb, key, voxel, seen_ms, sensed, weight, self.config.max_weight, counts
+                self.store.blocks, at, xyz, rgb, key, voxel, seen_ms, sensed, weight, label, features,
+                self.config.max_weight, counts,
             )
             if need != fuse.DONE:
                 self.store.grow(need)
@@ -195,11 +299,12 @@ class Memory:
 
     def snapshot(self) -> MemorySnapshot:
         """An independent copy of the state."""
-        return MemorySnapshot(self.store.copy(), self.keyframes.copy(), self.epoch_ns)
+        return MemorySnapshot(self.store.copy(), self.keyframes.copy(), self.epoch_ns, dict(self.names))
 
     def restore(self, snapshot: MemorySnapshot) -> None:
         """Go back to a snapshot, which stays usable."""
         self.store, self.keyframes, self.epoch_ns = snapshot.store.copy(), snapshot.keyframes.copy(), snapshot.epoch_ns
+        self.names = dict(snapshot.names)
 
     def save(self, path: Path | str) -> None:
         """Write to a file, all or nothing (see :mod:`.store`)."""
@@ -219,3 +324,13 @@ class Memory:
         from spatia_ros.memory import store
 
         store.export_ply(self.points(), path)
+
+
+def _feature_bits(name: str, features: Float16 | None, shape: tuple[int, ...], channels: int) -> UInt16:
+    """The bits uint16 [N, C] of feature vectors float16 [..., C], as the kernels take them; [0, C] for None."""
+    if features is None:
+        return np.empty((0, channels), np.uint16)
+    check_array(name, features, (*shape, channels), np.float16)
+    if not np.isfinite(features).all():
+        raise SpatiaError(f"{name}: expected finite numbers, got NaN or infinity")
+    return np.ascontiguousarray(features).view(np.uint16).reshape(-1, channels)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, Blocks
+from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, Blocks
+from spatia_ros.memory.cull import centre
 from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M, empty_buffers, splat_more
 
 TILE_PX = 8
@@ -41,14 +42,11 @@ def bounds(
     Tiles are columns from, to, rows from, to. A block at or behind the camera is near 0 and may reach all.
     """
     near_m, tiles = np.zeros(visible.size, np.float32), np.zeros((visible.size, 4), np.int32)
-    side, field, T = voxel_m * BLOCK_SIDE, (1 << KEY_BITS) - 1, T_cam_world
+    side, T = voxel_m * BLOCK_SIDE, T_cam_world
     fx, fy, cx, cy = intrinsics
     for each in prange(visible.size):
         i = np.int64(each)
-        key = blocks.key[visible[i]]
-        X = ((key & field) - KEY_BIAS + 0.5) * side
-        Y = (((key >> KEY_BITS) & field) - KEY_BIAS + 0.5) * side
-        Z = (((key >> (2 * KEY_BITS)) & field) - KEY_BIAS + 0.5) * side
+        X, Y, Z = centre(blocks.key[visible[i]], KEY_BIAS, side)
         x = T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]
         y = T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]

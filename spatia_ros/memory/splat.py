@@ -1,4 +1,4 @@
-"""Drawing the blocks into a camera: cull, splat into per-thread z-buffers, resolve.
+"""Drawing the blocks into a camera: splat into per-thread z-buffers, resolve.
 
 The z-buffer packs depth in the high and the point's pool place in the low 32 bits of one word,
 so the nearest point wins by an integer minimum and colour is read once per pixel, not per point.
@@ -11,51 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, N_BLOCKS, Blocks
+from spatia_ros.memory.blocks import Blocks
 
 FAR = np.uint64(0xFFFFFFFFFFFFFFFF)
 NEAR_M = 0.05
 MAX_SPLAT_PX = 16.0
 PAIRS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Offsets (y, x) of a neighbour; the one opposite is at the negative."""
-
-
-@njit(cache=True, parallel=True)
-def _in_view(
-    blocks: Blocks, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, max_range_m: float
-) -> np.ndarray:
-    n = blocks.counts[N_BLOCKS]
-    seen = np.zeros(n, np.bool_)
-    fx, fy, cx, cy = intrinsics
-    side = voxel_m * BLOCK_SIDE
-    radius = side * 0.8661  # half diagonal
-    # Inward distances from the four side planes: |normal| is folded into the slack.
-    left, right, top, bottom = cx / fx, (width - cx) / fx, cy / fy, (height - cy) / fy
-    slack = np.array([np.sqrt(1.0 + s * s) for s in (left, right, top, bottom)]) * radius
-    field = (1 << KEY_BITS) - 1
-    for b in prange(n):
-        if blocks.size[b] == 0:
-            continue
-        key = blocks.key[b]
-        X = ((key & field) - KEY_BIAS + 0.5) * side
-        Y = (((key >> KEY_BITS) & field) - KEY_BIAS + 0.5) * side
-        Z = (((key >> (2 * KEY_BITS)) & field) - KEY_BIAS + 0.5) * side
-        z = T_cam_world[2, 0] * X + T_cam_world[2, 1] * Y + T_cam_world[2, 2] * Z + T_cam_world[2, 3]
-        if z < -radius or z > max_range_m + radius:
-            continue
-        x = T_cam_world[0, 0] * X + T_cam_world[0, 1] * Y + T_cam_world[0, 2] * Z + T_cam_world[0, 3]
-        if x < -left * z - slack[0] or x > right * z + slack[1]:
-            continue
-        y = T_cam_world[1, 0] * X + T_cam_world[1, 1] * Y + T_cam_world[1, 2] * Z + T_cam_world[1, 3]
-        seen[b] = -top * z - slack[2] <= y <= bottom * z + slack[3]
-    return seen
-
-
-def visible_blocks(
-    blocks: Blocks, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, max_range_m: float
-) -> np.ndarray:
-    """Blocks (int64 [V]) whose bounding sphere touches the view frustum."""
-    return np.flatnonzero(_in_view(blocks, T_cam_world, intrinsics, width, height, voxel_m, max_range_m))
 
 
 @njit(cache=True)
@@ -140,6 +102,12 @@ def _nearest_words(buffers: np.ndarray, first: int, count: int) -> np.ndarray:
         for x in range(count):
             words[x] = min(words[x], buffers[t, np.uint64(first + x)])
     return words
+
+
+def winners(buffers: np.ndarray) -> np.ndarray:
+    """Pool place int64 [pixels] of the point that is nearest in each pixel of packed z-buffers, -1 where none is."""
+    nearest = buffers.min(0)
+    return np.where(nearest == FAR, -1, (nearest & np.uint64(0xFFFFFFFF)).astype(np.int64))
 
 
 @njit(cache=True)

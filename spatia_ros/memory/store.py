@@ -42,6 +42,7 @@ def _sections(memory: Memory) -> dict[str, np.ndarray]:
     sections = {
         "block_key": b.key[:n][filled], "block_size": b.size[:n][filled], "voxel": b.voxel[at], "xyz": b.xyz[at],
         "rgb": b.rgb[at], "weight": b.weight[at], "seen_ms": b.seen_ms[at], "sensed": b.sensed[at],
+        "label": b.label[at], "features": b.features[at],
     }
     for i, k in enumerate(memory.keyframes.keyframes):
         sections |= {f"keyframe.{i}.rgb": k.rgb, f"keyframe.{i}.depth": k.depth, f"keyframe.{i}.sensed": k.sensed}
@@ -62,6 +63,7 @@ def save(memory: Memory, path: Path | str) -> None:
         })
     header = json.dumps({
         "version": VERSION, "config": memory.config.model_dump(), "epoch_ns": memory.epoch_ns, "sections": listed,
+        "names": {str(label): name for label, name in memory.names.items()},
         "keyframes": [
             {"camera": [k.camera.width, k.camera.height, k.camera.fx, k.camera.fy, k.camera.cx, k.camera.cy],
              "T_world_cam": k.T_world_cam.tolist(), "stamp_ns": k.stamp_ns}
@@ -148,9 +150,12 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Memory:
     memory.epoch_ns = header["epoch_ns"]
     if not (np.isfinite(arrays["xyz"]).all() and np.isfinite(arrays["rgb"]).all() and (arrays["weight"] > 0).all()):
         raise SpatiaError("memory file: expected finite points with positive weights")
+    memory.names = {int(label): str(name) for label, name in header.get("names", {}).items()}
     key = np.repeat(arrays["block_key"], arrays["block_size"])
+    label, features = arrays.get("label", np.zeros(1, np.uint16)), arrays.get("features", np.empty((0, 0), np.uint16))
     memory.merge_located(
-        arrays["xyz"], arrays["rgb"], key, arrays["voxel"], arrays["seen_ms"], arrays["sensed"].astype(bool), arrays["weight"]
+        arrays["xyz"], arrays["rgb"], key, arrays["voxel"], arrays["seen_ms"], arrays["sensed"].astype(bool), arrays["weight"],
+        label, features,
     )
     for i, k in enumerate(header["keyframes"]):
         width, height, *intrinsics = k["camera"]
