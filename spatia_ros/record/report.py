@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -41,17 +42,26 @@ class Page:
 
 def write_report(path: Path, page: Page, film: Film, sheet: UInt8, video: Path) -> None:
     """Write the page with the contact sheet, charts over time, and the video (when of moderate size) inside it."""
-    environment = Environment(loader=PackageLoader("spatia_ros.record", "."), autoescape=True, undefined=StrictUndefined)
     seconds = film.seconds
     hex_colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in ORIGINS]
-    html = environment.get_template("report.html.j2").render(
-        page=page, version=__version__,
-        sheet=Markup(_inline("image/jpeg", encode_jpeg(sheet))), video=_video(video),
-        shares=Markup(share_chart(seconds, _shares(film), "simulated time, s", "share of pixels")),
-        latency=Markup(line_chart(seconds, latencies(film), "simulated time, s", "ms per frame")),
-        legend=list(zip(hex_colours, NAMES, strict=True)),
-    )
+    html = rendered("report.html.j2", page, {
+        "sheet": Markup(inline("image/jpeg", encode_jpeg(sheet))), "video": _video(video),
+        "shares": Markup(share_chart(seconds, _shares(film), "simulated time, s", "share of pixels")),
+        "latency": Markup(line_chart(seconds, latencies(film), "simulated time, s", "ms per frame")),
+        "legend": list(zip(hex_colours, NAMES, strict=True)),
+    })  # fmt: skip
     write_text(path, html)
+
+
+def rendered(template: str, page: Page, parts: Mapping[str, Any]) -> str:
+    """The HTML of a page by the template beside this module, which gets ``parts`` by name."""
+    environment = Environment(loader=PackageLoader("spatia_ros.record", "."), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template(template).render(page=page, version=__version__, **parts)
+
+
+def inline(kind: str, data: bytes) -> str:
+    """A ``data:`` address that holds a file of this MIME type."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def latencies(film: Film) -> Mapping[str, Sequence[float]]:
@@ -64,11 +74,7 @@ def _shares(film: Film) -> Mapping[str, Sequence[float]]:
     return {name: film.shares[:, i].tolist() for i, name in enumerate(NAMES)}
 
 
-def _inline(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def _video(path: Path) -> Markup | None:
     if not path.is_file() or path.stat().st_size > _INLINE_VIDEO_BYTES:
         return None
-    return Markup(_inline("video/mp4", path.read_bytes()))
+    return Markup(inline("video/mp4", path.read_bytes()))
