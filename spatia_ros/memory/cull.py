@@ -22,7 +22,7 @@ def centre(key: int, bias: int, side: float) -> tuple[float, float, float]:
 
 
 @njit(cache=True)
-def _rim(intrinsics: np.ndarray, width: int, height: int) -> np.ndarray:
+def rim_of(intrinsics: np.ndarray, width: int, height: int) -> np.ndarray:
     """float64 [2, 4]: slopes of the left, right, top and bottom side planes, and the length of their normals."""
     fx, fy, cx, cy = intrinsics
     rim = np.empty((2, 4))
@@ -32,7 +32,7 @@ def _rim(intrinsics: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 @njit(cache=True, inline="always")
-def _touches(T: np.ndarray, rim: np.ndarray, X: float, Y: float, Z: float, radius: float, far_m: float) -> bool:
+def touches(T: np.ndarray, rim: np.ndarray, X: float, Y: float, Z: float, radius: float, far_m: float) -> bool:
     """Whether a sphere touches the frustum (the planes' slack makes the normals' lengths good)."""
     z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
     x = T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]
@@ -49,13 +49,13 @@ def visible_chunks(
     blocks: Blocks, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, max_range_m: float
 ) -> np.ndarray:
     """Slots (int64 [C]) of the chunks whose bounding sphere touches the view frustum."""
-    rim, side, n = _rim(intrinsics, width, height), voxel_m * BLOCK_SIDE * CHUNK_SIDE, 0
+    rim, side, n = rim_of(intrinsics, width, height), voxel_m * BLOCK_SIDE * CHUNK_SIDE, 0
     out = np.empty(blocks.counts[N_CHUNKS], np.int64)
     for chunk in range(blocks.counts[N_CHUNKS]):
         if blocks.chunk_key[chunk] == EMPTY:
             continue
         X, Y, Z = centre(blocks.chunk_key[chunk], KEY_BIAS // CHUNK_SIDE, side)
-        if _touches(T_cam_world, rim, X, Y, Z, HALF_DIAGONAL * side, max_range_m):
+        if touches(T_cam_world, rim, X, Y, Z, HALF_DIAGONAL * side, max_range_m):
             out[n] = chunk
             n += 1
     return out[:n].copy()
@@ -67,14 +67,14 @@ def blocks_in_view(
     width: int, height: int, voxel_m: float, max_range_m: float,
 ) -> np.ndarray:
     """Blocks (int64 [V]) with points, of the chunks given, whose bounding sphere touches the view frustum."""
-    rim, side, n = _rim(intrinsics, width, height), voxel_m * BLOCK_SIDE, 0
+    rim, side, n = rim_of(intrinsics, width, height), voxel_m * BLOCK_SIDE, 0
     out = np.empty(blocks.counts[N_BLOCKS], np.int64)  # what is not written costs nothing
     for chunk in chunks:
         block = np.int64(blocks.first_block[chunk])
         while block >= 0:
             if blocks.size[block] > 0:
                 X, Y, Z = centre(blocks.key[block], KEY_BIAS, side)
-                if _touches(T_cam_world, rim, X, Y, Z, HALF_DIAGONAL * side, max_range_m):
+                if touches(T_cam_world, rim, X, Y, Z, HALF_DIAGONAL * side, max_range_m):
                     out[n] = block
                     n += 1
             block = np.int64(blocks.next_block[block])

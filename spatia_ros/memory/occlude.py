@@ -32,25 +32,36 @@ def _span(
     return min(max(int(np.floor(first / TILE_PX)), 0), tiles), min(max(int(np.ceil(last / TILE_PX)), 0), tiles)
 
 
-@njit(cache=True, parallel=True)
 def bounds(
     blocks: Blocks, visible: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray,
     width: int, height: int, voxel_m: float, splat_m: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Depth float32 [V] that no point of a block is nearer than, and tiles int32 [V, 4] its splats can reach.
+    """:func:`cube_bounds` of blocks int64 [V]."""
+    view = (T_cam_world, intrinsics, width, height)
+    return cube_bounds(blocks.key[visible], KEY_BIAS, voxel_m * BLOCK_SIDE, *view, splat_m)
 
-    Tiles are columns from, to, rows from, to. A block at or behind the camera is near 0 and may reach all.
+
+@njit(cache=True, parallel=True)
+def cube_bounds(
+    keys: np.ndarray, bias: int, side: float, T_cam_world: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, splat_m: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Depth float32 [V] that no point of a block or chunk is nearer than, and tiles int32 [V, 4] its splats can reach.
+
+    Tiles are columns from, to, rows from, to. A cube at or behind the camera is near 0 and may reach all.
+
+    Args:
+        keys, bias, side: packed keys int64 [V], and what :func:`.cull.centre` needs to place them.
     """
-    near_m, tiles = np.zeros(visible.size, np.float32), np.zeros((visible.size, 4), np.int32)
-    side, T = voxel_m * BLOCK_SIDE, T_cam_world
+    near_m, tiles, T = np.zeros(keys.size, np.float32), np.zeros((keys.size, 4), np.int32), T_cam_world
     fx, fy, cx, cy = intrinsics
-    for each in prange(visible.size):
+    for each in prange(keys.size):
         i = np.int64(each)
-        X, Y, Z = centre(blocks.key[visible[i]], KEY_BIAS, side)
+        X, Y, Z = centre(keys[i], bias, side)
         x = T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]
         y = T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
-        # Half the block's extent along each camera axis, and a little for rounding.
+        # Half the cube's extent along each camera axis, and a little for rounding.
         half = 0.5 * side + 1e-4 * (1.0 + abs(z))
         a = half * (abs(T[0, 0]) + abs(T[0, 1]) + abs(T[0, 2]))
         b = half * (abs(T[1, 0]) + abs(T[1, 1]) + abs(T[1, 2]))
