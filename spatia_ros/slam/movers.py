@@ -1,0 +1,176 @@
+"""Following what appeared where space was free, from frame to frame, and telling what moves from what stays."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from spatia_ros import geometry
+from spatia_ros.actors.mover import State
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame
+
+MAX_POINTS = 256
+"""Points of one observation that are kept to see whether it stayed."""
+FOLLOWED_M = 0.3
+"""A track may have strayed this far (plus its size) from where it was expected."""
+LOST_S, RESTING_LOST_S = 1.0, 5.0
+"""A track that nothing was matched to for this long is over."""
+GLANCE_S = 0.2
+"""Observations at least this old are asked whether the thing has left them."""
+LEFT_SHARE, STAYED_SHARE = 0.25, 0.1
+"""Share of an old observation that is seen through now: above, the thing moves; below, it may rest."""
+STRIDE_M = 0.3
+"""Moving this far is moving, seen through or not (what comes nearer hides where it was)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A group of cells of one frame: bool [h, w], its points float64 [N, 3] in the world, and their box [3], [3], m."""
+
+    cells: Bool
+    points: Float64
+    low: Float64
+    high: Float64
+
+
+@dataclass(slots=True)
+class Track:
+    """One thing, followed."""
+
+    id: int
+    stamp_ns: int
+    low: Float64
+    high: Float64
+    velocity: Float64
+    origin: Float64
+    state: State = "tentative"
+    seen: deque[tuple[int, Float64]] = field(default_factory=deque)
+
+    @property
+    def centre(self) -> Float64:
+        """float64 [3], m."""
+        return 0.5 * (self.low + self.high)
+
+    @property
+    def travelled(self) -> Float64:
+        """float64 [3], from where it was first seen, m."""
+        return self.centre - self.origin
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The current frame, as old observations are held against it.
+
+    Args:
+        depth, lowest: float32 [h, w], cells of the frame and their smallest depth around.
+        camera: of the cells. T_world_cam: float64 [4, 4]. margin_m, spread: as in :mod:`.free_space`.
+    """
+
+    depth: Float32
+    lowest: Float32
+    camera: Camera
+    T_world_cam: Float64
+    margin_m: float
+    spread: float
+
+    def left(self, points: Float64) -> tuple[float, float]:
+        """Of world points [N, 3] in view: the share not hidden, and the share of those that is seen through."""
+        pixels, z = geometry.project(points, self.camera, self.T_world_cam)
+        inside = (z > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < self.camera.width) & (pixels[:, 1] < self.camera.height)
+        if inside.sum() < 8:
+            return 0.0, 0.0
+        u, v = pixels[inside].astype(np.int64).T
+        z, margin = z[inside], self.margin_m + self.spread * z[inside] ** 2
+        through = self.lowest[v, u] > z + margin
+        unhidden = (self.depth[v, u] > z - margin) & (self.depth[v, u] > 0)
+        return float(unhidden.mean()), float((through & unhidden).sum() / max(int(unhidden.sum()), 1))
+
+
+def match(tracks: list[Track], clusters: list[Cluster], stamp_ns: int) -> dict[int, list[Cluster]]:
+    """Clusters by track id: one to one by distance to where each track is expected, then left-over pieces of it.
+
+    Clusters that no track explains are not in the answer.
+    """
+    if not tracks or not clusters:
+        return {}
+    cost = np.empty((len(tracks), len(clusters)))
+    for i, track in enumerate(tracks):
+        shift = track.velocity * ((stamp_ns - track.stamp_ns) * 1e-9)
+        for j, cluster in enumerate(clusters):
+            cost[i, j] = _apart(track.low + shift, track.high + shift, cluster.low, cluster.high)
+    found: dict[int, list[Cluster]] = {}
+    for i, j in zip(*linear_sum_assignment(cost), strict=True):
+        if cost[i, j] < FOLLOWED_M:
+            found[tracks[i].id] = [clusters[j]]
+    taken = {id(c) for group in found.values() for c in group}
+    for j in np.flatnonzero([id(c) not in taken for c in clusters]):
+        i = int(np.argmin(cost[:, j]))
+        if cost[i, j] <= 0.0:
+            found.setdefault(tracks[i].id, []).append(clusters[j])
+    return found
+
+
+def _apart(low_a: Float64, high_a: Float64, low_b: Float64, high_b: Float64) -> float:
+    """Gap between two boxes, m; when they overlap, minus their intersection over union."""
+    gap = np.maximum(np.maximum(low_a - high_b, low_b - high_a), 0.0)
+    if gap.any():
+        return float(np.linalg.norm(gap))
+    both = np.prod(np.minimum(high_a, high_b) - np.maximum(low_a, low_b))
+    union = np.prod(high_a - low_a) + np.prod(high_b - low_b) - both
+    return -float(both / union) if union > 0 else 0.0
+
+
+def started(number: int, cluster: Cluster, stamp_ns: int) -> Track:
+    """A new track; it is tentative."""
+    centre = 0.5 * (cluster.low + cluster.high)
+    track = Track(number, stamp_ns, cluster.low, cluster.high, np.zeros(3), centre)
+    track.seen.append((stamp_ns, _some(cluster.points)))
+    return track
+
+
+def follow(track: Track, pieces: list[Cluster], stamp_ns: int, settle_s: float, evidence: Evidence) -> None:
+    """Take what was matched into a track (constant velocity, smoothed) and judge whether it moves or rests."""
+    before, seconds = track.centre, (stamp_ns - track.stamp_ns) * 1e-9
+    track.low, track.high = np.min([p.low for p in pieces], 0), np.max([p.high for p in pieces], 0)
+    if seconds > 0:
+        track.velocity = track.velocity + 0.4 * ((track.centre - before) / seconds - track.velocity)
+    track.stamp_ns = stamp_ns
+    track.seen.append((stamp_ns, _some(np.concatenate([p.points for p in pieces]))))
+    while len(track.seen) > 2 and stamp_ns - track.seen[1][0] >= settle_s * 1e9:
+        track.seen.popleft()
+    track.state = _judged(track, stamp_ns, settle_s, evidence)
+    if track.state == "resting":
+        track.origin = track.centre
+
+
+def _judged(track: Track, stamp_ns: int, settle_s: float, evidence: Evidence) -> State:
+    glances = [points for seen_ns, points in track.seen if stamp_ns - seen_ns >= GLANCE_S * 1e9]
+    unhidden, through = evidence.left(glances[0]) if glances else (0.0, 0.0)
+    if unhidden > 0.2 and through > LEFT_SHARE:
+        return "moving"
+    waited = stamp_ns - track.seen[0][0] >= settle_s * 1e9
+    if waited and unhidden > 0.5 and through < STAYED_SHARE:
+        return "resting"
+    if track.state == "tentative" and np.linalg.norm(track.travelled) > STRIDE_M:
+        return "moving"
+    return track.state
+
+
+def over(track: Track, stamp_ns: int) -> bool:
+    """Whether a track has been without a match for too long."""
+    patience_s = RESTING_LOST_S if track.state == "resting" else LOST_S
+    return stamp_ns - track.stamp_ns > patience_s * 1e9
+
+
+def _some(points: Float64) -> Float64:
+    return points[:: max(1, -(-len(points) // MAX_POINTS))]
+
+
+def cluster_of(cells: Bool, depth: Float32, camera: Camera, frame: Frame) -> Cluster:
+    """The cluster of some cells; its box leaves out the outermost hundredth of points on every side."""
+    points, _ = geometry.backproject(np.where(cells, depth, np.float32(0)), camera, frame.T_world_cam)
+    low, high = np.quantile(points, (0.01, 0.99), axis=0)
+    return Cluster(cells, points, low, high)
