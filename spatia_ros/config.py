@@ -68,6 +68,11 @@ class MemoryConfig(_Section):
         20_000_000, ge=1000, le=500_000_000,
         description="point cap; past it new space is refused and counted",
     )
+    resident_points: int = Field(
+        20_000_000, ge=1000, le=500_000_000,
+        description="points of a memory attached to its file that are unpacked at a time; a file of more is opened, not loaded",
+    )
+    page_mb: int = Field(32, ge=1, le=100_000, description="what a frame reads of an attached file for the first time at most, MB")
     feature_channels: int = Field(0, ge=0, le=32, description="length of the feature vector each point carries, 0: none")
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
     keyframe_gain: float = Field(
@@ -123,6 +128,22 @@ class TrackingConfig(_Section):
     colour_noise: float = Field(0.04, gt=0.0, le=1.0, description="standard deviation of intensity (0..1)")
     huber: float = Field(1.5, gt=0.0, le=100.0, description="residuals beyond so many standard deviations count linearly")
     gate_ratio: float = Field(0.04, gt=0.0, le=1.0, description="pixels farther from a surface are no match, relative to depth")
+    targets: int = Field(3, ge=1, le=16, description="keyframes a frame is registered to at once")
+    keyframes: int = Field(256, ge=2, le=100_000, description="keyframes kept at most")
+    keyframe_information: float = Field(
+        0.8, gt=0.0, le=1.0, description="a frame whose information about its pose falls to this share becomes a keyframe",
+    )
+    min_fitness: float = Field(0.1, ge=0.0, le=1.0, description="tracked: share of known pixels that lie on a remembered surface")
+    min_agreement: float = Field(0.7, ge=0.0, le=1.0, description="tracked: the same of those that fall on one")
+    min_explained: float = Field(0.6, ge=0.0, le=1.0, description="tracked: share of the contrast that is explained, or")
+    max_colour_error: float = Field(0.06, gt=0.0, le=1.0, description="tracked: root mean square difference of intensity (0..1)")
+    max_uncertainty_m: float = Field(
+        0.02, gt=0.0, le=10.0, description="tracked: standard deviation of the pose in its weakest direction, m at 1 m",
+    )
+    max_speed_m_s: float = Field(10.0, gt=0.0, le=1000.0, description="faster is no motion of a camera, m/s")
+    max_turn_rad_s: float = Field(15.0, gt=0.0, le=1000.0, description="faster is no motion of a camera, rad/s")
+    relocalise_keyframes: int = Field(12, ge=1, le=1000, description="keyframes a lost frame is held against")
+    min_matches: int = Field(12, ge=4, le=1000, description="feature matches that must agree on a motion")
 
 
 class DynamicsConfig(_Section):
