@@ -1,0 +1,123 @@
+"""A memory from a mesh: every voxel of its surface, every object by its name, and views that keep its textures sharp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spatia_ros.config import MemoryConfig
+from spatia_ros.geometry import look_at
+from spatia_ros.memory import Keyframe, Memory, Points
+from spatia_ros.seed.mesh_file import read_mesh
+from spatia_ros.seed.mesh_view import MeshView
+from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, silent, standing_pose, timed
+from spatia_ros.seed.surface import Paint, sample, sample_counts
+from spatia_ros.seed.walk import UP, FreeSpace, Walk, find_walk
+from spatia_ros.types import Camera, Float64
+
+SAMPLES_AT_ONCE = 4_000_000
+VIEW = Camera.from_fov(640, 480, 1.5)
+HIDDEN_WEIGHT = 0.01
+"""What a covered sample counts in a voxel's mean; an open one counts 1."""
+COVER_VOXELS = 1.5
+"""How near a surface in front must be to cover a sample."""
+YAWS_PER_VIEWPOINT = 5
+
+
+def fill_from_mesh(memory: Memory, view: MeshView, report: Report = silent) -> int:
+    """Put every voxel of a mesh's surface into memory, labelled by object; returns the number of samples taken.
+
+    Where two surfaces share a voxel (a carpet on a floor), the covered one weighs next to nothing and is
+    merged first, so the voxel gets the colour and the name of the one that is seen.
+    """
+    mesh, step_m = view.mesh, memory.config.voxel_m / 2
+    memory.names.update(mesh.names)
+    order = np.argsort(mesh.label, kind="stable")  # an object's triangles together: neighbours in memory
+    counts = sample_counts(mesh.corners()[order], step_m)
+    ends = np.cumsum(counts)
+    for hidden in (True, False):
+        begin = 0
+        while begin < len(order):
+            done = int(ends[begin - 1]) if begin else 0
+            end = max(int(np.searchsorted(ends, done + SAMPLES_AT_ONCE)), begin + 1)
+            _fill(memory, view, order[begin:end], counts[begin:end], hidden)
+            report("sampling the surface", (int(ends[end - 1]) / int(ends[-1]) + (not hidden)) / 2)
+            begin = end
+    return int(ends[-1])
+
+
+def _fill(memory: Memory, view: MeshView, faces: np.ndarray, count: np.ndarray, hidden: bool) -> None:
+    """Merge those samples of some faces [F] that are covered, or those that are not."""
+    mesh, paint, step_m = view.mesh, view.paint, memory.config.voxel_m / 2
+    corners = mesh.corners()[faces]
+    xyz, rgb = sample(
+        corners, mesh.uv[mesh.faces[faces]], mesh.tint[mesh.faces[faces]], paint.levels, mesh.material[faces],
+        paint.density[faces], paint.texels, step_m, np.cumsum(count) - count, int(count.sum()),
+    )
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = (normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    chosen = view.covered(xyz, np.repeat(normal, count, 0), COVER_VOXELS * memory.config.voxel_m) == hidden
+    points = Points.measured(xyz[chosen], rgb[chosen], 0, np.repeat(mesh.label[faces], count)[chosen])
+    if hidden:
+        points = points._replace(confidence=np.full(len(points.xyz), HIDDEN_WEIGHT, np.float32))
+    memory.add_points(points)
+
+
+def seed_mesh(
+    path: Path | str, config: MemoryConfig, up: str = "", unit_m: float = 0.0, eye_m: float = 1.4, views: int = 160,
+    report: Report = silent,
+) -> Seeded:
+    """The place a mesh file describes.
+
+    Args:
+        config: the memory's; its range is widened to the mesh's size, and belief in what may stand
+            before a surface is switched off, since a mesh leaves nothing out.
+        up, unit_m: see :func:`spatia_ros.seed.mesh_file.read_mesh`.
+        eye_m: height of the eye above the floor it stands on.
+        views: keyframes rendered from the mesh, at most; 0: only the one at the start.
+
+    Raises:
+        SpatiaError: when the file is no usable mesh.
+    """
+    mesh = read_mesh(path, up, unit_m)
+    view = MeshView(mesh, Paint.of(mesh))
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    memory = Memory(complete(config, low, high))
+    samples = fill_from_mesh(memory, view, report)
+    walk = find_walk(FreeSpace.of(memory.points().xyz), eye_m)
+    start = best_start(memory, walk, low, high)
+    keep_views(memory, view, view_poses(start, walk, low, high, views), report)
+    story = [f"{len(mesh.faces):,} triangles of {len(mesh.names)} objects in {Path(path).name}"]
+    if mesh.dropped:
+        story.append(f"{mesh.dropped:,} triangles with corners that are no numbers were left out")
+    figures = {"triangles": len(mesh.faces), "samples": samples, "objects": len(mesh.names)}
+    recorded = timed(start[None] if walk is None else walk.poses())
+    return Seeded(Path(path).stem, memory, EYES, start, recorded, story, figures, mesh.bounds())
+
+
+def view_poses(start: Float64, walk: Walk | None, low: Float64, high: Float64, most: int) -> list[Float64]:
+    """Where keyframes of a mesh are taken: at the start, then all around from each viewpoint (or around the bounds)."""
+    poses = [start]
+    if walk is not None:
+        turns = np.arange(YAWS_PER_VIEWPOINT) * 2 * np.pi / YAWS_PER_VIEWPOINT
+        poses += [standing_pose(eye, yaw, -0.25) for eye in walk.viewpoints for yaw in turns]
+        return poses[: most + 1]
+    centre, arm = (low + high) / 2, start[:3, 3] - (low + high) / 2
+    for yaw in np.arange(1, 12) * np.pi / 6:
+        c, s = np.cos(yaw), np.sin(yaw)
+        eye = centre + np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ arm
+        poses.append(look_at(eye, centre, UP))
+    return poses[: most + 1]
+
+
+def keep_views(memory: Memory, view: MeshView, poses: list[Float64], report: Report = silent) -> None:
+    """Render the mesh at poses [4, 4] and keep each picture that is news; the first is kept in any case."""
+    for i, T in enumerate(poses):
+        frame = view.render(EYES if i == 0 else VIEW, T, 0)
+        sensed = np.ones(frame.depth.shape, bool)
+        if i == 0:
+            memory.keyframes.append(Keyframe(frame.rgb, frame.depth, sensed, frame.camera, T, 0))
+        else:
+            memory.keyframes.offer(frame, frame.depth, sensed)
+        report("rendering views", (i + 1) / len(poses))
