@@ -91,7 +91,7 @@ def test_what_is_removed_is_gone_from_every_view(region: Region) -> None:
         assert not redness(view.rgb).any()
         points, _ = geometry.backproject(view.depth, CAMERA, T)
         assert np.linalg.norm(points, axis=1).min() > 1.0, "no surface where the ball was"
-        assert view.coverage[ball].mean() > 0.6, "other keyframes saw the walls behind, past the ball"
+        assert view.coverage[ball].mean() > 0.5, "other keyframes saw the walls behind, past the ball"
         far = ~np.asarray(ball_grown(ball, 12))
         same = (np.abs(view.rgb[far].astype(int) - old.rgb[far]) <= 2).all(-1)
         assert same.mean() > 0.99, "elsewhere nothing changes"

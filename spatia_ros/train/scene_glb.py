@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,7 @@ def load(path: Path | str) -> Mesh:
     Raises:
         SpatiaError: when the file is missing, too large, not glTF, or holds no triangles.
     """
-    path = Path(path)
-    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
-        raise SpatiaError(f"glb_scene: expected a .glb file of at most {MAX_FILE_BYTES} bytes, got {path}")
-    try:
-        document = trimesh.load_scene(path)
-    except Exception as error:
-        # The parser raises whatever its parts raise on a malformed file.
-        raise SpatiaError(f"glb_scene: {path}: expected binary glTF, got {type(error).__name__}: {error}") from error
-    nodes = [name for name in document.graph.nodes_geometry if len(document.geometry[document.graph[name][1]].faces)]
-    if not nodes:
-        raise SpatiaError(f"glb_scene: {path}: expected triangles, got none")
+    document, nodes = _document(Path(path))
     materials: dict[int, tuple[int, Material]] = {}
     columns, faces, material, obj = [], [], [], []
     for number, node in enumerate(nodes, 1):
@@ -58,6 +49,34 @@ def load(path: Path | str) -> Mesh:
         tuple(m for _, m in materials.values()),
         two_sided=True,
     )
+
+
+def _document(path: Path) -> tuple[trimesh.Scene, list[str]]:
+    """A file's scene, and its nodes with triangles in file order."""
+    if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        raise SpatiaError(f"glb_scene: expected a .glb file of at most {MAX_FILE_BYTES} bytes, got {path}")
+    try:
+        document = trimesh.load_scene(path)
+    except Exception as error:
+        # The parser raises whatever its parts raise on a malformed file.
+        raise SpatiaError(f"glb_scene: {path}: expected binary glTF, got {type(error).__name__}: {error}") from error
+    nodes = [name for name in document.graph.nodes_geometry if len(document.geometry[document.graph[name][1]].faces)]
+    if not nodes:
+        raise SpatiaError(f"glb_scene: {path}: expected triangles, got none")
+    return document, nodes
+
+
+def object_names(path: Path | str) -> dict[int, str]:
+    """What the object numbers of :func:`load` are called; one thing of several materials has several numbers and one name.
+
+    Raises:
+        SpatiaError: as :func:`load`.
+    """
+    document, nodes = _document(Path(path))
+    parents = document.graph.transforms.parents
+    # A node of several materials is split by trimesh into children with random endings.
+    split = (re.fullmatch(re.escape(str(parents.get(node))) + r"_[0-9a-f]+", node) for node in nodes)
+    return {number: parents[node] if part else node for number, (node, part) in enumerate(zip(nodes, split, strict=True), 1)}
 
 
 def _vertices(part: trimesh.Trimesh, T: Float64) -> tuple[Float64, np.ndarray]:
