@@ -59,6 +59,7 @@ class Blocks(NamedTuple):
     seen_ms: np.ndarray  # int32 [P], last seen, milliseconds since the memory's epoch
     sensed: np.ndarray  # uint8 [P], 1 = measured, 0 = invented
     voxel: np.ndarray  # uint16 [P], voxel inside its block
+    look: np.ndarray  # uint64 [P], what is drawn of the point in one word (pack_look); follows rgb, sensed and seen_ms
     label: np.ndarray  # uint16 [P], what the point belongs to, 0 = nothing known
     features: np.ndarray  # uint16 [P, C], bits of float16: running means, all zero where none came
     chunk_hash_key: np.ndarray  # int64 [H], EMPTY where free
@@ -230,6 +231,15 @@ def give_run(blocks: Blocks, start: int, room: int) -> None:
     blocks.free_head[c] = start
 
 
+@njit(cache=True, inline="always")
+def pack_look(red: float, green: float, blue: float, sensed: int, seen_ms: int) -> int:
+    """Colour (bytes 0 to 2, rounded), sensed (byte 3) and last seen (bytes 4 to 7) in one uint64."""
+    half = np.float32(0.5)
+    r, g, b = np.uint64(np.uint8(red + half)), np.uint64(np.uint8(green + half)), np.uint64(np.uint8(blue + half))
+    when = np.uint64(np.uint32(np.int32(seen_ms)))
+    return r | (g << np.uint64(8)) | (b << np.uint64(16)) | (np.uint64(sensed) << np.uint64(24)) | (when << np.uint64(32))
+
+
 @njit(cache=True)
 def move_point(blocks: Blocks, src: int, dst: int) -> None:
     """Copy every field of a point from one pool place to another."""
@@ -240,6 +250,7 @@ def move_point(blocks: Blocks, src: int, dst: int) -> None:
     blocks.seen_ms[dst] = blocks.seen_ms[src]
     blocks.sensed[dst] = blocks.sensed[src]
     blocks.voxel[dst] = blocks.voxel[src]
+    blocks.look[dst] = blocks.look[src]
     blocks.label[dst] = blocks.label[src]
     for k in range(blocks.features.shape[1]):
         blocks.features[dst, k] = blocks.features[src, k]
@@ -325,7 +336,7 @@ def _grown(array: np.ndarray, length: int) -> np.ndarray:
 
 BLOCK_FIELDS = ("key", "chunk", "next_block", "start", "size", "room", "voxel_place")
 CHUNK_FIELDS = ("chunk_key", "first_block", "last_block", "changed")
-POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel", "label", "features")
+POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel", "look", "label", "features")
 
 
 class BlockStore:
@@ -344,7 +355,7 @@ class BlockStore:
             room=np.empty(B, np.int32), voxel_place=np.empty((B, BLOCK_VOXELS), np.uint16),
             xyz=np.empty((P, 3), np.float32), rgb=np.empty((P, 3), np.float32), weight=np.empty(P, np.float32),
             seen_ms=np.empty(P, np.int32), sensed=np.empty(P, np.uint8), voxel=np.empty(P, np.uint16),
-            label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
+            look=np.empty(P, np.uint64), label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
             chunk_hash_key=np.full(H, EMPTY), chunk_hash_slot=np.empty(H, np.int32),
             chunk_key=np.empty(B, np.int64), first_block=np.empty(B, np.int32), last_block=np.empty(B, np.int32),
             changed=np.zeros(B, np.uint8),

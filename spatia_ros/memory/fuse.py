@@ -23,6 +23,7 @@ from spatia_ros.memory.blocks import (
     add_point,
     hash_place,
     insert_block,
+    pack_look,
     remove_dead,
     voxel_key,
 )
@@ -128,7 +129,7 @@ def merge(
         counts: int64 [6], added to.
     """
     last_key, block, each = EMPTY, np.int64(-1), weight.size > 1
-    b_label, each_label, with_features = blocks.label, label.size > 1, features.size > 0
+    b_look, b_label, each_label, with_features = blocks.look, blocks.label, label.size > 1, features.size > 0
     hash_key, hash_block, mask = blocks.hash_key, blocks.hash_block, blocks.hash_key.size - 1
     b_xyz, b_rgb, b_weight, b_seen, b_sensed = blocks.xyz, blocks.rgb, blocks.weight, blocks.seen_ms, blocks.sensed
     voxel_place, start = blocks.voxel_place, blocks.start
@@ -174,6 +175,7 @@ def merge(
         b_seen[p] = max(seen_ms[j], b_seen[p]) if old > 0.0 else seen_ms[j]
         b_weight[p] = min(old + weight[j], np.float32(max_weight))
         b_sensed[p] = sensed[j]
+        b_look[p] = pack_look(b_rgb[p, 0], b_rgb[p, 1], b_rgb[p, 2], b_sensed[p], b_seen[p])
         seen_as = label[i if each_label else 0]
         b_label[p] = seen_as if seen_as else b_label[p]
         if with_features:
