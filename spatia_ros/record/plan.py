@@ -46,20 +46,23 @@ class Plan:
         return np.stack([plan[:, 0] - self.corner[0], self.corner[1] - plan[:, 1]], -1) * self.px_per_m
 
 
-def draw_plan(xyz: np.ndarray, rgb: UInt8, voxel_m: float, up: Float64, eyes: np.ndarray, side_px: int = 1100) -> Plan:
+def draw_plan(
+    xyz: np.ndarray, rgb: UInt8, voxel_m: float, up: Float64, eyes: np.ndarray, side_px: int = 1100, axes: Float64 | None = None
+) -> Plan:
     """The plan of coloured points.
 
     Args:
         xyz: float [N, 3], metres, world. rgb: uint8 [N, 3]. voxel_m: side of what each point stands for.
         up: unit vector [3]. eyes: float [T, 3], camera positions: what covers them from above is a ceiling.
         side_px: longer side of the picture.
+        axes: float64 [3, 3], rows right, up the page and up; turned along the walls when None.
 
     Raises:
         SpatiaError: without a single point.
     """
     if not len(xyz):
         raise SpatiaError("plan: expected at least one point, got none")
-    R = _axes(up, xyz)
+    R = _axes(up, xyz) if axes is None else axes
     plan, eyes_plan = xyz @ R.T, eyes @ R.T
     floor, ceiling = float(np.percentile(plan[:, 2], 1)), ceiling_of(plan, float(eyes_plan[:, 2].max()))
     kept = np.full(len(plan), True) if ceiling is None else plan[:, 2] < ceiling

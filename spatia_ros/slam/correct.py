@@ -1,25 +1,23 @@
-"""A map that agrees with corrected poses: integrated again from the frames, or bent.
+"""A map that agrees with corrected poses: bent to them, or made anew.
 
-**Reintegrate** where the frames can be read again: it is as good as having had the right poses from the start, since
-what drifted frames carved away or blurred is seen afresh. **Deform** where they are gone (a live camera): each point
-moves with the keyframes before and after the time it was last seen, blended between them; keyframes move rigidly.
-It costs a pass over the points and keeps their provenance, labels, features and weights, but cannot undo carving, and a
-point that two visits merged moves with the later one. `spatia evaluate loop` measures both.
+Made anew (:meth:`.mapper.Mapper.finish`) where the frames can be read again: as good as having had the right poses from
+the start, since what drifted frames carved away or blurred is seen afresh. Bent (:func:`deform`) where they cannot (a live
+camera), and until then: each point moves with the keyframes before and after the time it was last seen, blended between
+them; keyframes move rigidly. It costs a pass over the points and keeps their provenance, labels, features and weights,
+but cannot undo carving, and a point that two visits merged moves with the later one. `spatia evaluate loop` measures both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from spatia_ros import geometry
-from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory
 from spatia_ros.memory.memory import Points
-from spatia_ros.types import Bool, Float64, Frame, Int64, SpatiaError, check_array
+from spatia_ros.types import Float64, Int64, SpatiaError, check_array
 
 CHUNK = 1 << 18
 """Points moved at once."""
@@ -98,15 +96,3 @@ def _moved(points: Points, rows: slice, correction: Correction) -> Points:
         correction.points(points.xyz[rows], stamps), points.rgb[rows], points.confidence[rows], points.sensed[rows], stamps,
         points.label[rows], features,
     )
-
-
-def reintegrate(frames: Iterable[tuple[Frame, Bool | None]], config: MemoryConfig) -> Memory:
-    """A memory made anew from frames at their corrected poses.
-
-    Args:
-        frames: in order of time, each with the pixels allowed in (bool [H, W]; None: all).
-    """
-    memory = Memory(config)
-    for frame, mask in frames:
-        memory.integrate(frame, mask=mask)
-    return memory
