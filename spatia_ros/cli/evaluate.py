@@ -3,6 +3,7 @@
 novel-view    memory from some frames, others drawn and compared: PSNR and SSIM over all, remembered and invented
               pixels, depth error; beside projection alone, Telea and Navier-Stokes inpainting, and no memory
 closed-loop   memory from one frame; out along the recording and back: is what was seen (and invented) still there?
+loop          round a block with drift: is the loop found, how far off is the map with and without it?
 
 docs/evaluation.md defines every figure.
 """
@@ -13,6 +14,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from spatia_ros.cli.evaluate_loop import add_loop
 from spatia_ros.cli.options import add_config, add_json, config_of, examples, print_table, write_json_of
 from spatia_ros.cli.place import SEQUENCE_HELP, open_sequence_at
 
@@ -21,6 +23,7 @@ spatia evaluate novel-view --sequence data/lounge --json out/novel_view.json
 spatia evaluate novel-view --sequence data/lounge --protocol interpolate
 spatia evaluate closed-loop --sequence data/lounge --json out/closed_loop.json
 spatia evaluate closed-loop --sequence data/lounge --set generator.name=projection
+spatia evaluate loop --json out/loop.json
 """)
 
 
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_config(measure)
         add_json(measure)
         measure.set_defaults(run=action)
+    add_loop(measures)
 
 
 def run_novel_view(args: argparse.Namespace) -> int:

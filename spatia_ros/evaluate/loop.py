@@ -85,6 +85,8 @@ def evaluate_loop(
     """
     if poses not in ("given", "tracked"):
         raise SpatiaError(f"evaluate loop: expected poses given or tracked, got {poses!r}")
+    if not (0.0 < drift <= 0.1 and 0.02 <= step_m <= 0.5):
+        raise SpatiaError(f"evaluate loop: expected a drift in 0..0.1 and a step of 0.02..0.5 m, got {drift} and {step_m}")
     walk = recorded(config.seed, drift, step_m)
     truth = Memory(config.memory)
     for frame in tqdm(walk.frames, desc="map from true poses", unit="frame"):
@@ -131,7 +133,8 @@ def _measure(truth: Memory, scene: Scene) -> Callable[[Memory], dict[str, float]
         missing = cKDTree(memory.points().xyz).query(_some(reference), workers=-1)[0]
         return {
             "error_m": round(float(near.mean()), 5), "error_95_m": round(float(np.quantile(near, 0.95)), 5),
-            "surface_error_m": round(float(scene.distance(xyz).mean()), 5), "completeness": round(float((missing < COMPLETE_M).mean()), 4),
+            "surface_error_m": round(float(scene.distance(xyz).mean()), 5),
+            "completeness": round(float((missing < COMPLETE_M).mean()), 4),
             "points": len(memory),
         }  # fmt: skip
 

@@ -19,6 +19,8 @@ ROUND_M = 1.0
 AHEAD_M = 1.2
 """The camera looks at where it will be this much later."""
 EYE_M, SWAY_M = 1.45, 0.08
+TURN = 0.1
+"""Drift of heading (radians) beside that of position (metres): on the way round, either moves the end about as far."""
 BEYOND_M = 2.5
 """Walked on past the start, so that the place is seen again and not just met."""
 
@@ -72,12 +74,12 @@ def _along(line: Float64, at_m: np.ndarray) -> Float64:
     return np.column_stack([np.interp(at_m % length[-1], length, closed[:, k]) for k in range(2)])
 
 
-def drifted(T_world_cam: Float64, rng: np.random.Generator, *, ratio: float = 0.01, turn_rad_per_m: float = 0.001) -> Float64:
+def drifted(T_world_cam: Float64, rng: np.random.Generator, *, ratio: float = 0.01) -> Float64:
     """A path as dead reckoning would have it: every step a little wrong in position and heading, the errors adding up.
 
     The error of a step has a constant part and one as large that wanders over about 3 m, so what adds up along the path is
-    neither a straight line nor white noise. The last heading is off by exactly ``turn_rad_per_m`` times the way, and
-    then the last position by exactly ``ratio`` times the way.
+    neither a straight line nor white noise. The last heading is off by exactly ``TURN * ratio`` radians per metre of the
+    way, the last position by exactly ``ratio`` times the way.
 
     Args:
         T_world_cam: float64 [N, 4, 4], true; world z up.
@@ -96,7 +98,7 @@ def drifted(T_world_cam: Float64, rng: np.random.Generator, *, ratio: float = 0.
     heading = rng.uniform(0, 2 * np.pi)
     constant = np.array([np.cos(heading), np.sin(heading), 0.2, 1.0])
     error = np.cumsum(step[:, None] * (constant + np.array([0.7, 0.7, 0.2, 0.7]) * wander), axis=0)
-    turned = _turned(T_world_cam, np.concatenate([[0.0], error[:, 3] * turn_rad_per_m * way / error[-1, 3]]))
+    turned = _turned(T_world_cam, np.concatenate([[0.0], error[:, 3] * TURN * ratio * way / error[-1, 3]]))
     return _ending_off(turned, T_world_cam, error[:, :3], ratio * way)
 
 
