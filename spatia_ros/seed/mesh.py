@@ -12,14 +12,14 @@ from spatia_ros.memory import Keyframe, Memory, Points
 from spatia_ros.seed.mesh_file import read_mesh
 from spatia_ros.seed.mesh_view import MeshView
 from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, silent, standing_pose, timed
-from spatia_ros.seed.surface import Paint, sample, sample_counts
+from spatia_ros.seed.surface import Paint, note_opened, sample, sample_counts, was_opened
 from spatia_ros.seed.walk import UP, FreeSpace, Walk, find_walk
 from spatia_ros.types import Camera, Float64
 
 SAMPLES_AT_ONCE = 4_000_000
 VIEW = Camera.from_fov(640, 480, 1.5)
-HIDDEN_WEIGHT = 0.01
-"""What a covered sample counts in a voxel's mean; an open one counts 1."""
+OPEN_BITS = 27
+"""Size of the table of open voxels; where two share a place, a covered sample may be left out without need."""
 COVER_VOXELS = 1.5
 """How near a surface in front must be to cover a sample."""
 YAWS_PER_VIEWPOINT = 5
@@ -28,40 +28,50 @@ YAWS_PER_VIEWPOINT = 5
 def fill_from_mesh(memory: Memory, view: MeshView, report: Report = silent) -> int:
     """Put every voxel of a mesh's surface into memory, labelled by object; returns the number of samples taken.
 
-    Where two surfaces share a voxel (a carpet on a floor), the covered one weighs next to nothing and is
-    merged first, so the voxel gets the colour and the name of the one that is seen.
+    Where one surface covers another closely (a carpet a floor), the covered one is left out, or both would
+    show through each other. What counts as covered goes by the triangles' front sides; a file whose
+    triangles face the wrong way loses nothing, since only a cover that is itself in memory hides.
     """
-    mesh, step_m = view.mesh, memory.config.voxel_m / 2
+    mesh, voxel_m = view.mesh, memory.config.voxel_m
     memory.names.update(mesh.names)
     order = np.argsort(mesh.label, kind="stable")  # an object's triangles together: neighbours in memory
-    counts = sample_counts(mesh.corners()[order], step_m)
+    counts = sample_counts(mesh.corners()[order], voxel_m / 2)
     ends = np.cumsum(counts)
-    for hidden in (True, False):
+    opened = np.zeros(1 << OPEN_BITS, np.bool_)
+    for covered in (False, True):
         begin = 0
         while begin < len(order):
             done = int(ends[begin - 1]) if begin else 0
             end = max(int(np.searchsorted(ends, done + SAMPLES_AT_ONCE)), begin + 1)
-            _fill(memory, view, order[begin:end], counts[begin:end], hidden)
-            report("sampling the surface", (int(ends[end - 1]) / int(ends[-1]) + (not hidden)) / 2)
+            memory.add_points(_samples(view, order[begin:end], counts[begin:end], voxel_m, covered, opened))
+            report("sampling the surface", (int(ends[end - 1]) / int(ends[-1]) + covered) / 2)
             begin = end
     return int(ends[-1])
 
 
-def _fill(memory: Memory, view: MeshView, faces: np.ndarray, count: np.ndarray, hidden: bool) -> None:
-    """Merge those samples of some faces [F] that are covered, or those that are not."""
-    mesh, paint, step_m = view.mesh, view.paint, memory.config.voxel_m / 2
+def _samples(
+    view: MeshView, faces: np.ndarray, count: np.ndarray, voxel_m: float, covered: bool, opened: np.ndarray
+) -> Points:
+    """Those samples of some faces [F] that nothing covers (noted in ``opened``), or those whose cover is not there."""
+    mesh, paint = view.mesh, view.paint
     corners = mesh.corners()[faces]
     xyz, rgb = sample(
         corners, mesh.uv[mesh.faces[faces]], mesh.tint[mesh.faces[faces]], paint.levels, mesh.material[faces],
-        paint.density[faces], paint.texels, step_m, np.cumsum(count) - count, int(count.sum()),
+        paint.density[faces], paint.texels, voxel_m / 2, np.cumsum(count) - count, int(count.sum()),
     )
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal = (normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)).astype(np.float32)
-    chosen = view.covered(xyz, np.repeat(normal, count, 0), COVER_VOXELS * memory.config.voxel_m) == hidden
-    points = Points.measured(xyz[chosen], rgb[chosen], 0, np.repeat(mesh.label[faces], count)[chosen])
-    if hidden:
-        points = points._replace(confidence=np.full(len(points.xyz), HIDDEN_WEIGHT, np.float32))
-    memory.add_points(points)
+    normal = np.repeat(normal, count, 0)
+    gap_m = view.gap(xyz, normal)
+    chosen = (gap_m <= COVER_VOXELS * voxel_m) == covered
+    xyz, rgb, label = xyz[chosen], rgb[chosen], np.repeat(mesh.label[faces], count)[chosen]
+    if covered:
+        cover = xyz + normal[chosen] * gap_m[chosen, None]
+        bare = ~(was_opened(opened, cover, voxel_m) | was_opened(opened, xyz, voxel_m))
+        xyz, rgb, label = xyz[bare], rgb[bare], label[bare]
+    else:
+        note_opened(opened, xyz, voxel_m)
+    return Points.measured(xyz, rgb, 0, label)
 
 
 def seed_mesh(
@@ -114,7 +124,7 @@ def view_poses(start: Float64, walk: Walk | None, low: Float64, high: Float64, m
 def keep_views(memory: Memory, view: MeshView, poses: list[Float64], report: Report = silent) -> None:
     """Render the mesh at poses [4, 4] and keep each picture that is news; the first is kept in any case."""
     for i, T in enumerate(poses):
-        frame = view.render(EYES if i == 0 else VIEW, T, 0)
+        frame = view.render(EYES if i == 0 else VIEW, T, 0, voxel_m=memory.config.voxel_m)
         sensed = np.ones(frame.depth.shape, bool)
         if i == 0:
             memory.keyframes.append(Keyframe(frame.rgb, frame.depth, sensed, frame.camera, T, 0))

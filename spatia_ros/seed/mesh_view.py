@@ -13,7 +13,10 @@ from spatia_ros.seed.surface import Paint, shade
 from spatia_ros.types import Camera, Float32, Float64, Frame, check_pose
 
 NOTHING = np.uint32(0xFFFFFFFF)
+FAR_M = np.float32(1e5)
 OFF_SURFACE_M = 2e-4
+EDGE_VOXELS = 1.5
+MOST_WIDENED_PX = 6
 MIXED_RATIO = 0.03
 """A pixel whose rays end at depths farther apart than this, relative to the nearer, shows more than one surface."""
 
@@ -34,21 +37,28 @@ class MeshView:
         vertices, faces = mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32)
         self._caster.add_triangles(self._o3d.core.Tensor(vertices), self._o3d.core.Tensor(faces))
 
-    def render(self, camera: Camera, T_world_cam: Float64, stamp_ns: int = 0, *, fine: int = 2) -> Frame:
+    def render(self, camera: Camera, T_world_cam: Float64, stamp_ns: int = 0, *, fine: int = 2, voxel_m: float = 0.0) -> Frame:
         """Colour averaged over ``fine`` x ``fine`` rays a pixel, and the z-depth of pixels that show one surface.
 
-        Depth is 0 where nothing is, and where a pixel mixes two surfaces: its colour is neither's.
+        Depth is 0 where nothing is, and where a pixel mixes two surfaces: its colour is neither's. As a keyframe of
+        voxels of ``voxel_m``, also where pixels are coarser than voxels, and beside an edge as far as voxels
+        may be off: voxels at an edge must not take the colour of what is behind it.
         """
         check_pose("T_world_cam", T_world_cam)
         height, width = camera.height, camera.width
         finer = camera.resized(fine * width, fine * height)
         prim, bary, depth = self._cast(finer, T_world_cam)
         rgb = cv2.resize(self._shade(prim, bary, depth, finer), (width, height), interpolation=cv2.INTER_AREA)
-        of_pixel = depth.reshape(height, fine, width, fine)
+        of_pixel = np.minimum(depth, FAR_M).reshape(height, fine, width, fine)
         near, far = of_pixel.min((1, 3)), of_pixel.max((1, 3))
-        mixed = far - near > MIXED_RATIO * near if fine > 1 else np.isinf(far)
+        unfit = (far - near > MIXED_RATIO * near) | (far >= FAR_M)
+        if voxel_m:
+            around = np.ones((3, 3), np.uint8)
+            front = cv2.erode(near, around)
+            edge = cv2.dilate(far, around) - front > MIXED_RATIO * front
+            unfit |= _widened(edge, front, EDGE_VOXELS * voxel_m * camera.fx) | (near > camera.fx * voxel_m)
         middle = 2.0 / (1.0 / np.maximum(near, 1e-6) + 1.0 / np.maximum(far, 1e-6))
-        known = np.where(mixed | np.isinf(far), np.float32(0.0), middle.astype(np.float32))
+        known = np.where(unfit, np.float32(0.0), middle.astype(np.float32))
         return Frame((rgb + 0.5).astype(np.uint8), known, camera, T_world_cam, stamp_ns)
 
     def labels(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
@@ -59,11 +69,10 @@ class MeshView:
         out[known] = self.mesh.label[prim[known]]
         return out
 
-    def covered(self, xyz: Float32, normal: Float32, reach_m: float) -> np.ndarray:
-        """bool [N], where something lies within ``reach_m`` before a surface point [N, 3] with this normal [N, 3]."""
+    def gap(self, xyz: Float32, normal: Float32) -> Float32:
+        """float32 [N] metres of free way before surface points [N, 3] along their normals [N, 3]; infinite if unbounded."""
         rays = np.concatenate([xyz + np.float32(OFF_SURFACE_M) * normal, normal], 1)
-        hit = self._caster.test_occlusions(self._o3d.core.Tensor(rays), tnear=0.0, tfar=reach_m)
-        return np.asarray(hit.numpy())
+        return np.asarray(self._caster.cast_rays(self._o3d.core.Tensor(rays))["t_hit"].numpy(), np.float32)
 
     def _cast(self, camera: Camera, T_world_cam: Float64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Triangle met uint32 [H, W], where on it float32 [H, W, 2], and z-depth float32 [H, W]."""
@@ -76,3 +85,13 @@ class MeshView:
     def _shade(self, prim: np.ndarray, bary: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
         m, p = self.mesh, self.paint
         return shade(prim, bary, depth, camera.fx, m.faces, m.uv, m.tint, p.levels, m.material, p.density, p.texels)
+
+
+def _widened(edges: np.ndarray, near: np.ndarray, reach: float) -> np.ndarray:
+    """bool [H, W] edges, each grown by ``reach / near`` px (the nearer, the wider), at most 6."""
+    radius = np.clip(np.ceil(reach / np.maximum(near, 1e-3)), 1, MOST_WIDENED_PX).astype(int)
+    out = edges.copy()
+    for r in np.unique(radius[edges]):
+        side = np.ones((2 * r + 1, 2 * r + 1), np.uint8)
+        out |= cv2.dilate((edges & (radius == r)).astype(np.uint8), side).astype(bool)
+    return out

@@ -173,6 +173,29 @@ def sample(
 
 
 @njit(cache=True)
+def _place(x: float, y: float, z: float, voxel_m: float, mask: int) -> int:
+    """Where in a table of a power of two a point's voxel is noted."""
+    i, j, k = int(np.floor(x / voxel_m)), int(np.floor(y / voxel_m)), int(np.floor(z / voxel_m))
+    return ((i * 73856093) ^ (j * 19349663) ^ (k * 83492791)) & mask
+
+
+@njit(cache=True)
+def note_opened(table: np.ndarray, xyz: np.ndarray, voxel_m: float) -> None:
+    """Note the voxels of points float32 [N, 3] in a table bool [a power of two]."""
+    for i in range(xyz.shape[0]):
+        table[_place(xyz[i, 0], xyz[i, 1], xyz[i, 2], voxel_m, table.size - 1)] = True
+
+
+@njit(cache=True)
+def was_opened(table: np.ndarray, xyz: np.ndarray, voxel_m: float) -> np.ndarray:
+    """bool [N], whether the voxels of points were noted (or others that share their places in the table)."""
+    out = np.empty(xyz.shape[0], np.bool_)
+    for i in range(xyz.shape[0]):
+        out[i] = table[_place(xyz[i, 0], xyz[i, 1], xyz[i, 2], voxel_m, table.size - 1)]
+    return out
+
+
+@njit(cache=True)
 def _shade_row(
     prim: np.ndarray, bary: np.ndarray, depth: np.ndarray, focal_px: float, faces: np.ndarray, uv: np.ndarray,
     tint: np.ndarray, levels: np.ndarray, material: np.ndarray, density: np.ndarray, texels: np.ndarray, out: np.ndarray,
