@@ -134,9 +134,11 @@ class TrackingConfig(_Section):
         0.8, gt=0.0, le=1.0, description="a frame whose information about its pose falls to this share becomes a keyframe",
     )
     min_fitness: float = Field(0.1, ge=0.0, le=1.0, description="tracked: share of known pixels that lie on a remembered surface")
-    min_agreement: float = Field(0.7, ge=0.0, le=1.0, description="tracked: the same of those that fall on one")
-    min_explained: float = Field(0.6, ge=0.0, le=1.0, description="tracked: share of the contrast that is explained, or")
-    max_colour_error: float = Field(0.06, gt=0.0, le=1.0, description="tracked: root mean square difference of intensity (0..1)")
+    min_fit: float = Field(0.45, ge=0.0, le=1.0, description="tracked: agreement in depth times share of contrast explained")
+    sure_fit: float = Field(0.8, ge=0.0, le=1.0, description="below this the last frame alone is tried as well")
+    max_colour_error: float = Field(
+        0.1, gt=0.0, le=1.0, description="difference of intensity (0..1) that is no fit where there is no contrast to explain",
+    )
     max_uncertainty_m: float = Field(
         0.02, gt=0.0, le=10.0, description="tracked: standard deviation of the pose in its weakest direction, m at 1 m",
     )
@@ -227,8 +229,8 @@ def load(path: Path | str) -> WorldConfig:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise SpatiaError(f"config: expected at most {MAX_CONFIG_BYTES} bytes, {path} has {path.stat().st_size}")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SpatiaError(f"config: {path} is not YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
         raise SpatiaError(f"config: {path}: expected a mapping, got {type(values).__name__}")

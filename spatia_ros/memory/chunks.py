@@ -4,7 +4,7 @@ Points stand in Morton order, so the blocks of a chunk, and the cells of every c
 and equal chunks are equal bytes. The parts, of which a view from afar reads the first two and one up close the sixth:
 
 0. head: int64 [15], see ``Head``. 1. levels 7, 6, 5 and 4, coarsest first. 2, 3, 4. levels 3, 2 and 1.
-5. points: words uint64 [N], then blocks (Morton number and points less one, uint16 [B] each), last seen uint16 [N], weight uint8 [N].
+5. points: words uint64 [N], blocks (Morton number and points less one, uint16 [B] each), last seen uint16 [N], weight uint8 [N].
 6. labels uint16 [N] if the head says so, features uint16 [N, C] (bits of float16).
 7. only in an exact file: xyz float32 [N, 3], rgb float32 [N, 3], weight float32 [N], last seen int32 [N].
 """
@@ -29,13 +29,15 @@ from spatia_ros.memory.quantise import (
     weight_code,
     weight_of,
 )
-from spatia_ros.types import Bool, Float32, Int64, SpatiaError, UInt8
+from spatia_ros.types import Bool, Float32, Int64, UInt8
 
 CHUNK = b"CHNK"
 SIDE_VOXELS = CHUNK_SIDE * BLOCK_SIDE
 CHUNK_BLOCKS = CHUNK_SIDE**3
 HEAD, COARSE_LEVELS, FINEST_LEVEL, POINTS, EXTRAS, EXACT = 0, 1, 4, 5, 6, 7
 FIELD = (1 << KEY_BITS) - 1
+HEAD_BYTES = 8 * (8 + LEVELS)
+MOST_CHANNELS = 1024
 MOST_POINTS = CHUNK_BLOCKS * BLOCK_SIDE**3
 
 
@@ -74,8 +76,9 @@ class Head(NamedTuple):
 
     @classmethod
     def of(cls, part: UInt8) -> Head:
+        """The head in a part of 8 * 15 bytes."""
         values = np.frombuffer(part, np.int64).tolist()
-        return cls(*values[:8], tuple(values[8:]))
+        return cls._make([*values[:8], tuple(values[8:])])
 
     def packed(self) -> np.ndarray:
         """int64 [15]."""
@@ -157,21 +160,36 @@ def head_of(log: Log, record: Record) -> Head:
     Raises:
         SpatiaError: when it is no chunk record, or does not fit itself.
     """
-    where = f"{log.path}: damaged: the chunk at byte {record.offset}"
-    if record.kind != CHUNK or len(record.lengths) not in (EXACT, EXACT + 1) or record.lengths[HEAD] != 8 * (8 + LEVELS):
-        raise SpatiaError(f"{where}: expected a chunk record, got {record.kind!r} with parts of {record.lengths} bytes")
+    if record.kind != CHUNK or len(record.lengths) not in (EXACT, EXACT + 1) or record.lengths[HEAD] != HEAD_BYTES:
+        raise log.damaged(record.offset, f"was to be a chunk, but is {record.kind!r} with parts of {record.lengths} bytes")
     head = Head.of(log.part(record, HEAD))
-    n, levels, times = head.points, head.level_points, 8 * (head.channels > 0) + 8
-    sound = 0 < n <= MOST_POINTS and 0 < head.blocks <= min(n, CHUNK_BLOCKS) and all(0 < m <= n for m in levels)
-    sound &= 0 <= head.channels <= 1024 and 0 <= head.seen_shift <= 16 and head.labelled in (0, 1) and head.exact in (0, 1)
-    sound &= head.key >= 0 and bool((axes_of(head.key) < 2 * KEY_BIAS // CHUNK_SIDE).all()) and times > 0
-    sound &= -(2**31) <= head.seen_base_ms and head.seen_base_ms + (0xFFFF << head.seen_shift) < 2**32
-    fine = [8 * levels[k] for k in range(COARSE - 2, -1, -1)]
-    lengths = [8 * (8 + LEVELS), 8 * sum(levels[COARSE - 1 :]), *fine, 11 * n + 4 * head.blocks]
-    lengths += [2 * n * (head.labelled + head.channels)] + [32 * n] * head.exact
-    if not sound or tuple(lengths) != record.lengths:
-        raise SpatiaError(f"{where}: its head {head} does not fit parts of {record.lengths} bytes")
+    if not _possible(head) or _lengths(head) != record.lengths:
+        raise log.damaged(record.offset, f"says {head} of parts of {record.lengths} bytes")
     return head
+
+
+def _possible(head: Head) -> bool:
+    """Whether the numbers of a head are such as a chunk can have."""
+    n = head.points
+    return (
+        0 < n <= MOST_POINTS
+        and 0 < head.blocks <= min(n, CHUNK_BLOCKS)
+        and all(0 < m <= n for m in head.level_points)
+        and 0 <= head.channels <= MOST_CHANNELS
+        and {head.labelled, head.exact} <= {0, 1}
+        and 0 <= head.seen_shift <= 16
+        and -(2**31) <= head.seen_base_ms < 2**31
+        and head.key >= 0
+        and bool((axes_of(head.key) < 2 * KEY_BIAS // CHUNK_SIDE).all())
+    )
+
+
+def _lengths(head: Head) -> tuple[int, ...]:
+    """Bytes of the parts of a chunk with this head."""
+    n, levels = head.points, head.level_points
+    fine = [8 * levels[k] for k in range(COARSE - 2, -1, -1)]
+    lengths = [HEAD_BYTES, 8 * sum(levels[COARSE - 1 :]), *fine, 11 * n + 4 * head.blocks]
+    return (*lengths, 2 * n * (head.labelled + head.channels), *[32 * n] * head.exact)
 
 
 def decode(log: Log, record: Record, voxel_m: float, channels: int) -> ChunkPoints:
@@ -183,15 +201,15 @@ def decode(log: Log, record: Record, voxel_m: float, channels: int) -> ChunkPoin
     head = head_of(log, record)
     n, b = head.points, head.blocks
     body = log.part(record, POINTS).tobytes()
-    numbers, counts = (np.frombuffer(body, np.uint16, b, 8 * n + at) for at in (0, 2 * b))
-    counts = counts.astype(np.int64) + 1
+    numbers = np.frombuffer(body, np.uint16, b, 8 * n)
+    counts = np.frombuffer(body, np.uint16, b, 8 * n + 2 * b).astype(np.int64) + 1
     rising = (np.diff(numbers.astype(np.int64)) > 0).all() and numbers[-1] < CHUNK_BLOCKS
     quanta, rgb, voxel, sensed = unpack_words(np.frombuffer(body, np.uint64, n))
     if not rising or counts.sum() != n:
-        raise SpatiaError(f"{log.path}: damaged: the blocks of the chunk at byte {record.offset} do not add up")
+        raise log.damaged(record.offset, "has blocks that do not add up to its points")
     number = np.repeat(numbers.astype(np.int64), counts)
     if n > 1 and not (np.diff(number << 9 | VOXEL_MORTON[voxel]) > 0).all():
-        raise SpatiaError(f"{log.path}: damaged: the voxels of the chunk at byte {record.offset} are not in order")
+        raise log.damaged(record.offset, "has voxels that are not in order")
     block = _block_keys(head.key, number)
     seen = np.frombuffer(body, np.uint16, n, 8 * n + 4 * b)
     weight = weight_of(np.frombuffer(body, np.uint8, n, 10 * n + 4 * b))
@@ -199,7 +217,7 @@ def decode(log: Log, record: Record, voxel_m: float, channels: int) -> ChunkPoin
     xyz, colour = position_of(quanta, _cells(block, voxel), voxel_m), rgb.astype(np.float32)
     if head.exact:
         xyz, colour, weight, seen_ms = _exact(log, record, n)
-    label, features = _extras(log, record, head, channels)
+    label, features = extras(log, record, head, channels)
     return ChunkPoints(head.key, block, voxel, xyz, colour, weight, seen_ms, sensed, label, features)
 
 
@@ -213,11 +231,11 @@ def _exact(log: Log, record: Record, n: int) -> tuple[Float32, Float32, Float32,
     raw = np.frombuffer(log.part(record, EXACT).tobytes(), np.float32)
     xyz, rgb, weight = raw[: 3 * n].reshape(n, 3), raw[3 * n : 6 * n].reshape(n, 3), raw[6 * n : 7 * n]
     if not (np.isfinite(raw[: 7 * n]).all() and (weight > 0).all() and (rgb >= 0).all() and (rgb <= 255).all()):
-        raise SpatiaError(f"{log.path}: damaged: the chunk at byte {record.offset} holds numbers that are no points")
+        raise log.damaged(record.offset, "holds numbers that are no points")
     return xyz, rgb, weight, raw[7 * n :].view(np.int32)
 
 
-def _extras(log: Log, record: Record, head: Head, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def extras(log: Log, record: Record, head: Head, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Labels uint16 [N] and features uint16 [N, channels] (none stored: zeros; others stored: refused)."""
     n = head.points
     raw = np.frombuffer(log.part(record, EXTRAS).tobytes(), np.uint16)
@@ -225,8 +243,8 @@ def _extras(log: Log, record: Record, head: Head, channels: int) -> tuple[np.nda
     if not head.channels:
         return label, np.zeros((n, channels), np.uint16)
     if head.channels != channels:
-        raise SpatiaError(f"{log.path}: expected {channels} feature channels, the chunk at byte {record.offset} has {head.channels}")
+        raise log.damaged(record.offset, f"has {head.channels} feature channels, not {channels}")
     features = raw[n * head.labelled :].reshape(n, channels)
     if not np.isfinite(features.view(np.float16)).all():
-        raise SpatiaError(f"{log.path}: damaged: the chunk at byte {record.offset} holds features that are not finite")
+        raise log.damaged(record.offset, "holds features that are not finite")
     return label, features

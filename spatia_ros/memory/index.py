@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory.chunks import MOST_POINTS, SIDE_VOXELS, axes_of
 from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS
+from spatia_ros.memory.chunks import MOST_POINTS, SIDE_VOXELS, axes_of
 from spatia_ros.memory.log import MAGIC, Log, Record
 from spatia_ros.types import Int64, SpatiaError
 

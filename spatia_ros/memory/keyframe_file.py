@@ -13,7 +13,9 @@ from spatia_ros.types import Camera, SpatiaError, check_pose
 
 KEYFRAME = b"KEYF"
 MOST_PIXELS = 1 << 26
-IMAGES = {"rgb": (np.uint8, 3), "depth": (np.float32, 1), "sensed": (np.bool_, 1), "masked": (np.bool_, 1), "clear_m": (np.float32, 1)}
+IMAGES = {
+    "rgb": (np.uint8, 3), "depth": (np.float32, 1), "sensed": (np.bool_, 1), "masked": (np.bool_, 1), "clear_m": (np.float32, 1),
+}  # fmt: skip
 """Kind of each image's numbers and how many there are a pixel; the last two may be missing."""
 
 

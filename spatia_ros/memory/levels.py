@@ -18,7 +18,9 @@ SEEN_MASK = 0x7FFF
 """15 bits: twice the step of the chunk's points."""
 
 
-def build_levels(morton: np.ndarray, quanta: np.ndarray, rgb: np.ndarray, seen: np.ndarray, sensed: np.ndarray) -> list[np.ndarray]:
+def build_levels(
+    morton: np.ndarray, quanta: np.ndarray, rgb: np.ndarray, seen: np.ndarray, sensed: np.ndarray
+) -> list[np.ndarray]:
     """Levels 1 to 7 of a chunk's points, each uint64 [its points], in Morton order.
 
     Args:

@@ -31,7 +31,7 @@ MAX_PARTS = 64
 SEARCH_BYTES = 8 << 20
 
 
-def digest(*data: bytes | memoryview | np.ndarray) -> bytes:
+def digest(*data: bytes | memoryview) -> bytes:
     """16 bytes that change when any byte of the data does."""
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for piece in data:
@@ -105,6 +105,10 @@ class Log:
         """Close the file; views of its parts stay valid."""
         self._file.close()
 
+    def damaged(self, offset: int, what: str) -> SpatiaError:
+        """The error to raise about the record at an offset."""
+        return SpatiaError(f"{self.path}: damaged: the record at byte {offset} {what}")
+
     # Reading
 
     def _find_last_commit(self) -> None:
@@ -161,7 +165,7 @@ class Log:
         count = int.from_bytes(head[4:8], "little")
         table = self._bytes(offset + HEAD_BYTES, count * PART_BYTES) if count <= MAX_PARTS else b""
         if len(head) < HEAD_BYTES or head[8:] != digest(head[:8], table):
-            raise SpatiaError(f"{self.path}: damaged: the record at byte {offset} does not match its checksum")
+            raise self.damaged(offset, "does not match its checksum")
         lengths = tuple(int.from_bytes(table[i : i + 8], "little") for i in range(0, len(table), PART_BYTES))
         digests = tuple(table[i + 8 : i + PART_BYTES] for i in range(0, len(table), PART_BYTES))
         starts, at = [], offset + HEAD_BYTES + len(table)
@@ -169,7 +173,7 @@ class Log:
             starts.append(at)
             at += _padded(length)
         if at > end:
-            raise SpatiaError(f"{self.path}: damaged: the record at byte {offset} ends at {at}, past {end}")
+            raise self.damaged(offset, f"ends at byte {at}, past {end}")
         return Record(head[:4], offset, at - offset, tuple(starts), lengths, digests)
 
     def is_checked(self, record: Record, i: int) -> bool:
@@ -181,11 +185,8 @@ class Log:
         start, length = record.starts[i], record.lengths[i]
         part = self.mapped(start + length)[start : start + length]
         if start not in self._checked:
-            if digest(np.ascontiguousarray(part)) != record.digests[i]:
-                raise SpatiaError(
-                    f"{self.path}: damaged: part {i} of the {record.kind.decode('ascii', 'replace')} record at byte "
-                    f"{record.offset} does not match its checksum"
-                )
+            if digest(part.data) != record.digests[i]:
+                raise self.damaged(record.offset, f"({record.kind!r}) does not match the checksum of its part {i}")
             self._checked.add(start)
         return part
 

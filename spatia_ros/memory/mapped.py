@@ -29,7 +29,7 @@ class Pieces(NamedTuple):
     chunk: np.ndarray  # int64 [D], row of the index
     level: np.ndarray  # int64 [D], 0 = the points themselves
     at: np.ndarray  # int64 [D], first word, in words from the start of the file
-    count: np.ndarray  # int64 [D], points
+    size: np.ndarray  # int64 [D], points
     blocks: np.ndarray  # int64 [D], blocks of a level 0
     corner: np.ndarray  # float64 [D, 3], lowest corner of the chunk, metres
     seen_base: np.ndarray  # int64 [D], ms
@@ -52,6 +52,17 @@ def _put(buffer: np.ndarray, width: int, height: int, u: float, v: float, r: flo
         for x in range(max(x0, 0), min(x1, width - 1) + 1):
             at = np.uint64(y * width + x)
             buffer[at] = min(buffer[at], word)
+
+
+@njit(cache=True, inline="always")
+def _to_camera(T: np.ndarray, p: np.ndarray, step_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of so many metres along the world's axes, float32 [3, 3], and a world point, float32 [3], in camera axes."""
+    step, origin = np.empty((3, 3), np.float32), np.empty(3, np.float32)
+    for k in range(3):
+        origin[k] = T[k, 0] * p[0] + T[k, 1] * p[1] + T[k, 2] * p[2] + T[k, 3]
+        for j in range(3):
+            step[k, j] = T[k, j] * step_m
+    return step, origin
 
 
 @njit(cache=True)
@@ -89,22 +100,20 @@ def _splat_blocks(
         words: uint64 [N]. shorts: uint16 [2 B], Morton numbers and points less one of the blocks.
     """
     side = voxel_m * BLOCK_SIDE
-    step = (T[:3, :3] * (voxel_m / POSITION_STEPS)).astype(np.float32)
-    begin = 0
+    begin = np.int64(0)
     for j in range(blocks):
         number, end = np.int64(shorts[j]), begin + np.int64(shorts[blocks + j]) + 1
         low = np.empty(3)
         for k in range(3):
-            cell = 0
+            cell = np.int64(0)
             for bit in range(4):
                 cell |= ((number >> (3 * bit + k)) & 1) << bit
             low[k] = corner[k] + cell * side
         middle = low + 0.5 * side
         if touches(T, rim, middle[0], middle[1], middle[2], HALF_DIAGONAL * side, far):
-            origin = (T[:3, :3] @ low + T[:3, 3]).astype(np.float32)
-            _splat_words(
-                buffer, words[begin : min(end, words.size)], step, origin, True, first + begin, f, width, height, reach, np.float32(far)
-            )
+            step, origin = _to_camera(T, low, voxel_m / POSITION_STEPS)
+            run = words[begin : min(end, words.size)]
+            _splat_words(buffer, run, step, origin, True, first + begin, f, width, height, reach, np.float32(far))
         begin = end
 
 
@@ -113,7 +122,7 @@ def _splat_piece(
     buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, d: int, T: np.ndarray, rim: np.ndarray,
     f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
 ) -> None:
-    level, at, count = p.level[d], p.at[d], p.count[d]
+    level, at, count = p.level[d], p.at[d], p.size[d]
     words = file64[at : at + count]
     reach = np.float32(max(f[0], f[1]) * splat_m * 2.0**level)
     if level == 0:
@@ -123,8 +132,7 @@ def _splat_piece(
         )
         return
     # A level's quantum is half a voxel: 128 voxels in 256 steps.
-    step = (T[:3, :3] * (0.5 * voxel_m)).astype(np.float32)
-    origin = (T[:3, :3] @ p.corner[d] + T[:3, 3]).astype(np.float32)
+    step, origin = _to_camera(T, p.corner[d], 0.5 * voxel_m)
     _splat_words(buffer, words, step, origin, False, p.first[d], f, width, height, reach, np.float32(far))
 
 
@@ -148,8 +156,8 @@ def splat_pieces(
         file64, file16: the mapped file as uint64 and uint16.
     """
     threads, f = buffers.shape[0], intrinsics.astype(np.float32)
-    rim, T = rim_of(intrinsics, width, height), np.ascontiguousarray(T_cam_world)
-    ends = np.cumsum(p.count + 64)
+    rim, T = rim_of(intrinsics, width, height), T_cam_world
+    ends = np.cumsum(p.size + 64)
     total = ends[-1] if ends.size else 0
     cuts = np.searchsorted(ends, total * np.arange(threads + 1) // threads)
     cuts[threads] = ends.size
@@ -180,7 +188,7 @@ def _look_up(
         for k in range(3):
             rgb[x, k] = np.uint8(w >> np.uint64(RGB_SHIFT + 8 * k))
         if p.level[d] == 0:
-            seen = np.int64(file16[4 * (p.at[d] + p.count[d]) + 2 * p.blocks[d] + i])
+            seen = np.int64(file16[4 * (p.at[d] + p.size[d]) + 2 * p.blocks[d] + i])
             sensed[x] = (w >> np.uint64(SENSED_SHIFT)) & np.uint64(1)
         else:
             seen = np.int64((w >> np.uint64(SEEN_SHIFT)) & np.uint64(SEEN_MASK)) << 1

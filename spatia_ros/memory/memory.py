@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import belief, fuse, occlude, splat, warp
+from spatia_ros.memory import belief, choice, fuse, occlude, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
 from spatia_ros.memory.cull import visible_blocks
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
+from spatia_ros.memory.mapped import MAPPED, Pieces
+from spatia_ros.memory.paging import Pages, PagesState, all_chunks, go_back
+from spatia_ros.memory.points import Points, feature_bits, since_ms
 from spatia_ros.types import (
     Bool,
     Camera,
@@ -38,25 +41,6 @@ WITNESSES = 32
 """Keyframes asked, at most, whether the way to a surface is empty."""
 
 
-class Points(NamedTuple):
-    """The memory as plain arrays: metres in the world frame, one row a voxel."""
-
-    xyz: Float32  # [N, 3]
-    rgb: UInt8  # [N, 3]
-    confidence: Float32  # [N], observations in the running mean, at most max_weight
-    sensed: Bool  # [N], measured (true) or invented (false)
-    last_seen_ns: Int64  # [N]
-    label: UInt16  # [N], 0 = none; Memory.names says what the others stand for
-    features: Float16 | None = None  # [N, C], zeros where a point has none; None: no point has any
-
-    @classmethod
-    def measured(cls, xyz: Float32, rgb: UInt8, stamp_ns: int = 0, label: UInt16 | None = None) -> Points:
-        """Points a sensor saw once, at one time: xyz [N, 3] metres, world; rgb [N, 3]; label [N], none when None."""
-        n = len(xyz)
-        labels = np.zeros(n, np.uint16) if label is None else label
-        return cls(xyz, rgb, np.ones(n, np.float32), np.ones(n, bool), np.full(n, stamp_ns, np.int64), labels)
-
-
 @dataclass(frozen=True, slots=True)
 class MemorySnapshot:
     """Everything a :class:`Memory` is, at one moment."""
@@ -65,6 +49,7 @@ class MemorySnapshot:
     keyframes: KeyframeSet
     epoch_ns: int | None
     names: dict[int, str]
+    pages: PagesState | None
 
 
 class Memory:
@@ -83,9 +68,11 @@ class Memory:
         self.epoch_ns: int | None = None
         self.names: dict[int, str] = {}
         """What the labels 1..65535 stand for."""
+        self.pages: Pages | None = None
+        """The file this memory is attached to (:meth:`open`), where what is not in ``store`` lies."""
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.store) + (self.pages.packed_points(self) if self.pages else 0)
 
     def _milliseconds(self, stamp_ns: int) -> int:
         """Time since the first frame, bounded to what a point can hold (24 days either way)."""
@@ -116,7 +103,7 @@ class Memory:
         labels = np.zeros(1, np.uint16) if label is None else label.ravel()
         if label is not None:
             check_array("label", label, frame.depth.shape, np.uint16)
-        bits = _feature_bits("features", features, frame.depth.shape, c.feature_channels)
+        bits = feature_bits("features", features, frame.depth.shape, c.feature_channels)
         if self.epoch_ns is None:
             self.epoch_ns = frame.stamp_ns
         depth = fill_thin(frame.depth, c.fill_thin_px, c.edge_ratio)
@@ -133,6 +120,8 @@ class Memory:
         )
         shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
         kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
+        if self.pages:
+            self.pages.make_room(self)
         return counts | {"carved": carved, "keyframe": int(kept)}
 
     def _carve(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> int:
@@ -140,6 +129,8 @@ class Memory:
         c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
         nearest = fuse.nearest_around(depth)
         reach = min(float(nearest.max()), c.max_range_m)
+        if self.pages:
+            self.pages.unpack_in_view(self, camera, T_cam_world, reach)
         blocks, w, h = self.store.blocks, camera.width, camera.height
         visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, reach)
         dead = fuse.weaken_seen_through(
@@ -155,32 +146,44 @@ class Memory:
         """
         check_pose("T_world_cam", T_world_cam)
         c, intrinsics = self.config, intrinsics_of(camera)
-        buffers = self._draw(camera, T_world_cam)
-        drawn = splat.resolve(self.store.blocks, buffers, camera.width, camera.height, self._milliseconds(stamp_ns))
+        buffers, pieces = self._draw(camera, T_world_cam)
+        size, now_ms = (camera.width, camera.height), self._milliseconds(stamp_ns)
+        if self.pages and pieces:
+            drawn = self.pages.resolve(self, buffers, pieces, *size, now_ms)
+        else:
+            drawn = splat.resolve(self.store.blocks, buffers, *size, now_ms)
         rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
         if len(self.keyframes):
             ranked = self.keyframes.rank(depth, camera, T_world_cam)
-            self._texture(rgb, sensed, depth, camera, T_world_cam, ranked[: c.warp_keyframes])
+            self._texture(rgb, sensed, depth, camera, T_world_cam)
             witnesses = self.keyframes.measured_grids(ranked[:WITNESSES])
             share = belief.unknown_ray_share(depth, sensed, intrinsics, T_world_cam, *witnesses)
             belief.forget_unbelieved(rgb, depth, sensed, age_s, share, c.max_unknown_ray)
         return View(rgb, depth, depth > 0, sensed, age_s)
 
-    def _draw(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
-        """The packed z-buffers uint64 [threads, H * W] of the voxels in view (see :mod:`.splat`)."""
+    def _draw(self, camera: Camera, T_world_cam: Float64) -> tuple[np.ndarray, Pieces | None]:
+        """Packed z-buffers uint64 [threads, H * W] of the voxels in view (see :mod:`.splat`), and what of the file they show."""
         c, w, h = self.config, camera.width, camera.height
         intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
         blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
         visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
-        return occlude.splat_unhidden(
+        buffers = occlude.splat_unhidden(
             blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m, c.splat_scale, far, get_num_threads()
         )
+        return buffers, self.pages.draw(self, buffers, camera, T_cam_world, far) if self.pages else None
 
-    def _shown_places(self, camera: Camera, T_world_cam: Float64) -> Int64:
-        """Pool place of the point each pixel shows, int64 [H, W], -1 where there is none."""
+    def _shown(self, camera: Camera, T_world_cam: Float64) -> tuple[UInt16, UInt16]:
+        """Label uint16 [H, W] and features uint16 [H, W, C] (bits of float16) of the point each pixel shows, 0 without one."""
         check_pose("T_world_cam", T_world_cam)
-        places = splat.winners(self._draw(camera, T_world_cam))
-        return places.reshape(camera.height, camera.width)
+        buffers, pieces = self._draw(camera, T_world_cam)
+        at, b = splat.winners(buffers), self.store.blocks
+        here = (at >= 0) & (at < MAPPED)
+        label, features = np.zeros(at.shape, np.uint16), np.zeros((*at.shape, self.config.feature_channels), np.uint16)
+        label[here], features[here] = b.label[at[here]], b.features[at[here]]
+        if self.pages and pieces:
+            self.pages.view.extras(pieces, at, label, features)
+        shape = camera.height, camera.width
+        return label.reshape(shape), features.reshape(*shape, -1)
 
     def render_depth(self, camera: Camera, T_world_cam: Float64) -> Float32:
         """Depth of the voxel each pixel shows, float32 [H, W], metres, 0 where there is none: no keyframes are asked.
@@ -189,7 +192,7 @@ class Memory:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
         check_pose("T_world_cam", T_world_cam)
-        word = self._draw(camera, T_world_cam).min(0).reshape(camera.height, camera.width)
+        word = self._draw(camera, T_world_cam)[0].min(0).reshape(camera.height, camera.width)
         depth = (word >> np.uint64(32)).astype(np.uint32).view(np.float32)
         return np.where(word == splat.FAR, np.float32(0.0), depth)
 
@@ -204,6 +207,8 @@ class Memory:
         """
         check_array("limit", limit, (camera.height, camera.width), np.float32)
         intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
+        if self.pages:
+            self.pages.unpack_blocks(self, keys)
         blocks, reach = self.store.blocks, min(float(limit.max()), self.config.max_range_m)
         visible = visible_blocks(blocks, T_cam_world, intrinsics, camera.width, camera.height, self.config.voxel_m, reach)
         chosen = visible[np.isin(blocks.key[visible], keys)]
@@ -216,8 +221,7 @@ class Memory:
         Raises:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
-        at = self._shown_places(camera, T_world_cam)
-        return np.where(at >= 0, self.store.blocks.label[at], 0).astype(np.uint16)
+        return self._shown(camera, T_world_cam)[0]
 
     def render_features(self, camera: Camera, T_world_cam: Float64) -> Float32:
         """Features of the voxel each pixel shows, float32 [H, W, C]; zeros where there is no voxel, or it has none.
@@ -225,21 +229,16 @@ class Memory:
         Raises:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
-        at = self._shown_places(camera, T_world_cam)
-        features = self.store.blocks.features[at].view(np.float16).astype(np.float32)
-        features[at < 0] = 0.0
-        return features
+        return self._shown(camera, T_world_cam)[1].view(np.float16).astype(np.float32)
 
-    def _texture(
-        self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64, ranked: list[int]
-    ) -> None:
+    def _texture(self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64) -> None:
         """Sharpen a rendered view, in place, by the keyframes that saw the same surfaces."""
         weight_sum, depth_sum = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         colour_sum = np.zeros(rgb.shape, np.float32)
         intrinsics = intrinsics_of(camera)
-        for keyframe in (self.keyframes.keyframes[i] for i in ranked):
+        for keyframe, cells in self.keyframes.drawing(depth, camera, T_world_cam, self.config.warp_keyframes):
             warp.warp_into(
-                sensed, depth, intrinsics, T_world_cam,
+                sensed, choice.only_in(depth, cells), intrinsics, T_world_cam,
                 keyframe.rgb, keyframe.surface_m, keyframe.sensed, intrinsics_of(keyframe.camera),
                 geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
@@ -250,7 +249,15 @@ class Memory:
         return self.keyframes.retrieve(view.depth, camera, T_world_cam, k)
 
     def points(self) -> Points:
-        """All points as arrays (a copy)."""
+        """All points as arrays (a copy).
+
+        Raises:
+            SpatiaError: when an attached memory has more of them than may be unpacked (:meth:`chunks` gives them by parts).
+        """
+        if self.pages:
+            self.pages.require_few(self)
+            parts = list(self.chunks())
+            return Points.joined(parts) if parts else Memory(self.config).points()
         b = self.store.blocks
         at = live_places(b)
         seen_ns = b.seen_ms[at].astype(np.int64) * 1_000_000 + (self.epoch_ns or 0)
@@ -262,20 +269,25 @@ class Memory:
         """Merge plain points in, voxel by voxel, each with its own confidence and provenance.
 
         Raises:
-            SpatiaError: on non-finite or misshapen arrays.
+            SpatiaError: on arrays that are not what :class:`Points` says (see :meth:`Points.checked`).
         """
-        n = len(points.xyz)
-        check_array("points.xyz", points.xyz, (n, 3), np.float32)
-        check_array("points.rgb", points.rgb, (n, 3), np.uint8)
-        check_array("points.label", points.label, (n,), np.uint16)
-        bits = _feature_bits("points.features", points.features, (n,), self.config.feature_channels)
-        if not (np.isfinite(points.xyz).all() and np.isfinite(points.confidence).all()):
-            raise SpatiaError("points: expected finite numbers, got NaN or infinity")
+        points, n = points.checked(), len(points.xyz)
+        bits = feature_bits("points.features", points.features, (n,), self.config.feature_channels)
         if self.epoch_ns is None and n:
             self.epoch_ns = int(points.last_seen_ns.min())
         key, voxel = fuse.locate_points(points.xyz, self.config.voxel_m)
-        seen_ms = ((points.last_seen_ns - (self.epoch_ns or 0)) // 1_000_000).clip(-(2**31) + 1, 2**31 - 1).astype(np.int32)
+        seen_ms = since_ms(points.last_seen_ns, self.epoch_ns or 0)
         self.merge_located(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence, points.label, bits)
+        if self.pages:
+            self.pages.make_room(self)
+
+    def chunks(self) -> Iterator[Points]:
+        """All points, chunk by chunk (128 voxels a side), copies; memory must not change meanwhile."""
+        for chunk in all_chunks(self):
+            seen_ns = chunk.seen_ms.astype(np.int64) * 1_000_000 + (self.epoch_ns or 0)
+            features = chunk.features.view(np.float16) if self.config.feature_channels else None
+            rgb = (chunk.rgb + np.float32(0.5)).astype(np.uint8)
+            yield Points(chunk.xyz, rgb, chunk.weight, chunk.sensed, seen_ns, chunk.label, features)
 
     def merge_located(
         self, xyz: Float32, rgb: np.ndarray, key: Int64, voxel: UInt16, seen_ms: np.ndarray, sensed: Bool, weight: Float32,
@@ -286,6 +298,15 @@ class Memory:
         See :func:`spatia_ros.memory.fuse.merge` for the arrays (features are the bits of float16); returns the
         counts by name.
         """
+        if self.pages:
+            self.pages.unpack_blocks(self, key)
+        return self.merge_unpacked(xyz, rgb, key, voxel, seen_ms, sensed, weight, label, features)
+
+    def merge_unpacked(
+        self, xyz: Float32, rgb: np.ndarray, key: Int64, voxel: UInt16, seen_ms: np.ndarray, sensed: Bool, weight: Float32,
+        label: UInt16, features: UInt16,
+    ) -> dict[str, int]:
+        """:meth:`merge_located` for chunks of which the file, if there is one, is known to hold nothing more."""
         counts = np.zeros(len(fuse.COUNT_NAMES), np.int64)
         at, need = 0, -1
         while need != fuse.DONE:
@@ -299,38 +320,59 @@ class Memory:
 
     def snapshot(self) -> MemorySnapshot:
         """An independent copy of the state."""
-        return MemorySnapshot(self.store.copy(), self.keyframes.copy(), self.epoch_ns, dict(self.names))
+        pages = self.pages.state() if self.pages else None
+        return MemorySnapshot(self.store.copy(), self.keyframes.copy(), self.epoch_ns, dict(self.names), pages)
 
     def restore(self, snapshot: MemorySnapshot) -> None:
-        """Go back to a snapshot, which stays usable."""
+        """Go back to a snapshot, which stays usable.
+
+        Raises:
+            SpatiaError: when the one is attached to a file that the other is not attached to.
+        """
+        go_back(self.pages, snapshot.pages)
         self.store, self.keyframes, self.epoch_ns = snapshot.store.copy(), snapshot.keyframes.copy(), snapshot.epoch_ns
         self.names = dict(snapshot.names)
 
-    def save(self, path: Path | str) -> None:
-        """Write to a file, all or nothing (see :mod:`.store`)."""
+    def save(self, path: Path | str, *, exact: bool = False) -> None:
+        """Write to a file, all or nothing; to the quantum (see :mod:`.quantise`), or every number as it is when ``exact``."""
         from spatia_ros.memory import store
 
-        store.save(self, path)
+        store.save(self, path, exact)
 
     @staticmethod
     def load(path: Path | str) -> Memory:
-        """The memory in a file; SpatiaError says what is wrong with a file that is none."""
+        """The memory in a file, all unpacked, independent of it; SpatiaError says what is wrong with a file that is none."""
         from spatia_ros.memory import store
 
         return store.load(path)
+
+    @staticmethod
+    def open(path: Path | str, *, write: bool = True, config: MemoryConfig | None = None) -> Memory:
+        """The memory in a file, left there and attached to it: unpacked where something changes, drawn from the file elsewhere.
+
+        Args:
+            write: so that :meth:`flush` can be called; one process at a time may.
+            config: in place of the stored one; voxel size and feature channels must be the same.
+
+        Raises:
+            SpatiaError: saying what is wrong with the file.
+        """
+        from spatia_ros.memory import store
+
+        return store.attach(path, write=write, config=config)
+
+    def flush(self) -> None:
+        """Make everything so far survive a loss of power: written to the file this memory is attached to, and committed.
+
+        Raises:
+            SpatiaError: when it is attached to none, or only for looking.
+        """
+        if self.pages is None:
+            raise SpatiaError("flush: expected a memory attached to a file (Memory.open), got one that is not")
+        self.pages.flush(self)
 
     def export_ply(self, path: Path | str) -> None:
         """Write the points as a PLY that Open3D, CloudCompare and MeshLab open."""
         from spatia_ros.memory import store
 
         store.export_ply(self.points(), path)
-
-
-def _feature_bits(name: str, features: Float16 | None, shape: tuple[int, ...], channels: int) -> UInt16:
-    """The bits uint16 [N, C] of feature vectors float16 [..., C], as the kernels take them; [0, C] for None."""
-    if features is None:
-        return np.empty((0, channels), np.uint16)
-    check_array(name, features, (*shape, channels), np.float16)
-    if not np.isfinite(features).all():
-        raise SpatiaError(f"{name}: expected finite numbers, got NaN or infinity")
-    return np.ascontiguousarray(features).view(np.uint16).reshape(-1, channels)

@@ -1,76 +1,164 @@
-"""Memory on disk: one file, versioned, every section checksummed, written whole or not at all.
-
-Layout: 8 bytes magic, 8 bytes header length (little endian), the header as JSON, 16 bytes digest
-of the header, then the sections one after another as the header lists them. A file cut short or
-changed in any byte is refused with a sentence; nothing in it is ever executed.
-"""
+"""Memory on disk: saved whole or not at all, loaded, or opened and kept attached (see :mod:`.log` for the file itself)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory.blocks import N_BLOCKS, live_places
-from spatia_ros.memory.keyframes import Keyframe
+from spatia_ros.memory import chunks, keyframe_file, version1
+from spatia_ros.memory.chunk_index import live_chunks
+from spatia_ros.memory.chunks import CHUNK
+from spatia_ros.memory.index import Commit, Index, read_commit, with_config
+from spatia_ros.memory.log import Log
 from spatia_ros.memory.memory import Memory, Points
-from spatia_ros.types import Camera, SpatiaError, check_pose
-
-MAGIC = b"SPATIA\x00\n"
-VERSION = 1
-MAX_HEADER_BYTES = 1 << 26
-MAX_SECTION_BYTES = 1 << 36
-DTYPES = {"float32", "float64", "int32", "int64", "uint8", "uint16", "bool"}
-DIGEST_BYTES = 16
+from spatia_ros.memory.paging import Pages, take_chunk
+from spatia_ros.types import SpatiaError
 
 
-def _digest(data: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+@contextmanager
+def replaced_by(path: Path) -> Iterator[Log]:
+    """A new log beside a file, put in its place at the end; whoever commits to it decides when it is on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + f".{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    log = Log(partial, write=True, new=True)
+    try:
+        yield log
+        os.replace(partial, path)
+        log.path = path
+        _sync_folder(path.parent)
+    except BaseException:
+        log.close()
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _sections(memory: Memory) -> dict[str, np.ndarray]:
-    """Every array that makes up a memory, by name."""
-    b = memory.store.blocks
-    at, n = live_places(b), int(b.counts[N_BLOCKS])
-    filled = b.size[:n] > 0
-    sections = {
-        "block_key": b.key[:n][filled], "block_size": b.size[:n][filled], "voxel": b.voxel[at], "xyz": b.xyz[at],
-        "rgb": b.rgb[at], "weight": b.weight[at], "seen_ms": b.seen_ms[at], "sensed": b.sensed[at],
-        "label": b.label[at], "features": b.features[at],
-    }
-    for i, k in enumerate(memory.keyframes.keyframes):
-        sections |= {f"keyframe.{i}.rgb": k.rgb, f"keyframe.{i}.depth": k.depth, f"keyframe.{i}.sensed": k.sensed}
-    return sections
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def save(memory: Memory, path: Path | str) -> None:
-    """Write a memory to a file; an existing file is replaced only once the new one is complete on disk."""
+def save(memory: Memory, path: Path | str, exact: bool = False) -> None:
+    """Write a memory to a file; an existing file is replaced only once the new one is complete on disk.
+
+    Args:
+        exact: keep every number as it is, at three times the size; otherwise see :mod:`.quantise`.
+    """
+    path, pages = Path(path), memory.pages
+    if pages is not None and path.exists() and path.samefile(pages.log.path):
+        pages.flush(memory)
+        return
+    with replaced_by(path) as log:
+        log.commit(_written(memory, log, exact).parts())
+    log.close()
+
+
+def _written(memory: Memory, log: Log, exact: bool) -> Commit:
+    """Append all of a memory to a new log."""
+    b, pages = memory.store.blocks, memory.pages
+    where: dict[int, tuple[int, int, int]] = {}
+    sources = {int(b.chunk_key[slot]): ("slot", slot) for slot in live_chunks(b).tolist()}
+    if pages is not None:
+        rows = np.flatnonzero(~pages.unpacked(memory)).tolist()
+        sources |= {int(pages.index.key[row]): ("row", row) for row in rows}
+    for key, (kind, at) in sorted(sources.items()):
+        if kind == "row" and pages is not None:
+            record = log.copy(pages.log, pages.view.record(at))
+            where[key] = record.offset, record.length, int(pages.index.points[at])
+        elif len(points := take_chunk(memory, at)):
+            record = log.append(CHUNK, chunks.encode(points, memory.config.voxel_m, exact))
+            where[key] = record.offset, record.length, len(points)
+    kept = memory.keyframes.keyframes
+    keyframes = tuple(log.append(keyframe_file.KEYFRAME, keyframe_file.encode(k)).offset for k in kept)
+    return Commit(memory.config, memory.epoch_ns, dict(memory.names), keyframes, Index().updated(where))
+
+
+def _existing(path: Path | str) -> Path:
     path = Path(path)
-    listed, payloads = [], []
-    for name, array in _sections(memory).items():
-        raw = np.ascontiguousarray(array).tobytes()
-        data = zlib.compress(raw, 1) if name.startswith("keyframe.") else raw
-        payloads.append(data)
-        listed.append({
-            "name": name, "dtype": array.dtype.name, "shape": list(array.shape), "bytes": len(data),
-            "packed": data is not raw, "digest": _digest(data).hex(),
-        })
-    header = json.dumps({
-        "version": VERSION, "config": memory.config.model_dump(), "epoch_ns": memory.epoch_ns, "sections": listed,
-        "names": {str(label): name for label, name in memory.names.items()},
-        "keyframes": [
-            {"camera": [k.camera.width, k.camera.height, k.camera.fx, k.camera.fy, k.camera.cx, k.camera.cy],
-             "T_world_cam": k.T_world_cam.tolist(), "stamp_ns": k.stamp_ns}
-            for k in memory.keyframes.keyframes
-        ],
-    }).encode()
-    _write_whole(path, [MAGIC, len(header).to_bytes(8, "little"), header, _digest(header), *payloads])
+    if not path.is_file():
+        raise SpatiaError(f"memory: expected a file, {path} is not one")
+    return path
+
+
+def is_version1(path: Path) -> bool:
+    """Whether a file begins as those of version 1 do."""
+    with path.open("rb") as file:
+        return file.read(len(version1.MAGIC)) == version1.MAGIC
+
+
+def load(path: Path | str) -> Memory:
+    """The memory in a file, all of it unpacked and independent of the file.
+
+    Raises:
+        SpatiaError: saying what is wrong with the file, or that it is too large; the file is never changed.
+    """
+    path = _existing(path)
+    if is_version1(path):
+        return version1.load_v1(path)
+    memory = attach(path, write=False)
+    pages = memory.pages
+    assert pages is not None
+    total, most = int(pages.index.points.sum()), memory.config.resident_points
+    if total > most:
+        raise SpatiaError(f"{path}: holds {total} points, more than memory.resident_points ({most}): open it, do not load it")
+    pages.unpack(memory, pages.index.key)
+    memory.pages = None
+    pages.log.close()
+    return memory
+
+
+def attach(path: Path | str, *, write: bool = True, config: MemoryConfig | None = None) -> Memory:
+    """The memory in a file, left in the file and attached to it.
+
+    Args:
+        write: so that :meth:`Memory.flush` can be called; only one process may. config: in place of the stored one.
+
+    Raises:
+        SpatiaError: saying what is wrong with the file.
+    """
+    path = _existing(path)
+    if is_version1(path):
+        raise SpatiaError(f"{path}: is of version 1; load it and save it again (spatia memory migrate), then it can be opened")
+    log = Log(path, write=write)
+    try:
+        commit = read_commit(log)
+        if config is not None:
+            commit = with_config(commit, config)
+        memory = Memory(commit.config)
+        memory.epoch_ns, memory.names, memory.pages = commit.epoch_ns, dict(commit.names), Pages(log, commit)
+        for offset in commit.keyframes:
+            keyframe = keyframe_file.decode(log, offset)
+            memory.keyframes.append(keyframe)
+            memory.pages.know_keyframe(keyframe, offset)
+        return memory
+    except BaseException:
+        log.close()
+        raise
+
+
+def verify(memory: Memory) -> None:
+    """Read every record of an attached memory's file.
+
+    Raises:
+        SpatiaError: at the first that is damaged.
+    """
+    pages = memory.pages
+    assert pages is not None
+    for row in range(len(pages.index)):
+        record = pages.view.record(row)
+        for part in range(len(record.starts)):
+            pages.log.part(record, part)
+        chunks.decode(pages.log, record, memory.config.voxel_m, memory.config.feature_channels)
 
 
 def _write_whole(path: Path, parts: list[bytes]) -> None:
@@ -86,84 +174,6 @@ def _write_whole(path: Path, parts: list[bytes]) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _read_header(file: BinaryIO, path: Path) -> dict[str, Any]:
-    """The checked header; leaves the file at the first section."""
-    size = os.fstat(file.fileno()).st_size
-    if file.read(len(MAGIC)) != MAGIC:
-        raise SpatiaError(f"{path}: expected a memory file (it begins with {MAGIC!r}), got something else")
-    length = int.from_bytes(file.read(8), "little")
-    if length > MAX_HEADER_BYTES or len(MAGIC) + 8 + length + DIGEST_BYTES > size:
-        raise SpatiaError(f"{path}: cut short or damaged: the header says {length} bytes, the file has {size}")
-    data = file.read(length)
-    if file.read(DIGEST_BYTES) != _digest(data):
-        raise SpatiaError(f"{path}: damaged: the header does not match its checksum")
-    header = json.loads(data)
-    if header["version"] != VERSION:
-        raise SpatiaError(f"{path}: expected version {VERSION}, got {header['version']}; it was written by another release")
-    expected = file.tell() + sum(s["bytes"] for s in header["sections"])
-    if size != expected:
-        raise SpatiaError(f"{path}: cut short or damaged: expected {expected} bytes, got {size}")
-    return header
-
-
-def _read_section(file: BinaryIO, section: dict[str, Any], path: Path) -> np.ndarray:
-    name, shape = section["name"], section["shape"]
-    if section["dtype"] not in DTYPES or any(s < 0 for s in shape):
-        raise SpatiaError(f"{path}: section {name}: expected one of {sorted(DTYPES)}, got {section['dtype']} {shape}")
-    raw_bytes = int(np.prod(shape, dtype=np.float64)) * np.dtype(section["dtype"]).itemsize
-    if raw_bytes > MAX_SECTION_BYTES or section["bytes"] > MAX_SECTION_BYTES:
-        raise SpatiaError(f"{path}: section {name}: expected at most {MAX_SECTION_BYTES} bytes, got {raw_bytes}")
-    data = file.read(section["bytes"])
-    if _digest(data).hex() != section["digest"]:
-        raise SpatiaError(f"{path}: damaged: section {name} does not match its checksum")
-    if section["packed"]:
-        data = zlib.decompressobj().decompress(data, raw_bytes + 1)
-    if len(data) != raw_bytes:
-        raise SpatiaError(f"{path}: section {name}: expected {raw_bytes} bytes, got {len(data)}")
-    return np.frombuffer(data, section["dtype"]).reshape(shape)
-
-
-def load(path: Path | str) -> Memory:
-    """The memory in a file, exactly as it was saved.
-
-    Raises:
-        SpatiaError: saying what is wrong with the file; the file is never changed.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise SpatiaError(f"memory: expected a file, {path} is not one")
-    try:
-        with path.open("rb") as file:
-            header = _read_header(file, path)
-            arrays = {s["name"]: _read_section(file, s, path) for s in header["sections"]}
-        return _rebuild(header, arrays)
-    except (KeyError, TypeError, ValueError, OSError, zlib.error) as error:
-        if isinstance(error, SpatiaError):
-            raise
-        raise SpatiaError(f"{path}: not a usable memory file: {type(error).__name__}: {error}") from None
-
-
-def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Memory:
-    memory = Memory(MemoryConfig.model_validate(header["config"]))
-    memory.epoch_ns = header["epoch_ns"]
-    if not (np.isfinite(arrays["xyz"]).all() and np.isfinite(arrays["rgb"]).all() and (arrays["weight"] > 0).all()):
-        raise SpatiaError("memory file: expected finite points with positive weights")
-    memory.names = {int(label): str(name) for label, name in header.get("names", {}).items()}
-    key = np.repeat(arrays["block_key"], arrays["block_size"])
-    label, features = arrays.get("label", np.zeros(1, np.uint16)), arrays.get("features", np.empty((0, 0), np.uint16))
-    memory.merge_located(
-        arrays["xyz"], arrays["rgb"], key, arrays["voxel"], arrays["seen_ms"], arrays["sensed"].astype(bool), arrays["weight"],
-        label, features,
-    )
-    for i, k in enumerate(header["keyframes"]):
-        width, height, *intrinsics = k["camera"]
-        rgb, depth, sensed = (arrays[f"keyframe.{i}.{part}"] for part in ("rgb", "depth", "sensed"))
-        T = np.array(k["T_world_cam"], np.float64)
-        check_pose(f"keyframe {i}", T)
-        memory.keyframes.append(Keyframe(rgb, depth, sensed, Camera(int(width), int(height), *intrinsics), T, k["stamp_ns"]))
-    return memory
 
 
 def export_ply(points: Points, path: Path | str) -> None:

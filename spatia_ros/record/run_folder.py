@@ -85,7 +85,7 @@ class RunFolder(Sequence[Shot]):
         """Make all frames so far count: save the memory and what the next frame depends on."""
         self.complete = complete
         memory = MEMORY if complete else f"memory-{len(self):06d}.spatia"
-        world.memory.save(self.path / memory)
+        world.memory.save(self.path / memory, exact=not complete)  # to go on from it to the bit
         stamps = [stamp_text(t) for t in self._stamps]
         for kind in ("rgb", "depth"):
             lines = [f"{stamp} {kind}/{self._name(i)}\n" for i, stamp in enumerate(stamps)]
