@@ -24,6 +24,11 @@ Bool = npt.NDArray[np.bool_]
 
 MAX_IMAGE_SIDE_PX = 8192
 """Larger images are refused: a size that big is a corrupt header more often than a camera."""
+FOCAL_PX = (1e-3, 1e9)
+MAX_PRINCIPAL_PX = 1e9
+"""Intrinsics outside these are no camera's, and overflow single precision."""
+MAX_POSITION_M = 1e9
+"""Positions farther from the origin are no place's."""
 
 
 class SpatiaError(ValueError):
@@ -49,6 +54,8 @@ def check_pose(name: str, T: Any) -> None:
         raise SpatiaError(f"{name}: expected a rotation (R R^T = I within 1e-4, det +1), got {R.tolist()}")
     if np.abs(T[3] - (0, 0, 0, 1)).max() > 1e-9:
         raise SpatiaError(f"{name}: expected last row 0 0 0 1, got {T[3].tolist()}")
+    if np.abs(T[:3, 3]).max() > MAX_POSITION_M:
+        raise SpatiaError(f"{name}: expected a position within {MAX_POSITION_M:g} m of the origin, got {T[:3, 3].tolist()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,10 @@ class Camera:
         values = (self.fx, self.fy, self.cx, self.cy)
         if not np.isfinite(values).all() or self.fx <= 0 or self.fy <= 0:
             raise SpatiaError(f"camera: expected finite intrinsics with positive focal lengths, got {values}")
+        if not (FOCAL_PX[0] <= min(self.fx, self.fy) and max(self.fx, self.fy) <= FOCAL_PX[1]):
+            raise SpatiaError(f"camera: expected focal lengths of {FOCAL_PX[0]:g}..{FOCAL_PX[1]:g} px, got {values[:2]}")
+        if max(abs(self.cx), abs(self.cy)) > MAX_PRINCIPAL_PX:
+            raise SpatiaError(f"camera: expected a principal point within {MAX_PRINCIPAL_PX:g} px, got {values[2:]}")
 
     @classmethod
     def from_calibration(cls, width: int, height: int, fx: float, fy: float, cx: float, cy: float) -> Camera:
