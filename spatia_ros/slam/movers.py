@@ -10,7 +10,8 @@ from scipy.optimize import linear_sum_assignment
 
 from spatia_ros import geometry
 from spatia_ros.actors.mover import State
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame
+from spatia_ros.slam.witnesses import Cells
+from spatia_ros.types import Bool, Camera, Float32, Float64
 
 MAX_POINTS = 256
 """Points of one observation that are kept to see whether it stayed."""
@@ -22,6 +23,8 @@ GLANCE_S = 0.2
 """Observations at least this old are asked whether the thing has left them."""
 LEFT_SHARE, STAYED_SHARE = 0.25, 0.1
 """Share of an old observation that is seen through now: above, the thing moves; below, it may rest."""
+FEWEST_POINTS = 8
+"""Of an old observation in view, for it to say anything."""
 STRIDE_M = 0.3
 """Moving this far is moving, seen through or not (what comes nearer hides where it was)."""
 
@@ -54,39 +57,29 @@ class Track:
         """float64 [3], m."""
         return 0.5 * (self.low + self.high)
 
+    def expected(self, stamp_ns: int) -> tuple[Float64, Float64]:
+        """Its box, low and high corner [3], m, at a time, if it goes on as it did."""
+        shift = self.velocity * ((stamp_ns - self.stamp_ns) * 1e-9)
+        return self.low + shift, self.high + shift
+
     @property
     def travelled(self) -> Float64:
         """float64 [3], from where it was first seen, m."""
         return self.centre - self.origin
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The current frame, as old observations are held against it.
-
-    Args:
-        depth, lowest: float32 [h, w], cells of the frame and their smallest depth around.
-        camera: of the cells. T_world_cam: float64 [4, 4]. margin_m, spread: as in :mod:`.free_space`.
-    """
-
-    depth: Float32
-    lowest: Float32
-    camera: Camera
-    T_world_cam: Float64
-    margin_m: float
-    spread: float
-
-    def left(self, points: Float64) -> tuple[float, float]:
-        """Of world points [N, 3] in view: the share not hidden, and the share of those that is seen through."""
-        pixels, z = geometry.project(points, self.camera, self.T_world_cam)
-        inside = (z > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < self.camera.width) & (pixels[:, 1] < self.camera.height)
-        if inside.sum() < 8:
-            return 0.0, 0.0
-        u, v = pixels[inside].astype(np.int64).T
-        z, margin = z[inside], self.margin_m + self.spread * z[inside] ** 2
-        through = self.lowest[v, u] > z + margin
-        unhidden = (self.depth[v, u] > z - margin) & (self.depth[v, u] > 0)
-        return float(unhidden.mean()), float((through & unhidden).sum() / max(int(unhidden.sum()), 1))
+def left(points: Float64, cells: Cells) -> tuple[float, float]:
+    """Of world points [N, 3] in view of a frame: the share not hidden, and the share of those that is seen through."""
+    pixels, depth = geometry.project(points, cells.camera, cells.T_world_cam)
+    inside = (depth > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < cells.camera.width) & (pixels[:, 1] < cells.camera.height)
+    if inside.sum() < FEWEST_POINTS:
+        return 0.0, 0.0
+    u, v = pixels[inside].astype(np.int64).T
+    z = depth[inside].astype(np.float32)
+    margin = cells.margin(z)
+    unhidden = (cells.depth[v, u] > z - margin) & (cells.depth[v, u] > 0)
+    through = unhidden & (cells.lowest[v, u] > z + margin)
+    return float(unhidden.mean()), float(through.sum() / max(int(unhidden.sum()), 1))
 
 
 def match(tracks: list[Track], clusters: list[Cluster], stamp_ns: int) -> dict[int, list[Cluster]]:
@@ -98,9 +91,8 @@ def match(tracks: list[Track], clusters: list[Cluster], stamp_ns: int) -> dict[i
         return {}
     cost = np.empty((len(tracks), len(clusters)))
     for i, track in enumerate(tracks):
-        shift = track.velocity * ((stamp_ns - track.stamp_ns) * 1e-9)
         for j, cluster in enumerate(clusters):
-            cost[i, j] = _apart(track.low + shift, track.high + shift, cluster.low, cluster.high)
+            cost[i, j] = _apart(*track.expected(stamp_ns), cluster.low, cluster.high)
     found: dict[int, list[Cluster]] = {}
     for i, j in zip(*linear_sum_assignment(cost), strict=True):
         if cost[i, j] < FOLLOWED_M:
@@ -131,8 +123,9 @@ def started(number: int, cluster: Cluster, stamp_ns: int) -> Track:
     return track
 
 
-def follow(track: Track, pieces: list[Cluster], stamp_ns: int, settle_s: float, evidence: Evidence) -> None:
+def follow(track: Track, pieces: list[Cluster], cells: Cells, settle_s: float) -> None:
     """Take what was matched into a track (constant velocity, smoothed) and judge whether it moves or rests."""
+    stamp_ns = cells.stamp_ns
     before, seconds = track.centre, (stamp_ns - track.stamp_ns) * 1e-9
     track.low, track.high = np.min([p.low for p in pieces], 0), np.max([p.high for p in pieces], 0)
     if seconds > 0:
@@ -141,14 +134,15 @@ def follow(track: Track, pieces: list[Cluster], stamp_ns: int, settle_s: float, 
     track.seen.append((stamp_ns, _some(np.concatenate([p.points for p in pieces]))))
     while len(track.seen) > 2 and stamp_ns - track.seen[1][0] >= settle_s * 1e9:
         track.seen.popleft()
-    track.state = _judged(track, stamp_ns, settle_s, evidence)
+    track.state = _judged(track, settle_s, cells)
     if track.state == "resting":
         track.origin = track.centre
 
 
-def _judged(track: Track, stamp_ns: int, settle_s: float, evidence: Evidence) -> State:
+def _judged(track: Track, settle_s: float, cells: Cells) -> State:
+    stamp_ns = cells.stamp_ns
     glances = [points for seen_ns, points in track.seen if stamp_ns - seen_ns >= GLANCE_S * 1e9]
-    unhidden, through = evidence.left(glances[0]) if glances else (0.0, 0.0)
+    unhidden, through = left(glances[0], cells) if glances else (0.0, 0.0)
     if unhidden > 0.2 and through > LEFT_SHARE:
         return "moving"
     waited = stamp_ns - track.seen[0][0] >= settle_s * 1e9
@@ -169,8 +163,8 @@ def _some(points: Float64) -> Float64:
     return points[:: max(1, -(-len(points) // MAX_POINTS))]
 
 
-def cluster_of(cells: Bool, depth: Float32, camera: Camera, frame: Frame) -> Cluster:
+def cluster_of(cells: Bool, depth: Float32, camera: Camera, T_world_cam: Float64) -> Cluster:
     """The cluster of some cells; its box leaves out the outermost hundredth of points on every side."""
-    points, _ = geometry.backproject(np.where(cells, depth, np.float32(0)), camera, frame.T_world_cam)
+    points, _ = geometry.backproject(np.where(cells, depth, np.float32(0)), camera, T_world_cam)
     low, high = np.quantile(points, (0.01, 0.99), axis=0)
     return Cluster(cells, points, low, high)

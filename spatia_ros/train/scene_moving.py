@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from spatia_ros.geometry import inverse
+from spatia_ros.geometry import inverse, pixel_rays
 from spatia_ros.o3d import o3d
 from spatia_ros.train.scene import Hits, Scene
 from spatia_ros.train.scene_mesh import Mesh
@@ -66,6 +66,14 @@ class MovingScene(Scene):
         ids = self.render_ids(camera, T_world_cam)
         return np.isin(ids, np.unique(self._object[self._object_faces]))
 
+    def object_alone(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
+        """bool [H, W], the pixels that would see the object if nothing else were there; all false when it is left out."""
+        if self._T_object_world is None:
+            return np.zeros((camera.height, camera.width), bool)
+        rays = pixel_rays(camera).reshape(-1, 3) @ T_world_cam[:3, :3].T
+        hits = self._hits_of_object(T_world_cam[:3, 3], rays, self._T_object_world)
+        return (hits.prim != MISS).reshape(camera.height, camera.width)
+
     def object_surface(self, spacing_m: float, rng: np.random.Generator) -> Float64:
         """Points [N, 3] all over the object as the scene has it, on average four to a square of this side (m)."""
         corners = self.mesh.vertices[self._faces[self._object_faces]]
@@ -84,13 +92,16 @@ class MovingScene(Scene):
         hits = _hits(self._caster, self._rest_faces, origin, rays)
         if self._T_object_world is None:
             return hits
-        R, t = self._T_object_world[:3, :3], self._T_object_world[:3, 3]
-        there = _hits(self._object_caster, self._object_faces, R @ origin + t, (rays @ R.T).astype(np.float32))
+        there = self._hits_of_object(origin, rays, self._T_object_world)
         nearer = there.depth < hits.depth
         return Hits(
             np.where(nearer, there.prim, hits.prim), np.where(nearer[:, None], there.bary, hits.bary),
             np.where(nearer, there.depth, hits.depth),
         )
+
+    def _hits_of_object(self, origin: Float64, rays: Float32 | Float64, T_object_world: Float64) -> Hits:
+        R, t = T_object_world[:3, :3], T_object_world[:3, 3]
+        return _hits(self._object_caster, self._object_faces, R @ origin + t, (rays @ R.T).astype(np.float32))
 
 
 def _caster(mesh: Mesh, faces: np.ndarray) -> o3d.t.geometry.RaycastingScene:

@@ -10,14 +10,16 @@ import numpy as np
 
 from spatia_ros.train import scene_glb, scene_picture
 from spatia_ros.train.scene import Scene
+from spatia_ros.train.scene_furniture import Palette, chair
 from spatia_ros.train.scene_light import Lamp, Lighting
 from spatia_ros.train.scene_mesh import MeshBuilder, at
+from spatia_ros.train.scene_moving import MovingScene
 from spatia_ros.train.scene_path import Walk
 from spatia_ros.train.scene_room import corridor, desk, room
 from spatia_ros.train.scene_street import street
 from spatia_ros.types import Float64, SpatiaError
 
-__all__ = ["KINDS", "Scene", "glb_scene", "random_scene"]
+__all__ = ["KINDS", "MovingScene", "Scene", "glb_scene", "random_scene", "room_with_chair"]
 
 KINDS: dict[str, Callable[[np.random.Generator], tuple[MeshBuilder, Lighting, Walk]]] = {
     "room": room,
@@ -44,6 +46,13 @@ def random_scene(rng: np.random.Generator, kind: str = "room", *, threads: int =
     T = at(*rng.uniform(-5, 5, 2), rng.uniform(-1, 1), rng.uniform(0, 2 * np.pi))
     sky = scene_picture.sky(rng) if kind == "street" else None
     return Scene(builder.mesh().placed(T), _lit_from(lighting, T), _walked_in(walk, T), rng, sky, threads)
+
+
+def room_with_chair(rng: np.random.Generator, *, threads: int = 1) -> MovingScene:
+    """A furnished room with one more chair, which can be moved; z up, floor at 0."""
+    builder, lighting, walk = room(rng)
+    number = builder.add(chair(Palette(rng)).pieces, np.eye(4))
+    return MovingScene(Scene(builder.mesh(), lighting, walk, rng, None, threads), [number])
 
 
 def glb_scene(path: Path | str, rng: np.random.Generator | None = None, *, threads: int = 1) -> Scene:
