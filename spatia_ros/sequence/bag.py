@@ -18,7 +18,7 @@ from spatia_ros.sequence.bag_file import BagFile, Stamp
 from spatia_ros.sequence.bag_topics import POSE_TYPES, TF_TYPE, BagTopics, beside, detected
 from spatia_ros.sequence.calibration import Calibration
 from spatia_ros.sequence.ros_image import depth_of, rgb_of
-from spatia_ros.sequence.sequence import Loader, Sequence
+from spatia_ros.sequence.sequence import Loader, Poses, Sequence
 from spatia_ros.sequence.tf_tree import T_BODY_OPTICAL, TfTree
 from spatia_ros.types import Bool, Camera, Float32, Float64, Int64, SpatiaError, Trajectory, UInt8
 
@@ -26,7 +26,7 @@ WORLD_FRAMES = ("map", "odom", "world")
 _log = logging.getLogger(__name__)
 
 
-def read_bag(path: Path | str, topics: BagTopics | None = None) -> Sequence:
+def read_bag(path: Path | str, topics: BagTopics | None = None, poses: Poses = "required") -> Sequence:
     """The RGB-D sequence in a rosbag2 folder, .mcap or .db3 file.
 
     Colour and depth are matched one to one by header stamp (20 ms at most). A frame's pose is
@@ -37,6 +37,7 @@ def read_bag(path: Path | str, topics: BagTopics | None = None) -> Sequence:
 
     Args:
         topics: what to read; None: what ``topics.yaml`` in the folder says, and else what can be found out.
+        poses: see :data:`spatia_ros.sequence.sequence.Poses`.
 
     Raises:
         SpatiaError: when topics are missing or ambiguous, depth is not registered to colour, no
@@ -44,10 +45,10 @@ def read_bag(path: Path | str, topics: BagTopics | None = None) -> Sequence:
     """
     bag = BagFile(Path(path))
     with bag.told():
-        return _sequence(bag, detected(bag, topics or beside(bag.path)))
+        return _sequence(bag, detected(bag, topics or beside(bag.path)), poses)
 
 
-def _sequence(bag: BagFile, chosen: BagTopics) -> Sequence:
+def _sequence(bag: BagFile, chosen: BagTopics, poses: Poses) -> Sequence:
     colour, depth = _ordered(bag, chosen.colour), _ordered(bag, chosen.depth)
     if depth[0].frame_id != colour[0].frame_id:
         raise SpatiaError(
@@ -57,6 +58,12 @@ def _sequence(bag: BagFile, chosen: BagTopics) -> Sequence:
     calibration = _calibration(bag.first(chosen.info), chosen)
     colour_ns = np.array([stamp.stamp_ns for stamp in colour])
     pairs = associate(colour_ns, np.array([stamp.stamp_ns for stamp in depth]))
+    if poses == "none" or (poses == "any" and not _may_have_poses(bag)):
+        if not len(pairs):
+            raise SpatiaError(f"{bag.path}: expected frames with colour and depth at one time, got none of {len(colour)} images")
+        load = _loader(bag, chosen, calibration, [(colour[i], depth[j]) for i, j in pairs])
+        missing = {"without depth": len(colour) - len(pairs)}
+        return Sequence.unposed(bag.path.stem, calibration.camera, colour_ns[pairs[:, 0]], load, missing)
     T_world_cam, tracked = _poses(bag, chosen, chosen.camera_frame or colour[0].frame_id, colour_ns[pairs[:, 0]])
     dropped = {"without depth": len(colour) - len(pairs), "without pose": int((~tracked).sum())}
     pairs = pairs[tracked]
@@ -68,6 +75,11 @@ def _sequence(bag: BagFile, chosen: BagTopics) -> Sequence:
     stamps = [(colour[i], depth[j]) for i, j in pairs]
     load = _loader(bag, chosen, calibration, stamps)
     return Sequence(bag.path.stem, calibration.camera, colour_ns[pairs[:, 0]], T_world_cam[tracked], load, dropped)
+
+
+def _may_have_poses(bag: BagFile) -> bool:
+    """Whether the bag holds an odometry or pose topic, or transforms that move."""
+    return bool(bag.topics(*POSE_TYPES)) or any(not topic.endswith("tf_static") for topic in bag.topics(TF_TYPE))
 
 
 def _ordered(bag: BagFile, topic: str) -> list[Stamp]:

@@ -14,7 +14,7 @@ from spatia_ros.sequence.associate import associate, poses_at
 from spatia_ros.sequence.calibration import Calibration, read_camera_yaml
 from spatia_ros.sequence.delay import with_depth_delay
 from spatia_ros.sequence.image_file import decode_depth, decode_rgb, read_bytes
-from spatia_ros.sequence.sequence import Loader, Sequence
+from spatia_ros.sequence.sequence import Loader, Poses, Sequence
 from spatia_ros.types import Float32, Int64, SpatiaError, Trajectory, UInt8
 
 MAX_LIST_BYTES = 1 << 28
@@ -22,11 +22,14 @@ MAX_STAMP_S = 9_000_000_000
 _log = logging.getLogger(__name__)
 
 
-def read_tum(folder: Path | str) -> Sequence:
+def read_tum(folder: Path | str, poses: Poses = "required") -> Sequence:
     """The recording in a TUM RGB-D folder (Sturm et al., IROS 2012, with a ROS camera.yaml).
 
     Colour and depth are matched one to one by time (20 ms at most); a frame takes the pose
     interpolated at its colour stamp. Frames without depth or pose are dropped and counted.
+
+    Args:
+        poses: see :data:`spatia_ros.sequence.sequence.Poses`; a depth delay is taken out only where there are poses.
 
     Raises:
         SpatiaError: naming the file and line, what was expected and what came.
@@ -36,8 +39,10 @@ def read_tum(folder: Path | str) -> Sequence:
     colour_ns, colour = _image_list(folder, "rgb.txt")
     depth_ns, depth = _image_list(folder, "depth.txt")
     pairs = associate(colour_ns, depth_ns)
-    poses = read_poses(folder / "groundtruth.txt")
-    T_world_cam, tracked = poses_at(poses, colour_ns[pairs[:, 0]])
+    if poses == "none" or (poses == "any" and not (folder / "groundtruth.txt").is_file()):
+        return _unposed(folder, calibration, colour_ns, colour, depth, pairs)
+    path = read_poses(folder / "groundtruth.txt")
+    T_world_cam, tracked = poses_at(path, colour_ns[pairs[:, 0]])
     dropped = {"without depth": len(colour) - len(pairs), "without pose": int((~tracked).sum())}
     pairs = pairs[tracked]
     if not len(pairs):
@@ -47,9 +52,20 @@ def read_tum(folder: Path | str) -> Sequence:
     if any(dropped.values()):
         _log.warning("%s: %d of %d colour images dropped: %s", folder, len(colour) - len(pairs), len(colour), dropped)
     files = [(colour[i], depth[j]) for i, j in pairs]
-    stamps_ns, load = colour_ns[pairs[:, 0]], _loader(files, calibration)
-    sequence = Sequence(folder.resolve().name, calibration.camera, stamps_ns, T_world_cam, load, dropped, poses)
+    stamps_ns, load = colour_ns[pairs[:, 0]], image_loader(files, calibration)
+    sequence = Sequence(folder.resolve().name, calibration.camera, stamps_ns, T_world_cam, load, dropped, path)
     return with_depth_delay(sequence, calibration.depth_delay_s)
+
+
+def _unposed(
+    folder: Path, calibration: Calibration, colour_ns: Int64, colour: list[Path], depth: list[Path], pairs: Int64
+) -> Sequence:
+    """The images of a folder whose poses are not asked for."""
+    if not len(pairs):
+        raise SpatiaError(f"{folder}: expected frames with colour and depth at one time, got none of {len(colour)} images")
+    load = image_loader([(colour[i], depth[j]) for i, j in pairs], calibration)
+    dropped = {"without depth": len(colour) - len(pairs)}
+    return Sequence.unposed(folder.resolve().name, calibration.camera, colour_ns[pairs[:, 0]], load, dropped)
 
 
 def read_poses(path: Path) -> Trajectory:
@@ -121,7 +137,8 @@ def _later(stamps: list[int], stamp_ns: int, where: str) -> int:
     return stamp_ns
 
 
-def _loader(files: list[tuple[Path, Path]], calibration: Calibration) -> Loader:
+def image_loader(files: list[tuple[Path, Path]], calibration: Calibration) -> Loader:
+    """Reads colour and depth image files of one calibration, undistorted."""
     camera, undistortion = calibration.camera, calibration.undistortion()
 
     def load(index: int) -> tuple[UInt8, Float32]:
