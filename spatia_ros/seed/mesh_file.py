@@ -1,4 +1,4 @@
-"""Mesh files as triangles: GLB, glTF, OBJ and COLLADA through trimesh, every object by its name.
+"""Mesh files as triangles: GLB, glTF, OBJ, COLLADA, PLY and STL through trimesh, every object by its name.
 
 What comes out is in metres with z up. Colour is a texture times a colour per vertex: a material without
 texture is one texel, a mesh without vertex colours has white ones. Light, shine and transparency are left out.
@@ -22,7 +22,9 @@ MAX_FILE_BYTES = 1 << 31
 MAX_TRIANGLES = 50_000_000
 MAX_TEXTURE_SIDE_PX = 16384
 MAX_LABELS = 65535
-SUFFIXES = (".glb", ".gltf", ".obj", ".dae")
+SUFFIXES = (".glb", ".gltf", ".obj", ".dae", ".ply", ".stl")
+Z_UP_SUFFIXES = (".ply", ".stl")
+"""Formats whose makers mostly have z up; the others say it, or mean y."""
 UPS = ("x", "y", "z", "-x", "-y", "-z")
 
 
@@ -77,11 +79,11 @@ def upright(up: str) -> Float64:
 
 
 def read_mesh(path: Path | str, up: str = "", unit_m: float = 0.0) -> Mesh:
-    """The triangles of a GLB, glTF, OBJ or DAE file.
+    """The triangles of a GLB, glTF, OBJ, DAE, PLY or STL file.
 
     Args:
         up: which axis of the file points up (x, y, z, -x, -y, -z); empty: what the file says
-            (``asset.extras.up_axis`` of glTF, ``up_axis`` of COLLADA), else y, as glTF and OBJ have it.
+            (``asset.extras.up_axis`` of glTF, ``up_axis`` of COLLADA), else y; z for PLY and STL.
         unit_m: metres per unit of the file; 0: what the file says, else 1.
 
     Raises:
@@ -244,7 +246,15 @@ def _said(path: Path) -> tuple[str, float]:
         if said not in UPS:
             raise SpatiaError(f"mesh: {path}: asset.extras.up_axis: expected one of {', '.join(UPS)}, got {said!r}")
         return said, 1.0
-    return "y", 1.0
+    return ("z" if suffix in Z_UP_SUFFIXES else "y"), 1.0
+
+
+def ply_has_faces(path: Path) -> bool:
+    """Whether a PLY is a mesh and no point cloud, by its header."""
+    with path.open("rb") as file:
+        header = file.read(1 << 14).split(b"end_header")[0]
+    found = re.search(rb"element\s+face\s+(\d+)", header)
+    return found is not None and int(found.group(1)) > 0
 
 
 def _gltf_json(path: Path) -> dict[str, Any]:
