@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = {
     "demo": "scan, fly out past the edge of the scan and back, all through ROS 2; leaves a video and a report",
     "run": "fly a camera through a world; leaves frames, poses, figures, video and the memory",
+    "seed": "make a memory of a mesh, a point cloud, a photograph, or frames with or without poses",
     "map": "build a memory from a recording",
     "memory": "look into a saved memory: info, picture, PLY",
     "ros": "start the ROS 2 nodes, command a path, record the topics",

@@ -40,6 +40,7 @@ spatia run                                              # the built-in room, out
 spatia run --sequence data/lounge --out out/lounge      # a recording; memory from its first third
 spatia run --sequence bag.mcap --trajectory path.txt    # along your own path (TUM: t tx ty tz qx qy qz qw)
 spatia run --memory out/lounge/memory.spatia --trajectory orbit --frames 60
+spatia run --place house.glb --trajectory recorded      # a walk through a mesh, from room to room
 spatia run --set camera.width_px=512 --set camera.height_px=288 --set generator.name=projection
 """)
 
@@ -101,7 +102,9 @@ def trajectory_of(args: argparse.Namespace, place: Place, config: WorldConfig) -
             raise SpatiaError(f"--trajectory: expected a file or one of {', '.join(KINDS)}, got {args.trajectory!r}")
         return read_poses(Path(args.trajectory))
     if args.trajectory == "out-and-back":
-        poses = flight.out_and_back(recorded, place.seeded, place.outlook, args.frames)
+        # In a place that is known whole there is no edge to turn at: the way ends where it was cut.
+        way = recorded[: place.seeded] if place.whole else recorded
+        poses = flight.out_and_back(way, place.seeded, place.outlook, args.frames)
     elif args.trajectory == "recorded":
         poses = recorded[: args.frames]
     else:

@@ -12,9 +12,9 @@ from scipy.spatial import cKDTree
 
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory, Points
-from spatia_ros.seed.cloud_file import CLASSES, PIECE_POINTS, Piece, read_pieces
+from spatia_ros.seed.cloud_file import CLASSES, PIECE_POINTS, Piece, count_of, read_pieces
 from spatia_ros.seed.mesh_file import upright
-from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, remember_start, silent, timed
+from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, remember_start, silent
 from spatia_ros.seed.walk import FreeSpace, find_walk
 from spatia_ros.types import Float64, SpatiaError, UInt8
 
@@ -121,14 +121,18 @@ def seed_cloud(
     Raises:
         SpatiaError: when the file is no usable cloud.
     """
-    return seed_pieces(read_pieces(path), Path(path).name, config, up, unit_m, eye_m, finest, report)
+    def share(what: str, points: float) -> None:
+        report(what, min(points / total, 1.0))
+
+    total = max(count_of(path), 1)
+    return seed_pieces(read_pieces(path), Path(path).name, config, up, unit_m, eye_m, finest, share)
 
 
 def seed_pieces(
     pieces: Iterable[Piece], name: str, config: MemoryConfig, up: str = "z", unit_m: float = 1.0, eye_m: float = 1.4,
     finest: bool = False, report: Report = silent,
 ) -> Seeded:
-    """:func:`seed_cloud` of points that are in hand."""
+    """:func:`seed_cloud` of points that are in hand; ``report`` is told how many were read, not their share."""
     stream = iter(pieces)
     first = next(stream, None)
     if first is None or not len(first.xyz):
@@ -140,7 +144,7 @@ def seed_pieces(
         memory.add_points(seed.placed(piece))
         if piece.label is not None:
             memory.names.update({int(k): CLASSES[int(k)] for k in np.unique(piece.label) if k})
-        report(f"reading points ({seed.points:,})", 0.0)
+        report("reading points", float(seed.points))
     memory.config = complete(memory.config, seed.low, seed.high)
     memory.keyframes.config = memory.config
     story = seed.story(name)
@@ -149,8 +153,7 @@ def seed_pieces(
     if len(memory) >= memory.config.max_points:
         story.append(f"the cap of {memory.config.max_points:,} points was reached: what came later is missing")
     walk = find_walk(FreeSpace.of(memory.points().xyz, max(0.1, voxel_m)), eye_m)
-    start = best_start(memory, walk, seed.low, seed.high)
+    start, recorded = best_start(memory, walk, seed.low, seed.high)
     remember_start(memory, EYES, start)
-    recorded = timed(start[None] if walk is None else walk.poses())
     figures = {"read": seed.points, "not_finite": seed.not_finite, "voxel_m": voxel_m}
     return Seeded(Path(name).stem, memory, EYES, start, recorded, story, figures, {}, seed.origin_m)

@@ -39,6 +39,19 @@ class Piece(NamedTuple):
     label: UInt16 | None  # [N], see CLASSES
 
 
+def count_of(path: Path | str) -> int:
+    """How many points a LAS or LAZ file says it has; 0 for other kinds, which are read in one piece."""
+    import laspy
+
+    if Path(path).suffix.lower() not in (".las", ".laz"):
+        return 0
+    try:
+        with laspy.open(path) as file:
+            return int(file.header.point_count)
+    except Exception:  # whatever is wrong with the file, reading it will say
+        return 0
+
+
 def read_pieces(path: Path | str) -> Iterator[Piece]:
     """The points of a file, in its order, a piece at a time.
 

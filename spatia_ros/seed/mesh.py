@@ -11,7 +11,7 @@ from spatia_ros.geometry import look_at
 from spatia_ros.memory import Keyframe, Memory, Points
 from spatia_ros.seed.mesh_file import read_mesh
 from spatia_ros.seed.mesh_view import MeshView
-from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, silent, standing_pose, timed
+from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, silent, standing_pose
 from spatia_ros.seed.surface import Paint, note_opened, sample, sample_counts, was_opened
 from spatia_ros.seed.walk import UP, FreeSpace, Walk, find_walk
 from spatia_ros.types import Camera, Float64
@@ -96,13 +96,12 @@ def seed_mesh(
     memory = Memory(complete(config, low, high))
     samples = fill_from_mesh(memory, view, report)
     walk = find_walk(FreeSpace.of(memory.points().xyz), eye_m)
-    start = best_start(memory, walk, low, high)
+    start, recorded = best_start(memory, walk, low, high)
     keep_views(memory, view, view_poses(start, walk, low, high, views), report)
     story = [f"{len(mesh.faces):,} triangles of {len(mesh.names)} objects in {Path(path).name}"]
     if mesh.dropped:
         story.append(f"{mesh.dropped:,} triangles with corners that are no numbers were left out")
     figures = {"triangles": len(mesh.faces), "samples": samples, "objects": len(mesh.names)}
-    recorded = timed(start[None] if walk is None else walk.poses())
     return Seeded(Path(path).stem, memory, EYES, start, recorded, story, figures, mesh.bounds())
 
 

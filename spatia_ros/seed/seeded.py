@@ -11,7 +11,7 @@ import numpy as np
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Keyframe, Memory
-from spatia_ros.seed.walk import Walk
+from spatia_ros.seed.walk import Walk, begun_at
 from spatia_ros.types import Camera, Float64, Trajectory, check_pose
 
 Report = Callable[[str, float], None]
@@ -19,6 +19,12 @@ Report = Callable[[str, float], None]
 
 EYES = Camera.from_fov(640, 400, 1.2)
 """The camera a seed without one of its own is first looked at with."""
+
+
+STARTS = 10
+"""Places that are tried as a start."""
+TURN_POSES = 12
+"""A walk begins with so many poses from the view at the start into its own direction."""
 
 
 def silent(_what: str, _share: float) -> None:
@@ -71,14 +77,14 @@ def complete(config: MemoryConfig, low: Float64, high: Float64) -> MemoryConfig:
     return config.model_copy(update={"max_unknown_ray": 1.0, "max_range_m": range_m})
 
 
-def best_start(memory: Memory, walk: Walk | None, low: Float64, high: Float64) -> Float64:
-    """A pose ``T_world_cam`` to begin at: standing where there is most room and looking where there is most to see.
+def best_start(memory: Memory, walk: Walk | None, low: Float64, high: Float64) -> tuple[Float64, Trajectory]:
+    """A pose ``T_world_cam`` to begin at, where most is to be seen, and the walk from there.
 
     Without standing room (a single object, say) it is outside the bounds [3] to [3], which are all in view.
     """
     if walk is None:
-        return looking_in(low, high, EYES)
-    eye = walk.viewpoints[0]
+        start = looking_in(low, high, EYES)
+        return start, timed(start[None])
     small = EYES.resized(80, 50)
 
     def worth(T: Float64) -> float:
@@ -87,8 +93,16 @@ def best_start(memory: Memory, walk: Walk | None, low: Float64, high: Float64) -
         # Surfaces all over the picture, at many distances, none of them in the face.
         return float(len(seen) / depth.size + 0.3 * np.log1p(seen).std() - (seen < 0.6).mean()) if len(seen) else 0.0
 
-    poses = [standing_pose(eye, float(yaw)) for yaw in np.arange(0, 2 * np.pi, np.pi / 8)]
-    return max(poses, key=worth)
+    eyes = walk.viewpoints[:STARTS]
+    start = max((standing_pose(eye, float(yaw)) for eye in eyes for yaw in np.arange(0, 2 * np.pi, np.pi / 6)), key=worth)
+    return start, walk_from(walk, start)
+
+
+def walk_from(walk: Walk, start: Float64) -> Trajectory:
+    """A camera path along a walk, from a pose [4, 4] on it, 0.1 m a pose."""
+    way = begun_at(walk, start[:3, 3]).poses()
+    turn = geometry.interpolate(timed(np.stack([start, way[0]]), 1.0), np.linspace(0, 10**9, TURN_POSES + 1).astype(np.int64))
+    return timed(np.concatenate([turn[:-1], way]))
 
 
 def standing_pose(eye: Float64, yaw: float, pitch: float = -0.12) -> Float64:

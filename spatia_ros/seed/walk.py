@@ -148,6 +148,13 @@ class Walk:
         return np.stack([look_at(e, e + d, UP) for e, d in zip(eye, direction, strict=True)])
 
 
+def begun_at(walk: Walk, eye: Float64) -> Walk:
+    """The longer part of a walk from the place nearest to ``eye`` [3]."""
+    at = int(np.linalg.norm(walk.way - eye, axis=1).argmin())
+    way = walk.way[at:] if at < len(walk.way) / 2 else walk.way[at::-1]
+    return Walk(walk.viewpoints, way)
+
+
 def find_walk(
     space: FreeSpace, eye_m: float = 1.4, clearance_m: float = 0.3, spacing_m: float = 2.0, most: int = 64
 ) -> Walk | None:
