@@ -51,13 +51,13 @@ def draw_map(plan: Plan, journey: Journey, title: str) -> UInt8:
     picture = (plan.rgb * _DIMMED + np.array(BACKGROUND) * (1 - _DIMMED)).astype(np.uint8)
     for ends in journey.loops:
         _line(picture, plan.pixels(ends), LOOP, 1)
-    if journey.true_path is not None:
-        _line(picture, plan.pixels(journey.true_path), TRUE, 1)
     at = plan.pixels(journey.path)
     _line(picture, at, PATH, 2)
     if journey.lost is not None:
         for run in _runs(journey.lost):
             _line(picture, at[max(run.start - 1, 0) : run.stop + 1], LOST, 3)
+    if journey.true_path is not None:  # thin and on top, so that both show where they are one
+        _line(picture, plan.pixels(journey.true_path), TRUE, 1, rim=0)
     for dot in plan.pixels(journey.keyframes):
         _dot(picture, dot, KEYFRAME, 3)
     if len(at):
@@ -66,9 +66,9 @@ def draw_map(plan: Plan, journey: Journey, title: str) -> UInt8:
     return _framed(picture, plan, journey, title)
 
 
-def _line(picture: UInt8, at: Float64, colour: tuple[int, int, int], width: int) -> None:
+def _line(picture: UInt8, at: Float64, colour: tuple[int, int, int], width: int, rim: int = 3) -> None:
     points = np.round(at * 2**_SHIFT).clip(-(2**24), 2**24).astype(np.int32).reshape(-1, 1, 2)
-    for tint, extra in ((BACKGROUND, 3), (colour, 0)):  # a dark rim keeps lines legible on white walls
+    for tint, extra in ((BACKGROUND, rim), (colour, 0)):  # a dark rim keeps lines legible on white walls
         cv2.polylines(picture, [points], False, tint, width + extra, cv2.LINE_AA, _SHIFT)
 
 
