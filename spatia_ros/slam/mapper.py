@@ -113,12 +113,12 @@ class Mapper:
         if self._numbers and stamp_ns <= self.graph.last_ns():
             raise SpatiaError(f"mapper: expected a time after {self.graph.last_ns()} ns, got {stamp_ns}")
         T_source, state = self._posed(rgb, depth, stamp_ns, T_world_cam)
+        # Images and pose are checked here, before anything is changed.
+        frame = Frame(rgb, depth, self.camera, self.graph.place(T_source), stamp_ns)
         self._counts["frames"] += 1
         if state == "lost":
             self._counts["lost"] += 1
-            return MapStep(self.graph.place(T_source), state)
-        # Images and pose are checked here, before anything is changed.
-        frame = Frame(rgb, depth, self.camera, self.graph.place(T_source), stamp_ns)
+            return MapStep(frame.T_world_cam, state)
         if state == "relocalised":
             self._counts["relocalised"] += 1
             self.graph.relocate(T_source)
