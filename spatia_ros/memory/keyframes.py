@@ -10,17 +10,20 @@ per keyframe, all keyframes in one pass: the cost is that of a few thousand proj
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numba import njit, prange
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import overlap
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8, check_array
 
 SAMPLES = (24, 40)
 """Rows and columns of the grid on which overlap is counted."""
+DRAWING_SHARE = 0.1
+"""Share of a view's samples that a keyframe must show to be drawn from."""
 SILENT = np.float32(-1.0)
 """Depth of a masked pixel, where 0 is that of an unmasked one whose depth is unknown."""
 
@@ -155,6 +158,7 @@ class Samples:
         points: float64 [N, 3], metres, world. reach: float64 [N], depth, not positive = unknown.
         grid: float32 [rows, cols], the same depths. intrinsics: float64 [4] in grid cells.
         T_cam_world: float64 [4, 4]. empty: float32 [rows, cols], how far the way is known to be empty.
+        measured: share of the image a sensor saw.
     """
 
     points: Float64
@@ -163,6 +167,7 @@ class Samples:
     intrinsics: Float64
     T_cam_world: Float64
     empty: Float32
+    measured: float = 1.0
 
     @classmethod
     def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64, empty_m: Float32 | None = None) -> Samples:
@@ -181,7 +186,8 @@ class Samples:
     @classmethod
     def of_keyframe(cls, keyframe: Keyframe) -> Samples:
         """The samples of what a keyframe still says."""
-        return cls.of(keyframe.surface_m, keyframe.camera, keyframe.T_world_cam, keyframe.empty_m)
+        samples = cls.of(keyframe.surface_m, keyframe.camera, keyframe.T_world_cam, keyframe.empty_m)
+        return replace(samples, measured=float(keyframe.sensed.mean()))
 
 
 class KeyframeSet:
@@ -231,12 +237,13 @@ class KeyframeSet:
         known = news.reach > 0
         if self.keyframes:
             _, _, grids, intrinsics, T_cam_world = self._stack()
-            shown = shown_in_each(
-                news.points[None], news.reach[None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, 1.5
-            )
+            asked = overlap.may_see(*overlap.ball_around(news.points, news.reach), intrinsics, T_cam_world, *SAMPLES)
             if sensed.all():
-                shown = shown[[k.sensed.mean() > 0.5 for k in self.keyframes]]
-            known &= ~shown.any(0)
+                asked &= np.array([samples.measured > 0.5 for samples in self._samples])
+            order = overlap.nearest_first(asked, frame.T_world_cam[:3, 3], T_cam_world)
+            known &= ~overlap.shown_by_any(
+                news.points, news.reach, grids, intrinsics, T_cam_world, order, 2 * self.config.edge_ratio, 1.5
+            )
         if known.mean() < self.config.keyframe_gain:
             return False
         if len(self.keyframes) >= self.config.keyframes:
@@ -281,10 +288,33 @@ class KeyframeSet:
         distance = [np.linalg.norm(kf.T_world_cam[:3, 3] - T_world_cam[:3, 3]) for kf in self.keyframes]
         return np.lexsort((distance, -iou)).tolist()
 
+    def drawing(self, depth: Float32, camera: Camera, T_world_cam: Float64, most: int) -> list[Keyframe]:
+        """The keyframes to draw a view from, the nearest by pose first, of those that share enough of it.
+
+        Nearness is the distance of the cameras over the view's median depth (to the nearest power of two) plus
+        the angle between them, radians. What stands in the picture has next to no say in it, so changing one
+        thing does not change by which keyframes all others are drawn.
+        """
+        view = Samples.of(depth, camera, T_world_cam)
+        known = view.reach > 0
+        if not (self.keyframes and most and known.any()):
+            return []
+        _, _, grids, intrinsics, T_cam_world = self._stack()
+        shown = shown_in_each(
+            view.points[None], view.reach[None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, np.inf
+        )
+        scale_m = 2.0 ** np.round(np.log2(np.median(view.reach[known])))
+        T_world_key = geometry.inverse(T_cam_world)
+        away = np.linalg.norm(T_world_key[:, :3, 3] - T_world_cam[:3, 3], axis=1) / scale_m
+        cos = (np.einsum("kij,ij->k", T_world_key[:, :3, :3], T_world_cam[:3, :3]) - 1.0) / 2.0
+        distance = away + np.arccos(np.clip(cos, -1.0, 1.0))
+        distance[shown.sum(1) < DRAWING_SHARE * known.sum()] = np.inf
+        return [self.keyframes[k] for k in np.argsort(distance, kind="stable")[:most] if np.isfinite(distance[k])]
+
     def measured_grids(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How far the measured keyframes' ways are empty: [K, rows, cols], intrinsics [K, 4], T_cam_world [K, 4, 4]."""
         _, _, grids, intrinsics, T_cam_world = self._stack()
-        measured = [i for i in indices if self.keyframes[i].sensed.any()]
+        measured = [i for i in indices if self._samples[i].measured > 0.0]
         empty = np.stack([self._samples[i].empty for i in measured]) if measured else grids[:0]
         return empty, intrinsics[measured], T_cam_world[measured]
 
