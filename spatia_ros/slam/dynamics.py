@@ -18,8 +18,8 @@ from spatia_ros.actors import Mover
 from spatia_ros.config import DynamicsConfig
 from spatia_ros.memory import Memory, fuse
 from spatia_ros.slam.free_space import expanded
-from spatia_ros.slam.movers import Cluster, Track, follow, match, over, started
-from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, suspects
+from spatia_ros.slam.movers import Cluster, Track, follow, join, match, over, started, together
+from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, part_of, suspects
 from spatia_ros.slam.trail import Trail, swept
 from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
 from spatia_ros.types import Bool, Float64, Frame
@@ -94,7 +94,27 @@ class StaticDynamic:
                 pieces[self._next_id] = [cluster]
                 self._next_id += 1
         self._tracks = [track for track in self._tracks if not over(track, cells.stamp_ns)]
-        return [_mover(track, pieces[track.id], cells, frame) for track in self._tracks if track.id in pieces]
+        self._join(pieces)
+        return [self._mover(track, pieces[track.id], cells, frame) for track in self._tracks if track.id in pieces]
+
+    def _join(self, pieces: dict[int, list[Cluster]]) -> None:
+        """Make one track of those that are parts of one thing; the lowest number stays."""
+        present = [track for track in self._tracks if track.id in pieces]
+        for i, track in enumerate(present):
+            first = next((other for other in present[:i] if other in self._tracks and together(other, track)), None)
+            if first is not None:
+                join(first, track)
+                pieces[first.id] = pieces[first.id] + pieces.pop(track.id)
+                self._tracks.remove(track)
+
+    def _mover(self, track: Track, pieces: list[Cluster], cells: Cells, frame: Frame) -> Mover:
+        """The mover of a track, its mask a cell wider all around: pixels on its rim show it and what is behind."""
+        own = np.any([piece.cells for piece in pieces], 0)
+        if track.state == "moving":
+            own |= part_of(cells, track, self._witnesses)
+        wide = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        mask = expanded(wide, cells.stride, *frame.depth.shape)
+        return Mover(track.id, mask, track.low.copy(), track.high.copy(), track.velocity.copy(), track.state)
 
     def _note_trails(self, cells: Cells, found: Suspects, movers: list[Mover], voxel_m: float) -> None:
         if len(found.vanished):
@@ -133,10 +153,3 @@ def _approach(track: Track, T_world_cam: Float64) -> float:
     eye = T_world_cam[:3, 3]
     return float(np.linalg.norm(track.origin - eye) - np.linalg.norm(track.centre - eye))
 
-
-def _mover(track: Track, pieces: list[Cluster], cells: Cells, frame: Frame) -> Mover:
-    """The mover of a track, its mask a cell wider all around: pixels on its rim show it and what is behind."""
-    own = np.any([piece.cells for piece in pieces], 0)
-    wide = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    mask = expanded(wide, cells.stride, *frame.depth.shape)
-    return Mover(track.id, mask, track.low.copy(), track.high.copy(), track.velocity.copy(), track.state)

@@ -23,6 +23,8 @@ GLANCE_S = 0.2
 """Observations at least this old are asked whether the thing has left them."""
 LEFT_SHARE, STAYED_SHARE = 0.25, 0.1
 """Share of an old observation that is seen through now: above, the thing moves; below, it may rest."""
+TOUCH_M = 0.1
+"""Tracks no farther apart that move alike are one."""
 FEWEST_POINTS = 8
 """Of an old observation in view, for it to say anything."""
 STRIDE_M = 0.3
@@ -39,7 +41,7 @@ class Cluster:
     high: Float64
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """One thing, followed."""
 
@@ -61,6 +63,17 @@ class Track:
         """Its box, low and high corner [3], m, at a time, if it goes on as it did."""
         shift = self.velocity * ((stamp_ns - self.stamp_ns) * 1e-9)
         return self.low + shift, self.high + shift
+
+    def box_ahead(self, share: float) -> tuple[Float64, Float64]:
+        """Its box, low and high corner [3], m, longer by a share of it the way it moves."""
+        speed = float(np.linalg.norm(self.velocity))
+        ahead = share * (self.high - self.low) * self.velocity / max(speed, 1e-3)
+        return self.low + np.minimum(ahead, 0.0), self.high + np.maximum(ahead, 0.0)
+
+    def passing_s(self) -> float:
+        """How long it takes to move by its own length, s."""
+        speed = float(np.linalg.norm(self.velocity))
+        return float(np.abs(self.velocity) @ (self.high - self.low)) / max(speed, 1e-3) ** 2
 
     @property
     def travelled(self) -> Float64:
@@ -103,6 +116,24 @@ def match(tracks: list[Track], clusters: list[Cluster], stamp_ns: int) -> dict[i
         if cost[i, j] <= 0.0:
             found.setdefault(tracks[i].id, []).append(clusters[j])
     return found
+
+
+def together(a: Track, b: Track) -> bool:
+    """Whether two tracks are parts of one thing: both move, alike, and touch."""
+    if a.state != "moving" or b.state != "moving" or _apart(a.low, a.high, b.low, b.high) > TOUCH_M:
+        return False
+    speed = max(float(np.linalg.norm(a.velocity)), float(np.linalg.norm(b.velocity)))
+    return float(np.linalg.norm(a.velocity - b.velocity)) < 0.5 * speed
+
+
+def join(older: Track, younger: Track) -> None:
+    """Make one track of two."""
+    before = older.centre
+    older.low, older.high = np.minimum(older.low, younger.low), np.maximum(older.high, younger.high)
+    older.origin = older.origin + older.centre - before  # a larger box is no way travelled
+    stamp_ns, points = older.seen[-1]
+    if younger.seen[-1][0] == stamp_ns:
+        older.seen[-1] = stamp_ns, np.concatenate([points, younger.seen[-1][1]])
 
 
 def _apart(low_a: Float64, high_a: Float64, low_b: Float64, high_b: Float64) -> float:

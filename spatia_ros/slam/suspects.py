@@ -3,7 +3,7 @@
 Three signs, each beyond sensor noise: a surface in space that was seen to be free; a surface just behind one
 that memory shows and the frame sees through (something moving away stays in its own shadow, where no space was
 ever seen to be free); and, around what is already followed, a surface memory does not show and that was not
-there a second ago.
+there some time ago.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ BEHIND = 2.5
 """In margins: how far behind a vanished surface another may appear and be the same thing."""
 STEP_RATIO = 0.03
 """A larger step of depth between cells, relative to depth, parts two things."""
+LEAST_STAY_S = 1.0
+"""What stands this long, at least, is not taken for a part of something that passes."""
+AHEAD = 0.3
+"""How far ahead of what is seen of it, in its own length, a part of a moving thing may be first seen."""
 FEWEST = 4
 """Cells of the smallest group, and of the certain part of any."""
 
@@ -53,8 +57,7 @@ def suspects(cells: Cells, memory: Memory, witnesses: Witnesses, tracks: Sequenc
     news = (z > 0) & ~((shown > 0) & (np.abs(shown - z) < WEAK * margin))
     vanished = _vanished(cells, shown, least)
     behind = vanished & (z - shown < BEHIND * margin) & news
-    followed = _around(cells, tracks) & news
-    followed &= ~witnesses.stood(cells, followed)
+    followed = _around(cells, tracks, witnesses, news)
     sure = (free > 1.0) | behind | followed
     label, groups = connected(news & ((free > WEAK) | sure), z, cells.margin_m, STEP_RATIO)
     size, certain = np.bincount(label.ravel(), minlength=groups + 1), np.bincount(label[sure], minlength=groups + 1)
@@ -77,19 +80,53 @@ def _vanished(cells: Cells, shown: Float32, least: int) -> Bool:
     return large[label]
 
 
-def _around(cells: Cells, tracks: Sequence[Track]) -> Bool:
-    """Cells whose points lie where a thing that is followed, and does not rest, is expected."""
-    out = np.zeros(cells.depth.shape, bool)
+def _around(cells: Cells, tracks: Sequence[Track], witnesses: Witnesses, news: Bool) -> Bool:
+    """Of some cells [h, w], those where a thing that is followed, and does not rest, is expected.
+
+    Not those that stand there for longer than the thing takes to move by its own length: they are behind or below it.
+    """
+    out = np.zeros(news.shape, bool)
     unsettled = [t for t in tracks if t.state != "resting"]
-    if not unsettled:
+    if not unsettled or not news.any():
         return out
-    points, known = geometry.backproject(cells.depth, cells.camera, cells.T_world_cam)
-    inside = np.zeros(len(points), bool)
     for track in unsettled:
-        low, high = track.expected(cells.stamp_ns)
-        inside |= ((points >= low - WEAK * cells.margin_m) & (points <= high + WEAK * cells.margin_m)).all(1)
-    out[known] = inside
+        inside = _inside(cells, *track.expected(cells.stamp_ns), news)
+        out |= inside & ~witnesses.stood(cells, inside, max(LEAST_STAY_S, track.passing_s()))
     return out
+
+
+def part_of(cells: Cells, track: Track, witnesses: Witnesses) -> Bool:
+    """Cells [h, w] in the box of a moving track and just ahead that show nothing that stands there for long.
+
+    Memory may show them already: the far side of what moves away is first seen, and so remembered, until it is left behind.
+    """
+    inside = _inside(cells, *track.box_ahead(AHEAD), cells.depth > 0)
+    return inside & ~witnesses.stood(cells, inside, max(LEAST_STAY_S, track.passing_s()))
+
+
+def _inside(cells: Cells, low: Float64, high: Float64, which: Bool) -> Bool:
+    """Of some cells [h, w], those whose points lie in a box (and half a margin around)."""
+    out = np.zeros(which.shape, bool)
+    slack = WEAK * cells.margin_m
+    top, left, bottom, right = _window(cells, low - slack, high + slack)
+    if top >= bottom or left >= right:
+        return out
+    part = cells.camera.cropped(left, top, right - left, bottom - top)
+    depth = np.where(which[top:bottom, left:right], cells.depth[top:bottom, left:right], np.float32(0))
+    points, known = geometry.backproject(depth, part, cells.T_world_cam)
+    out[top:bottom, left:right][known] = ((points >= low - slack) & (points <= high + slack)).all(1)
+    return out
+
+
+def _window(cells: Cells, low: Float64, high: Float64) -> tuple[int, int, int, int]:
+    """Rows and columns (top, left, bottom, right) that hold the picture of a box; all when the camera is in it."""
+    h, w = cells.depth.shape
+    corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
+    pixels, z = geometry.project(corners, cells.camera, cells.T_world_cam)
+    if (z <= 0.05).any():
+        return 0, 0, h, w
+    (left, top), (right, bottom) = np.floor(pixels.min(0)), np.ceil(pixels.max(0)) + 1
+    return int(np.clip(top, 0, h)), int(np.clip(left, 0, w)), int(np.clip(bottom, 0, h)), int(np.clip(right, 0, w))
 
 
 def _within(point: Float64, boxes: Sequence[tuple[Float64, Float64]]) -> bool:

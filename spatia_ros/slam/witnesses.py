@@ -1,4 +1,4 @@
-"""The earlier depth images that are asked about a frame: where space was free, and what stood there a second ago."""
+"""The earlier depth images that are asked about a frame: where space was free, and what stood there before."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NEAREST, SPREAD = 4, 4
 """Witnesses asked of each frame: those whose view is most alike, and some spread over time."""
 MOVED_M, TURNED_RAD, WAITED_S = 0.15, 0.15, 0.5
 """A frame becomes a witness when the camera or the clock has moved on this far since the last."""
-STAYED_S, PAUSE_S = 1.0, 0.2
-"""What stood where it stands this long ago is not held back for its neighbour's sake; how often images are kept for that."""
+LONGEST_S, PAUSE_S = 5.0, 0.2
+"""How long ago one can ask what stood where; how often images are kept for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,10 @@ class Witnesses:
         chosen = {int(i) for i in order} | set(np.linspace(0, len(own) - 1, min(len(own), SPREAD)).astype(int).tolist())
         return [own[i] if i < len(own) else self._of_keyframe(known[i - len(own)], memory) for i in sorted(chosen)]
 
-    def stood(self, cells: Cells, which: Bool) -> Bool:
-        """Which of some cells [h, w] show a surface that an image of a second ago shows at the same place."""
-        past = next((c for c in reversed(self._recent) if cells.stamp_ns - c.stamp_ns >= STAYED_S * 1e9), None)
+    def stood(self, cells: Cells, which: Bool, seconds: float) -> Bool:
+        """Which of some cells [h, w] show a surface that an image that long ago (5 s at most) shows at the same place."""
+        ago_ns = min(seconds, LONGEST_S) * 1e9
+        past = next((c for c in reversed(self._recent) if cells.stamp_ns - c.stamp_ns >= ago_ns), None)
         out = np.zeros_like(which)
         if past is None or not which.any():
             return out
@@ -103,7 +104,7 @@ class Witnesses:
         """Keep a frame when it is time; when full, the witness most like its neighbour makes room."""
         if not self._recent or cells.stamp_ns - self._recent[-1].stamp_ns >= PAUSE_S * 1e9:
             self._recent.append(cells)
-            while len(self._recent) > 2 and cells.stamp_ns - self._recent[1].stamp_ns >= STAYED_S * 1e9:
+            while len(self._recent) > 2 and cells.stamp_ns - self._recent[1].stamp_ns >= LONGEST_S * 1e9:
                 self._recent.popleft()
         own = self._own
         soon = own and cells.stamp_ns - own[-1].stamp_ns < WAITED_S * 1e9
