@@ -107,6 +107,7 @@ class VerifyConfig(_Section):
         0.1, gt=0.0, le=1.0,
         description="largest mean disagreement with remembered depth nearby, relative",
     )
+    colour_error: float = Field(0.2, gt=0.0, le=1.0, description="largest mean difference from remembered colour nearby (0..1)")
     free_space_margin_ratio: float = Field(
         0.05, ge=0.0, le=1.0,
         description="a new point this far inside space a keyframe saw through is refused, relative to depth",

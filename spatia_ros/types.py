@@ -218,6 +218,8 @@ class Step:
         depth: float32 [T, H, W], metres, 0 = unknown.
         coverage: bool [T, H, W], what memory showed before generation.
         provenance: uint8 [T, H, W], 255 = remembered from a sensor .. 0 = invented now.
+        verdict: uint8 [T, H, W], what became of each pixel: 0 remembered, 1 accepted into memory, above: why not
+            (its place in :data:`spatia_ros.slam.verify.REASONS`).
         figures: scalar measures of this step by name (latencies in ms, ratios, counts).
     """
 
@@ -229,6 +231,7 @@ class Step:
     depth: Float32
     coverage: Bool
     provenance: UInt8
+    verdict: UInt8
     figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -237,6 +240,7 @@ class Step:
         check_array("step.depth", self.depth, (t, h, w), np.float32)
         check_array("step.coverage", self.coverage, (t, h, w), np.bool_)
         check_array("step.provenance", self.provenance, (t, h, w), np.uint8)
+        check_array("step.verdict", self.verdict, (t, h, w), np.uint8)
 
     def frames(self) -> Iterator[Frame]:
         """The generated RGB-D frames, one by one."""

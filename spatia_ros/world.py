@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from spatia_ros.config import WorldConfig
 from spatia_ros.engine import open_engine
 from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator
 from spatia_ros.memory import Memory, MemorySnapshot
-from spatia_ros.slam import Verdict, verify
+from spatia_ros.slam import Verdict, drift_of, verify
 from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_pose
 
 REMEMBERED_INVENTION = 96
@@ -66,10 +66,11 @@ class World:
             clock.lap("generate_ms")
             frame = Frame(generated.rgb, trusted_depth(generated, view), self.camera, T_world_cam, stamp_ns)
             verdict = self._verify(generated, view, T_world_cam)
+            drift = drift_of(generated, view, self.camera, self.config.tracking)
             clock.lap("verify_ms")
             merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
             clock.lap("integrate_ms")
-            seen.append((frame, view, verdict.counts | merged, clock.laps))
+            seen.append(_Seen(frame, view, verdict.reasons, verdict.counts | merged, clock.laps | drift))
             self.index, self.time_ns = self.index + 1, stamp_ns
         return _step(first, self.config.seed, trajectory, self.camera, seen)
 
@@ -152,17 +153,24 @@ class _Stopwatch:
         self._last = now
 
 
-def _step(
-    first: int, seed: int, trajectory: Trajectory, camera: Camera,
-    seen: list[tuple[Frame, View, dict[str, int], dict[str, float]]],
-) -> Step:
-    """Stack T frames; counts are summed over them, latencies and ratios averaged."""
-    counts = {name: float(sum(c.get(name, 0) for _, _, c, _ in seen)) for name in sorted({n for _, _, c, _ in seen for n in c})}
-    laps = {name: float(np.mean([laps[name] for *_, laps in seen])) for name in seen[0][3]}
-    coverage = np.stack([view.coverage for _, view, _, _ in seen])
-    remembered = {"remembered_ratio": float(coverage.mean())}
+class _Seen(NamedTuple):
+    """One frame of a step: counts are summed over the step, measures averaged."""
+
+    frame: Frame
+    view: View
+    reasons: UInt8
+    counts: dict[str, int]
+    measures: dict[str, float]
+
+
+def _step(first: int, seed: int, trajectory: Trajectory, camera: Camera, seen: list[_Seen]) -> Step:
+    """Stack T frames; a measure that some frames lack is averaged over those that have it."""
+    totals = {name: float(sum(s.counts.get(name, 0) for s in seen)) for name in sorted({n for s in seen for n in s.counts})}
+    names = dict.fromkeys(name for s in seen for name in s.measures)
+    means = {name: float(np.mean([s.measures[name] for s in seen if name in s.measures])) for name in names}
+    coverage = np.stack([s.view.coverage for s in seen])
     return Step(
-        first, seed, trajectory, camera,
-        np.stack([frame.rgb for frame, *_ in seen]), np.stack([frame.depth for frame, *_ in seen]),
-        coverage, np.stack([provenance(view) for _, view, *_ in seen]), counts | laps | remembered,
+        first, seed, trajectory, camera, np.stack([s.frame.rgb for s in seen]), np.stack([s.frame.depth for s in seen]),
+        coverage, np.stack([provenance(s.view) for s in seen]), np.stack([s.reasons for s in seen]),
+        totals | means | {"remembered_ratio": float(coverage.mean())},
     )

@@ -1,5 +1,5 @@
-"""Measuring what the camera really sees: for now, the check of generated geometry against memory."""
+"""Finding the camera, and holding what is generated against what is remembered."""
 
-from spatia_ros.slam.verify import Verdict, verify
+from spatia_ros.slam.verify import REASONS, Verdict, drift_of, verify
 
-__all__ = ["Verdict", "verify"]
+__all__ = ["REASONS", "Verdict", "drift_of", "verify"]

@@ -1,7 +1,8 @@
-"""Which generated pixels may enter memory.
+"""Which generated pixels may enter memory, and how far the whole frame has slipped from it.
 
-Three questions, pixel by pixel: does the generated depth agree with remembered depth nearby; is
-the generator sure of it; and does the point stay out of space that a sensor saw to be empty?
+Four questions, pixel by pixel: does generated depth agree with remembered depth nearby, and generated colour with
+remembered colour; is the generator sure of the depth; does the point stay out of space that a sensor saw to be empty?
+And one of the frame: registered to what memory shows at the commanded pose, does it sit where it was commanded to be?
 """
 
 from __future__ import annotations
@@ -13,13 +14,21 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.config import VerifyConfig
+from spatia_ros.config import TrackingConfig, VerifyConfig
 from spatia_ros.generator import Generated
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Bool, Camera, Float32, Float64, View
+from spatia_ros.slam.odometry import register
+from spatia_ros.slam.pyramid import build_pyramid
+from spatia_ros.types import Bool, Camera, Float32, Float64, UInt8, View
 
 NEIGHBOURHOOD = 1.0 / 8.0
-"""Side of the window, in image widths, over which agreement with remembered depth is judged."""
+"""Side of the window, in image widths, over which agreement with memory is judged."""
+REASONS = ("remembered", "accepted", "disagreeing", "discoloured", "unsure", "too_far", "in_seen_space")
+"""What becomes of a pixel; its number in a verdict's image is its place here."""
+DRIFT_SCALE = 4
+"""Drift is measured at one over this many of the frame's size."""
+MIN_SHOWN = 0.1
+"""Share of the frame that memory must show for its drift to be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +37,29 @@ class Verdict:
 
     Args:
         accepted: bool [H, W], new pixels fit to be integrated.
-        counts: pixels by reason: new, accepted, disagreeing, unsure, too_far, in_seen_space.
+        reasons: uint8 [H, W], what became of each pixel: its place in REASONS (the first reason that applies).
+        counts: pixels by reason (one may be refused for several): new, accepted, and those of REASONS that refuse.
     """
 
     accepted: Bool
+    reasons: UInt8
     counts: dict[str, int]
 
 
 def local_disagreement(generated: Float32, view: View) -> Float32:
     """Mean relative difference of generated and remembered depth around each pixel (0 where none is near)."""
-    covered = view.coverage.astype(np.float32)
-    error = np.where(view.coverage, np.abs(generated - view.depth) / np.maximum(view.depth, 1e-3), 0.0).astype(np.float32)
-    side = max(3, int(generated.shape[1] * NEIGHBOURHOOD) | 1)
-    total, weight = (cv2.boxFilter(image, -1, (side, side), normalize=False) for image in (error, covered))
+    return _mean_nearby(np.abs(generated - view.depth) / np.maximum(view.depth, 1e-3), view.coverage)
+
+
+def local_discolouring(generated: UInt8, view: View) -> Float32:
+    """Mean difference (0..1) of generated and remembered colour around each pixel (0 where none is near)."""
+    return _mean_nearby(cv2.absdiff(generated, view.rgb).max(-1) * np.float32(1.0 / 255.0), view.coverage)
+
+
+def _mean_nearby(error: Float32, covered: Bool) -> Float32:
+    side = max(3, int(error.shape[1] * NEIGHBOURHOOD) | 1)
+    masked = np.where(covered, error, 0.0).astype(np.float32)
+    total, weight = (cv2.boxFilter(image, -1, (side, side), normalize=False) for image in (masked, covered.astype(np.float32)))
     return np.where(weight > 0.5, total / np.maximum(weight, 0.5), 0.0).astype(np.float32)
 
 
@@ -61,16 +80,41 @@ def verify(
 ) -> Verdict:
     """Judge the pixels of a generated frame that memory did not show."""
     new = ~view.coverage
-    disagreeing = new & (local_disagreement(generated.depth, view) > config.depth_ratio)
-    unsure = new & (generated.depth_spread > config.max_spread)
-    too_far = new & (generated.depth > config.max_range_m)
-    accepted = new & ~(disagreeing | unsure | too_far)
-    points, asked = geometry.backproject(np.where(accepted, generated.depth, 0.0), camera, T_world_cam)
-    intruding = np.zeros_like(new)
-    intruding[asked] = in_seen_space(points, keyframes, config.free_space_margin_ratio)
-    accepted &= ~intruding
-    reasons = {
-        "new": new, "accepted": accepted, "disagreeing": disagreeing, "unsure": unsure,
-        "too_far": too_far, "in_seen_space": intruding,
+    refused = {
+        "disagreeing": new & (local_disagreement(generated.depth, view) > config.depth_ratio),
+        "discoloured": new & (local_discolouring(generated.rgb, view) > config.colour_error),
+        "unsure": new & (generated.depth_spread > config.max_spread),
+        "too_far": new & (generated.depth > config.max_range_m),
     }
-    return Verdict(accepted, {name: int(mask.sum()) for name, mask in reasons.items()})
+    accepted = new & ~np.any(list(refused.values()), axis=0)
+    points, asked = geometry.backproject(np.where(accepted, generated.depth, 0.0), camera, T_world_cam)
+    refused["in_seen_space"] = np.zeros_like(new)
+    refused["in_seen_space"][asked] = in_seen_space(points, keyframes, config.free_space_margin_ratio)
+    accepted &= ~refused["in_seen_space"]
+    reasons = accepted.astype(np.uint8) * REASONS.index("accepted")
+    for name in reversed(REASONS[2:]):
+        reasons[refused[name]] = REASONS.index(name)
+    counts = {"new": int(new.sum()), "accepted": int(accepted.sum())}
+    return Verdict(accepted, reasons, counts | {name: int(mask.sum()) for name, mask in refused.items()})
+
+
+def drift_of(generated: Generated, view: View, camera: Camera, config: TrackingConfig) -> dict[str, float]:
+    """How far a generated frame lies from where memory says its pose is: ``drift_m`` and ``drift_deg``.
+
+    The frame, colour and depth as generated, is registered to what memory shows at the commanded pose, over the pixels
+    that memory shows, at a quarter of the size. Empty where memory shows too little to say.
+    """
+    if view.coverage.mean() < MIN_SHOWN:
+        return {}
+    small = camera.resized(max(1, camera.width // DRIFT_SCALE), max(1, camera.height // DRIFT_SCALE))
+    size = (small.width, small.height)
+    # Samples, not means: averaged depth lies between surfaces. Colour is averaged, or noise would alias.
+    shown, told = (cv2.resize(d, size, interpolation=cv2.INTER_NEAREST) for d in (view.depth, generated.depth))
+    colours = (cv2.resize(c, size, interpolation=cv2.INTER_AREA) for c in (view.rgb, generated.rgb))
+    target, source = (
+        build_pyramid(np.asarray(rgb, np.uint8), np.asarray(depth, np.float32), small, levels=1)
+        for rgb, depth in zip(colours, (shown, np.where(shown > 0, told, 0.0)), strict=True)
+    )
+    found = register(source, target, np.eye(4), config)
+    T = found.T_target_source
+    return {"drift_m": float(np.linalg.norm(T[:3, 3])), "drift_deg": geometry.rotation_error_deg(np.eye(3), T[:3, :3])}
