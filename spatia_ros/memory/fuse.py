@@ -21,7 +21,7 @@ from spatia_ros.memory.blocks import (
     NO_POINT,
     Blocks,
     add_point,
-    hash_place,
+    find_slot,
     insert_block,
     pack_look,
     remove_dead,
@@ -32,6 +32,11 @@ from spatia_ros.memory.half import from_half, to_half
 # Places in the counts a fuse returns.
 MERGED, ADDED, REPLACED, KEPT, REFUSED, OUT_OF_REACH = range(6)
 COUNT_NAMES = ("merged", "added", "replaced", "kept", "refused", "out_of_reach")
+
+
+def by_name(counts: np.ndarray) -> dict[str, int]:
+    """Counts int64 [6] of a fuse, by name."""
+    return dict(zip(COUNT_NAMES, counts.tolist(), strict=True))
 
 
 @njit(cache=True, parallel=True)
@@ -130,7 +135,7 @@ def merge(
     """
     last_key, block, each = EMPTY, np.int64(-1), weight.size > 1
     b_look, b_label, each_label, with_features = blocks.look, blocks.label, label.size > 1, features.size > 0
-    hash_key, hash_block, mask = blocks.hash_key, blocks.hash_block, blocks.hash_key.size - 1
+    hash_key, hash_block = blocks.hash_key, blocks.hash_block
     b_xyz, b_rgb, b_weight, b_seen, b_sensed = blocks.xyz, blocks.rgb, blocks.weight, blocks.seen_ms, blocks.sensed
     voxel_place, start = blocks.voxel_place, blocks.start
     for i in range(begin, key.size):
@@ -138,10 +143,8 @@ def merge(
             counts[OUT_OF_REACH] += key[i] != EMPTY
             continue
         if key[i] != last_key:
-            at = hash_place(key[i], mask)
-            while hash_key[at] != EMPTY and hash_key[at] != key[i]:
-                at = (at + 1) & mask
-            block = np.int64(hash_block[at]) if hash_key[at] != EMPTY else insert_block(blocks, key[i])
+            found = np.int64(find_slot(hash_key, hash_block, key[i]))
+            block = found if found >= 0 else insert_block(blocks, key[i])
             if block < 0:
                 return i, NEED_BLOCKS
             last_key = key[i]
@@ -181,6 +184,23 @@ def merge(
         if with_features:
             mix_features(blocks.features[p], features[i], a, old > 0.0)
     return key.size, DONE
+
+
+@njit(cache=True, parallel=True)
+def in_range(depth: np.ndarray, accept: np.ndarray, min_range_m: float, max_range_m: float) -> np.ndarray:
+    """The depth image float32 [H, W] with 0 where it is not accepted (bool [H, W]) or out of range."""
+    out = np.empty_like(depth)
+    low, high = np.float32(min_range_m), np.float32(max_range_m)
+    for row in prange(depth.shape[0]):
+        _in_range(depth[row], accept[row], low, high, out[row])
+    return out
+
+
+@njit(cache=True)
+def _in_range(depth: np.ndarray, accept: np.ndarray, low: float, high: float, out: np.ndarray) -> None:
+    for x in range(depth.size):
+        z = depth[x]
+        out[x] = z if accept[x] & (z >= low) & (z <= high) else np.float32(0.0)
 
 
 @njit(cache=True, parallel=True)

@@ -158,7 +158,7 @@ class Samples:
         points: float64 [N, 3], metres, world. reach: float64 [N], depth, not positive = unknown.
         grid: float32 [rows, cols], the same depths. intrinsics: float64 [4] in grid cells.
         T_cam_world: float64 [4, 4]. empty: float32 [rows, cols], how far the way is known to be empty.
-        measured: share of the image a sensor saw.
+        measured: share of the image a sensor saw. scale_m: median depth as the frame was taken, whatever is masked since.
     """
 
     points: Float64
@@ -168,6 +168,7 @@ class Samples:
     T_cam_world: Float64
     empty: Float32
     measured: float = 1.0
+    scale_m: float = 1.0
 
     @classmethod
     def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64, empty_m: Float32 | None = None) -> Samples:
@@ -187,7 +188,9 @@ class Samples:
     def of_keyframe(cls, keyframe: Keyframe) -> Samples:
         """The samples of what a keyframe still says."""
         samples = cls.of(keyframe.surface_m, keyframe.camera, keyframe.T_world_cam, keyframe.empty_m)
-        return replace(samples, measured=float(keyframe.sensed.mean()))
+        taken = keyframe.depth[:: max(1, keyframe.camera.height // SAMPLES[0]), :: max(1, keyframe.camera.width // SAMPLES[1])]
+        scale_m = float(np.median(taken[taken > 0])) if (taken > 0).any() else 1.0
+        return replace(samples, measured=float(keyframe.sensed.mean()), scale_m=scale_m)
 
 
 class KeyframeSet:
@@ -291,9 +294,9 @@ class KeyframeSet:
     def drawing(self, depth: Float32, camera: Camera, T_world_cam: Float64, most: int) -> list[Keyframe]:
         """The keyframes to draw a view from, the nearest by pose first, of those that share enough of it.
 
-        Nearness is the distance of the cameras over the view's median depth (to the nearest power of two) plus
-        the angle between them, radians. What stands in the picture has next to no say in it, so changing one
-        thing does not change by which keyframes all others are drawn.
+        Nearness is the distance of the cameras over the keyframe's median depth plus the angle between them,
+        radians. What stands in the picture has next to no say in it, so changing one thing does not change by
+        which keyframes all others are drawn.
         """
         view = Samples.of(depth, camera, T_world_cam)
         known = view.reach > 0
@@ -303,7 +306,7 @@ class KeyframeSet:
         shown = shown_in_each(
             view.points[None], view.reach[None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, np.inf
         )
-        scale_m = 2.0 ** np.round(np.log2(np.median(view.reach[known])))
+        scale_m = np.array([samples.scale_m for samples in self._samples])
         T_world_key = geometry.inverse(T_cam_world)
         away = np.linalg.norm(T_world_key[:, :3, 3] - T_world_cam[:3, 3], axis=1) / scale_m
         cos = (np.einsum("kij,ij->k", T_world_key[:, :3, :3], T_world_cam[:3, :3]) - 1.0) / 2.0

@@ -11,7 +11,7 @@ from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import belief, choice, fuse, occlude, splat, warp
+from spatia_ros.memory import belief, fold, fuse, occlude, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
 from spatia_ros.memory.cull import visible_blocks
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
@@ -100,29 +100,24 @@ class Memory:
         c, camera = self.config, frame.camera
         accept = np.ones(frame.depth.shape, bool) if mask is None else mask
         check_array("mask", accept, frame.depth.shape, np.bool_)
-        labels = np.zeros(1, np.uint16) if label is None else label.ravel()
         if label is not None:
             check_array("label", label, frame.depth.shape, np.uint16)
         bits = feature_bits("features", features, frame.depth.shape, c.feature_channels)
         if self.epoch_ns is None:
             self.epoch_ns = frame.stamp_ns
         depth = fill_thin(frame.depth, c.fill_thin_px, c.edge_ratio)
-        intrinsics = intrinsics_of(camera)
         carved = self._carve(depth, camera, frame.T_world_cam) if sensed else 0
-        xyz, key, voxel = fuse.locate(
-            depth, accept, intrinsics, frame.T_world_cam, c.voxel_m, c.min_range_m, c.max_range_m, c.edge_ratio
+        counts = fold.fold(
+            self.store, depth, accept, frame.rgb, intrinsics_of(camera), frame.T_world_cam, c.voxel_m,
+            np.array([c.min_range_m, c.max_range_m, c.edge_ratio], np.float32), self._milliseconds(frame.stamp_ns),
+            sensed, 1.0 if sensed else INVENTED_WEIGHT, c.max_weight, get_num_threads(), label, bits,
+            (lambda keys: pages.unpack_blocks(self, keys)) if (pages := self.pages) else None,
         )
-        weight = np.array([1.0 if sensed else INVENTED_WEIGHT], np.float32)
-        seen_ms = np.array([self._milliseconds(frame.stamp_ns)], np.int32)
-        rgb = frame.rgb.reshape(-1, 3)
-        counts = self.merge_located(
-            xyz.reshape(-1, 3), rgb, key.ravel(), voxel.ravel(), seen_ms, np.array([sensed]), weight, labels, bits
-        )
-        shown = np.where(accept & (depth <= c.max_range_m) & (depth >= c.min_range_m), depth, np.float32(0.0))
+        shown = fuse.in_range(depth, accept, c.min_range_m, c.max_range_m)
         kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
         if self.pages:
             self.pages.make_room(self)
-        return counts | {"carved": carved, "keyframe": int(kept)}
+        return fuse.by_name(counts) | {"carved": carved, "keyframe": int(kept)}
 
     def _carve(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> int:
         """Remove what the depth image sees through; returns the number of points removed."""
@@ -236,9 +231,9 @@ class Memory:
         weight_sum, depth_sum = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         colour_sum = np.zeros(rgb.shape, np.float32)
         intrinsics = intrinsics_of(camera)
-        for keyframe, cells in self.keyframes.drawing(depth, camera, T_world_cam, self.config.warp_keyframes):
+        for keyframe in self.keyframes.drawing(depth, camera, T_world_cam, self.config.warp_keyframes):
             warp.warp_into(
-                sensed, choice.only_in(depth, cells), intrinsics, T_world_cam,
+                sensed, depth, intrinsics, T_world_cam,
                 keyframe.rgb, keyframe.surface_m, keyframe.sensed, intrinsics_of(keyframe.camera),
                 geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
@@ -316,7 +311,7 @@ class Memory:
             )
             if need != fuse.DONE:
                 self.store.grow(need)
-        return dict(zip(fuse.COUNT_NAMES, counts.tolist(), strict=True))
+        return fuse.by_name(counts)
 
     def snapshot(self) -> MemorySnapshot:
         """An independent copy of the state."""

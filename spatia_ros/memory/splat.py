@@ -101,10 +101,10 @@ def _scatter(
             _lower(buffer, bottom + x0, word)
             _lower(buffer, bottom + x1, word)
         elif across == np.uint64(2):
-            x, middle = (x0 + x1) >> 1, ((y0 + y1) >> 1) * width
+            column, middle = (x0 + x1) >> 1, ((y0 + y1) >> 1) * width
             for row in (top, middle, bottom):
                 _lower(buffer, row + x0, word)
-                _lower(buffer, row + x, word)
+                _lower(buffer, row + column, word)
                 _lower(buffer, row + x1, word)
         else:
             for y in range(y0, y1 + 1):
@@ -121,7 +121,7 @@ def _splat_into(
     room = BATCH + BLOCK_VOXELS + GROUP
     points, places, zs = np.zeros(3 * room, np.float32), np.zeros(room, np.uint32), np.empty(room, np.float32)
     x0s, x1s, y0s, y1s = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    xyz, start, size, count = blocks.xyz.reshape(-1), blocks.start, blocks.size, 0
+    xyz, start, size, count = blocks.xyz.reshape(-1), blocks.start, blocks.size, np.int64(0)
     for k in range(visible.size):
         if k + BLOCKS_AHEAD < visible.size:
             ahead = visible[k + BLOCKS_AHEAD]
@@ -135,7 +135,7 @@ def _splat_into(
         if count >= BATCH or k + 1 == visible.size:
             _project(points, count, T, intrinsics, width, height, reach, far, x0s, x1s, y0s, y1s, zs)
             _scatter(buffer, width, places, count, x0s, x1s, y0s, y1s, zs)
-            count = 0
+            count = np.int64(0)
 
 
 @njit(cache=True, parallel=True)

@@ -1,0 +1,129 @@
+"""Folding whole frames: the same map as pixel by pixel, whatever the number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spatia_ros import geometry
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Memory, fold, fuse
+from spatia_ros.memory.blocks import live_places
+from spatia_ros.memory.keyframes import Samples, intrinsics_of, shown_in_each
+from spatia_ros.memory.overlap import ball_around, may_see, nearest_first, shown_by_any
+from spatia_ros.types import Camera, Frame
+
+CAMERA = Camera.from_fov(97, 61, np.radians(65))
+SHAPE = (CAMERA.height, CAMERA.width)
+INTRINSICS = intrinsics_of(CAMERA)
+LIMITS = np.array([0.1, 8.0, 0.06], np.float32)
+VOXEL = 0.03
+NO_FEATURES = np.empty((0, 0), np.uint16)
+
+
+def random_frame(seed: int) -> Frame:
+    """A wavy surface with a box before it, holes, and pixels out of range, seen from somewhere."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]] / SHAPE[0]
+    depth = 2.0 + 0.3 * np.sin(3 * x + rng.uniform(0, 6)) + 0.2 * np.cos(4 * y + rng.uniform(0, 6))
+    depth[10:25, 20:40] = 1.2
+    depth[rng.random(SHAPE) < 0.03] = 0.0
+    depth[40:45, 60:70] = 9.0
+    eye = rng.normal(0, 0.3, 3)
+    T = geometry.look_at(eye, eye + [*rng.normal(0, 0.2, 2), 1.0], np.array([0.0, -1.0, 0.0]))
+    return Frame(rng.integers(0, 256, (*SHAPE, 3), dtype=np.uint8), depth.astype(np.float32), CAMERA, T, seed)
+
+
+def fold_into(memory: Memory, frame: Frame, threads: int, label: np.ndarray | None = None, sensed: bool = True) -> np.ndarray:
+    accept = np.random.default_rng(frame.stamp_ns).random(SHAPE) < 0.95
+    return fold.fold(
+        memory.store, frame.depth, accept, frame.rgb, INTRINSICS, frame.T_world_cam, VOXEL, LIMITS, frame.stamp_ns, sensed,
+        1.0 if sensed else 0.5, memory.config.max_weight, threads, label, NO_FEATURES,
+    )
+
+
+def merge_into(memory: Memory, frame: Frame, label: np.ndarray | None = None, sensed: bool = True) -> dict[str, int]:
+    accept = np.random.default_rng(frame.stamp_ns).random(SHAPE) < 0.95
+    xyz, key, voxel = fuse.locate(frame.depth, accept, INTRINSICS, frame.T_world_cam, VOXEL, *LIMITS.tolist())
+    return memory.merge_located(
+        xyz.reshape(-1, 3), frame.rgb.reshape(-1, 3), key.ravel(), voxel.ravel(), np.array([frame.stamp_ns], np.int32),
+        np.array([sensed]), np.array([1.0 if sensed else 0.5], np.float32),
+        np.zeros(1, np.uint16) if label is None else label.ravel(), NO_FEATURES,
+    )
+
+
+def test_a_frame_folds_as_its_pixels_merge() -> None:
+    folded, merged = (Memory(MemoryConfig(voxel_m=VOXEL, max_weight=1e4)) for _ in range(2))
+    label = np.random.default_rng(0).integers(0, 2, SHAPE).astype(np.uint16) * 5
+    for seed, sensed, labels in ((0, False, None), (1, True, label), (2, True, None), (3, False, None)):
+        frame = random_frame(seed)
+        counts = fold_into(folded, frame, 2, labels, sensed)
+        assert fuse.by_name(counts) == merge_into(merged, frame, labels, sensed)
+        assert counts.sum() == counts[:4].sum() > 1000
+    a, b = folded.store.blocks, merged.store.blocks
+    at, to = live_places(a), live_places(b)
+    keys = [np.stack(fuse.locate_points(memory.points().xyz, VOXEL), -1) for memory in (folded, merged)]
+    at, to = at[np.lexsort(keys[0].T)], to[np.lexsort(keys[1].T)]
+    assert len(at) == len(to) > 1000
+    np.testing.assert_allclose(a.xyz[at], b.xyz[to], atol=2e-6)
+    np.testing.assert_allclose(a.rgb[at], b.rgb[to], atol=2e-2)
+    np.testing.assert_allclose(a.weight[at], b.weight[to], rtol=1e-6)
+    for name in ("seen_ms", "sensed", "voxel"):
+        np.testing.assert_array_equal(getattr(a, name)[at], getattr(b, name)[to])
+    # Of a voxel's pixels the last that has a label rules; last means another one where a voxel spans several rows.
+    np.testing.assert_array_equal(a.label[at] > 0, b.label[to] > 0)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_the_number_of_threads_changes_nothing(threads: int) -> None:
+    memories = [Memory(MemoryConfig(voxel_m=VOXEL)) for _ in range(2)]
+    for seed in range(3):
+        for memory, shared in zip(memories, (2, threads), strict=True):
+            fold_into(memory, random_frame(seed), shared)
+    for one, other in zip(memories[0].points(), memories[1].points(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_point_cap_counts_pixels_and_far_points_are_out_of_reach() -> None:
+    memory, frame = Memory(MemoryConfig(voxel_m=VOXEL, max_points=1000)), random_frame(0)
+    everything = fold_into(Memory(MemoryConfig(voxel_m=VOXEL)), frame, 2)
+    counts = fuse.by_name(fold_into(memory, frame, 2))
+    assert len(memory) == counts["added"] == 1000
+    assert counts["refused"] > 0
+    assert sum(counts.values()) == everything.sum()
+    away = frame.T_world_cam.copy()
+    away[:3, 3] += 1e9
+    far = fold_into(memory, Frame(frame.rgb, frame.depth, CAMERA, away, 0), 2)
+    assert fuse.by_name(far)["out_of_reach"] == far.sum() == everything.sum()
+
+
+def test_features_fold_to_the_mean_of_a_voxels_pixels() -> None:
+    memory, frame = Memory(MemoryConfig(voxel_m=0.1, feature_channels=2, max_weight=1e4, fill_thin_px=0)), random_frame(1)
+    features = np.random.default_rng(2).normal(0, 1, (*SHAPE, 2)).astype(np.float16)
+    memory.integrate(frame, features=features)
+    memory.integrate(frame, features=features)
+    _, key, voxel = fuse.locate(frame.depth, np.ones(SHAPE, bool), INTRINSICS, frame.T_world_cam, 0.1, 0.1, 8.0, 0.06)
+    b = memory.store.blocks
+    at = live_places(b)
+    for place in at[:: len(at) // 30]:
+        same = (key == fuse.locate_points(b.xyz[place][None], 0.1)[0][0]) & (voxel == b.voxel[place])
+        assert same.sum() * 2 == b.weight[place]
+        expected = features[same].astype(np.float32).mean(0)
+        np.testing.assert_allclose(b.features[place].view(np.float16).astype(np.float32), expected, atol=4e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_asking_the_likely_keyframes_first_finds_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    frames = [random_frame(100 * seed + i) for i in range(8)]
+    turned = []
+    for frame in frames:
+        about = geometry.look_at(np.zeros(3), rng.normal(0, 1, 3), np.array([0.0, -1.0, 0.1]))
+        turned.append(Samples.of(frame.depth, CAMERA, about @ frame.T_world_cam))
+    news = turned.pop()
+    grids, K, T = (np.stack([getattr(s, name) for s in turned]) for name in ("grid", "intrinsics", "T_cam_world"))
+    likely = may_see(*ball_around(news.points, news.reach), K, T, *grids.shape[1:])
+    every = shown_in_each(news.points[None], news.reach[None], grids, K, T, 0.3, 1.5)
+    assert not every[~likely].any()
+    order = nearest_first(likely, np.zeros(3), T)
+    np.testing.assert_array_equal(shown_by_any(news.points, news.reach, grids, K, T, order, 0.3, 1.5), every.any(0))
