@@ -72,7 +72,7 @@ def visible(points: Float64, frames: Sequence[Frame], reach_m: float) -> Bool:
 
 
 def kept(memory: Float64, control: Float64, frames: Sequence[Frame], voxel_m: float) -> float:
-    """Share of the control memory's points, where the object did not hide them in every frame, with a point of ours within a voxel.
+    """Share of the control memory's points that some frame shows, object and all, with a point of ours within a voxel.
 
     Args:
         memory, control: [N, 3], [C, 3], m. frames: with the object, as ours was made from.
