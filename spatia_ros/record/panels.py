@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import cv2
@@ -14,6 +14,12 @@ from spatia_ros.types import Float32, UInt8
 
 SENSED, REMEMBERED, INVENTED = ORIGINS = ((64, 186, 160), (245, 180, 60), (222, 84, 150))
 """Colours of pixels from a sensor, from an earlier invention, and invented now."""
+
+VERDICTS = {
+    "taken into memory": (64, 186, 160), "depth disagrees": (222, 84, 84), "colour disagrees": (222, 84, 190),
+    "depth unsure": (245, 180, 60), "too far": (90, 162, 240), "where it was seen to be empty": (169, 139, 240),
+}  # fmt: skip
+"""Colours of what became of new pixels, in the order of :data:`spatia_ros.slam.REASONS` after "remembered"."""
 
 NAMES = ("seen by a sensor", "invented earlier, remembered", "invented now")
 BACKGROUND, TEXT, FAINT = (17, 20, 26), (236, 239, 244), (134, 144, 160)
@@ -47,6 +53,13 @@ def provenance_colours(rgb: UInt8, provenance: UInt8) -> UInt8:
     classes = np.where(provenance == 0, 2, np.where(provenance >= SENSED_FROM, 0, 1))
     tint = np.array(ORIGINS, np.float32)[classes]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
+    return np.clip(tint * (0.25 + 0.85 * grey), 0, 255).astype(np.uint8)
+
+
+def verdict_colours(rgb: UInt8, verdict: UInt8) -> UInt8:
+    """uint8 [H, W, 3]: the picture in grey, tinted by what became of each new pixel; what is remembered stays grey."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
+    tint = np.array([(140, 140, 140), *VERDICTS.values()], np.float32)[np.minimum(verdict, len(VERDICTS))]
     return np.clip(tint * (0.25 + 0.85 * grey), 0, 255).astype(np.uint8)
 
 
@@ -134,9 +147,11 @@ class Film:
         return np.asarray(image).copy()
 
 
-def draw_legend(draw: ImageDraw.ImageDraw, x: float, y: int) -> None:
-    """Which colour of the provenance stands for what, in one line."""
-    for colour, name in zip(ORIGINS, NAMES, strict=True):
+def draw_legend(
+    draw: ImageDraw.ImageDraw, x: float, y: int, entries: Mapping[str, tuple[int, int, int]] | None = None
+) -> None:
+    """Which colour stands for what, in one line; those of the provenance if none are given."""
+    for name, colour in (entries or dict(zip(NAMES, ORIGINS, strict=True))).items():
         draw.rounded_rectangle((x, y + 3, x + 12, y + 15), 3, fill=colour)
         draw.text((x + 18, y), name, fill=TEXT, font=font(15))
         x += 18 + draw.textlength(name, font=font(15)) + 22

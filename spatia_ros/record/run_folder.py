@@ -4,6 +4,7 @@
     poses.txt             the camera path so far (TUM)
     camera.yaml           intrinsics of every frame (ROS calibration file)
     rgb/ depth/ provenance/   one PNG a frame; depth in millimetres, 16 bit, 0 = unknown
+    verdict/              what became of each pixel: 0 remembered, 1 accepted into memory, above: why not (slam/verify.py)
     rgb.txt depth.txt     their times, so that the folder is itself a recording in TUM layout
     timeline.json         figures of every frame
     memory.spatia         the memory at the end
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from spatia_ros.world import World
 
 STATE, TIMELINE, MEMORY = "state.json", "timeline.json", "memory.spatia"
-FORMAT = 1
-_PICTURES = ("rgb", "depth", "provenance")
+FORMAT = 2
+_PICTURES = ("rgb", "depth", "provenance", "verdict")
 
 
 class RunFolder(Sequence[Shot]):
@@ -56,9 +57,9 @@ class RunFolder(Sequence[Shot]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
-        rgb, depth, provenance = (self._read(kind, index) for kind in _PICTURES)
-        metres = depth.astype(np.float32) / np.float32(DEPTH_SCALE)
-        return Shot(self._stamps[index], self._poses[index], rgb[..., ::-1].copy(), metres, provenance, self._figures[index])
+        rgb, depth, provenance, verdict = (self._read(kind, index) for kind in _PICTURES)
+        metres, stamp_ns = depth.astype(np.float32) / np.float32(DEPTH_SCALE), self._stamps[index]
+        return Shot(stamp_ns, self._poses[index], rgb[..., ::-1].copy(), metres, provenance, self._figures[index], verdict)
 
     def trajectory(self) -> Trajectory:
         """The path of the frames written so far."""
@@ -75,7 +76,7 @@ class RunFolder(Sequence[Shot]):
         for t, frame in enumerate(step.frames()):
             name = self._name(len(self))
             millimetres = np.clip(np.round(frame.depth * DEPTH_SCALE), 0, 65535).astype(np.uint16)
-            for kind, picture in zip(_PICTURES, (frame.rgb, millimetres, step.provenance[t]), strict=True):
+            for kind, picture in zip(_PICTURES, (frame.rgb, millimetres, step.provenance[t], step.verdict[t]), strict=True):
                 write_bytes(self.path / kind / name, encode_png(picture))
             self._stamps.append(frame.stamp_ns)
             self._poses.append(frame.T_world_cam)
@@ -146,7 +147,7 @@ class RunFolder(Sequence[Shot]):
 
     def clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
-        for name in ("rgb", "depth", "provenance"):
+        for name in _PICTURES:
             for file in (self.path / name).glob("[0-9]*.png"):
                 file.unlink()
         lists = ("poses.txt", "groundtruth.txt", "rgb.txt", "depth.txt")

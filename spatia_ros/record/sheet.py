@@ -5,21 +5,38 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, Film, draw_legend, enlarged, font
+from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, VERDICTS, Film, draw_legend, enlarged, font, verdict_colours
 from spatia_ros.types import UInt8
 
 _HEIGHT, _GAP, _CAPTION, _PER_ROW = 192, 6, 26, 4
 _POSTER_HEIGHT = 256
+_LEGEND_PX = 1000
+"""Width of all names of verdicts and their colours in one line."""
 
 
 def contact_sheet(film: Film, moments: int = 8) -> UInt8:
-    """uint8 [H, W, 3]: evenly spaced moments, each as colour, depth and provenance below one another, four in a row."""
+    """uint8 [H, W, 3]: evenly spaced moments, each as colour, depth and provenance below one another, four in a row.
+
+    Where it is known what became of each pixel, a fourth picture shows it, and a legend stands at the end.
+    """
     indices = np.unique(np.linspace(0, len(film.shots) - 1, moments).round().astype(int))
     columns = [_column(film, int(i)) for i in indices]
     blank = np.full_like(columns[0], BACKGROUND)
     columns += [blank] * (-len(columns) % min(_PER_ROW, len(columns)))
     rows = [np.concatenate(columns[k : k + _PER_ROW], 1) for k in range(0, len(columns), _PER_ROW)]
+    if film.shots[0].verdict is not None:
+        rows.append(_verdict_legend(rows[0].shape[1]))
     return np.concatenate(rows)
+
+
+def _verdict_legend(width: int) -> UInt8:
+    """As many lines as the names need at this width."""
+    entries, lines = list(VERDICTS.items()), max(1, -(-_LEGEND_PX // width))
+    image = Image.new("RGB", (width, lines * _CAPTION), BACKGROUND)
+    per_line = -(-len(entries) // lines)
+    for line in range(lines):
+        draw_legend(ImageDraw.Draw(image), 4, 5 + line * _CAPTION, dict(entries[line * per_line : (line + 1) * per_line]))
+    return np.asarray(image)
 
 
 def poster(film: Film) -> UInt8:
@@ -50,7 +67,9 @@ def _legend(film: Film) -> UInt8:
 
 
 def _column(film: Film, index: int) -> UInt8:
-    pictures = [_framed(enlarged(picture, _HEIGHT)) for picture in film.panels(index)]
+    shot = film.shots[index]
+    panels = list(film.panels(index)) + ([] if shot.verdict is None else [verdict_colours(shot.rgb, shot.verdict)])
+    pictures = [_framed(enlarged(picture, _HEIGHT)) for picture in panels]
     caption = np.full((_CAPTION, pictures[0].shape[1], 3), BACKGROUND, np.uint8)
     image = Image.fromarray(np.concatenate([caption, *pictures]))
     draw = ImageDraw.Draw(image)

@@ -21,6 +21,7 @@ class Shot:
         rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, 0 = unknown.
         provenance: uint8 [H, W], 255 = from a sensor, 96 = an earlier invention, 0 = invented now.
         figures: scalar measures of this frame (milliseconds end in ``_ms``).
+        verdict: uint8 [H, W], what became of each pixel (:data:`spatia_ros.slam.REASONS`); None: not known.
     """
 
     stamp_ns: int
@@ -29,12 +30,15 @@ class Shot:
     depth: Float32
     provenance: UInt8
     figures: Mapping[str, float] = field(default_factory=dict)
+    verdict: UInt8 | None = None
 
     def __post_init__(self) -> None:
         check_pose("shot.T_world_cam", self.T_world_cam)
         check_array("shot.rgb", self.rgb, (None, None, 3), "uint8")
         check_array("shot.depth", self.depth, self.rgb.shape[:2], "float32")
         check_array("shot.provenance", self.provenance, self.rgb.shape[:2], "uint8")
+        if self.verdict is not None:
+            check_array("shot.verdict", self.verdict, self.rgb.shape[:2], "uint8")
 
     def shares(self) -> tuple[float, float, float]:
         """Shares of pixels ``(from a sensor, from an earlier invention, invented now)``; they add up to 1."""
