@@ -11,6 +11,7 @@ from tiny_room import CAMERA, room_depth, room_rgb
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig, WorldConfig
+from spatia_ros.evaluate.measures import psnr
 from spatia_ros.generator import ProjectionGenerator, condition
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Memory, Points, rows
@@ -93,8 +94,7 @@ def test_what_is_removed_is_gone_from_every_view(region: Region) -> None:
         assert np.linalg.norm(points, axis=1).min() > 1.0, "no surface where the ball was"
         assert view.coverage[ball].mean() > 0.5, "other keyframes saw the walls behind, past the ball"
         far = ~np.asarray(ball_grown(ball, 12))
-        same = (np.abs(view.rgb[far].astype(int) - old.rgb[far]) <= 2).all(-1)
-        assert same.mean() > 0.99, "elsewhere nothing changes"
+        assert psnr(view.rgb, old.rgb, far) > 35, "elsewhere next to nothing changes, though half the picture did"
 
 
 def ball_grown(mask: np.ndarray, px: int) -> np.ndarray:

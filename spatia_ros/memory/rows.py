@@ -29,10 +29,14 @@ from spatia_ros.memory.blocks import (
     find_slot,
     give_run,
     insert_block,
+    pack_look,
     take_run,
 )
 from spatia_ros.memory.fuse import locate_points
 from spatia_ros.types import Bool, Float64, Int64, SpatiaError
+
+FIELDS = tuple(name for name in POOL_FIELDS if name != "look")
+"""What is told of a point; how it is drawn follows from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Rows:
 
     Args:
         key: int64 [B], block keys, rising. size: int64 [B], points of each (0: an empty block, or none).
-        fields: by name of a pool field of :class:`.blocks.Blocks`, an array [N, ...], block by block.
+        fields: by name (of ``FIELDS``), an array [N, ...] as in :class:`.blocks.Blocks`, block by block.
     """
 
     key: Int64
@@ -130,7 +134,7 @@ def take(blocks: Blocks, keys: Int64) -> Rows:
     start, size = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
     _places(blocks, keys, start, size)
     at = _run_places(start, size)
-    return Rows(keys, size, {name: getattr(blocks, name)[at] for name in POOL_FIELDS})
+    return Rows(keys, size, {name: getattr(blocks, name)[at] for name in FIELDS})
 
 
 def _run_places(start: Int64, size: Int64) -> Int64:
@@ -180,6 +184,13 @@ def _list_voxels(blocks: Blocks, keys: np.ndarray, size: np.ndarray, voxel: np.n
             n += 1
 
 
+@njit(cache=True)
+def _draw_anew(blocks: Blocks, places: np.ndarray) -> None:
+    rgb = blocks.rgb
+    for p in places:
+        blocks.look[p] = pack_look(rgb[p, 0], rgb[p, 1], rgb[p, 2], blocks.sensed[p], blocks.seen_ms[p])
+
+
 def put(store: BlockStore, rows: Rows) -> None:
     """Make the points of the rows' blocks exactly these, growing the store as needed; runs are kept where they fit."""
     start = np.full(len(rows.key), -1, np.int64)
@@ -189,8 +200,9 @@ def put(store: BlockStore, rows: Rows) -> None:
         if need != DONE:
             store.grow(need)
     places = _run_places(start, rows.size)
-    for name in POOL_FIELDS:
+    for name in FIELDS:
         getattr(store.blocks, name)[places] = rows.fields[name]
+    _draw_anew(store.blocks, places)
     _list_voxels(store.blocks, rows.key, rows.size, rows.fields["voxel"])
 
 
@@ -198,7 +210,7 @@ def voxelised(points: dict[str, np.ndarray], voxel_m: float) -> Rows:
     """Loose points as rows, one a voxel: position and colour are means, the rest is the first point's.
 
     Args:
-        points: the pool fields of :class:`.blocks.Blocks` but ``voxel``, each [N, ...].
+        points: the ``FIELDS`` but ``voxel``, each [N, ...].
 
     Raises:
         SpatiaError: when a point lies beyond what a block key can say.
