@@ -1,4 +1,4 @@
-"""The world a node starts with: from a recording, the built-in room, a saved memory, or nothing yet."""
+"""The world a node starts with: from a recording, the built-in room, a saved memory, a mesh or cloud, or nothing yet."""
 
 from __future__ import annotations
 
@@ -34,10 +34,13 @@ def open_seed(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed
         folder: where relative paths start.
 
     Raises:
-        SpatiaError: when both a recording and a memory are named, or what is named is unusable.
+        SpatiaError: when more than one of them is named, or what is named is unusable.
     """
-    if source.sequence and source.memory:
-        raise SpatiaError(f"source: expected a sequence or a memory, got both: {source.sequence!r} and {source.memory!r}")
+    named = {name: getattr(source, name) for name in ("sequence", "memory", "place") if getattr(source, name)}
+    if len(named) > 1:
+        raise SpatiaError(f"source: expected a sequence, a memory or a place, got {' and '.join(map(repr, named.values()))}")
+    if source.place:
+        return _from_place(config, folder / source.place)
     if source.memory:
         return _from_memory(config, Memory.load(folder / source.memory), f"memory {source.memory}")
     if source.sequence:
@@ -59,6 +62,18 @@ def _from_sequence(config: WorldConfig, source: SourceSettings, folder: Path) ->
         raise SpatiaError(f"source.first: expected a frame of 0..{len(sequence) - 1}, got {source.first}")
     world = open_world(config, (sequence.frame(i) for i in indices))
     return Seed(world, sequence.T_world_cam[indices[0]], f"{len(indices)} of {len(sequence)} frames of {source.sequence}")
+
+
+def _from_place(config: WorldConfig, path: Path) -> Seed:
+    """What a mesh, a cloud or an unposed recording shows; a photograph needs lengths that ``spatia seed`` asks for."""
+    from spatia_ros.seed import kind_of, open_place  # brings in mesh and cloud libraries
+
+    if kind_of(path) == "photo":
+        raise SpatiaError(f"source.place: {path}: make a memory of a photograph with spatia seed, and name that as source.memory")
+    seeded = open_place(path, config)
+    world = World(config, seeded.memory, open_generator(config), config.camera.camera(seeded.camera))
+    world.time_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
+    return Seed(world, seeded.T_world_cam, "; ".join(seeded.story))
 
 
 def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:

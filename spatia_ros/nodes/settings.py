@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from spatia_ros.config import MemoryConfig, WorldConfig
+from spatia_ros.config import ActorsConfig, DynamicsConfig, LoopsConfig, MemoryConfig, TrackingConfig, WorldConfig
 
 Vector = tuple[float, float, float]
 
@@ -46,6 +46,9 @@ class SourceSettings(Section):
     frames: int = Field(0, ge=0, le=10_000_000, description="frames of the recording to use; 0: all")
     every: int = Field(1, ge=1, le=100_000, description="use every this many frames")
     memory: str = Field("", description="a memory file saved before, instead of a recording")
+    place: str = Field(
+        "", description="a mesh (GLB, OBJ, DAE), point cloud (PLY, PCD, LAS) or recording without poses, instead of a recording"
+    )
 
 
 class MotionSettings(Section):
@@ -77,7 +80,9 @@ class SensorSettings(Section):
     """The RGB-D topics that feed the memory in mapping mode."""
 
     compressed: bool = Field(False, description="colour comes as CompressedImage on color/image_raw/compressed")
-    pose_source: Literal["tf", "odom"] = Field("tf", description="poses from /tf, or from the odom topic and /tf_static")
+    pose_source: Literal["tf", "odom", "tracked"] = Field(
+        "tf", description="poses from /tf; from the odom topic and /tf_static; or tracked from the images (mapper only)"
+    )
     world: str = Field("map", description="frame the memory is built in; with pose_source odom, the odometry's frame")
     max_skew_s: float = Field(0.02, ge=0.0, le=1.0, description="colour and depth farther apart are different moments, s")
     max_wait_s: float = Field(1.0, ge=0.0, le=60.0, description="a frame without a pose is dropped and counted after this, s")
@@ -94,7 +99,19 @@ class NodeSettings(Section):
 class MapperSettings(NodeSettings):
     """The mapper node."""
 
+    publish_tf: bool = Field(
+        True, description="with tracked poses: publish sensor.world -> the root of the camera's frames (odom where there is one)"
+    )
     memory: MemoryConfig = MemoryConfig()
+    tracking: TrackingConfig = TrackingConfig()
+    dynamics: DynamicsConfig = DynamicsConfig()
+    actors: ActorsConfig = ActorsConfig()
+    loops: LoopsConfig = LoopsConfig()
+
+    def world(self) -> WorldConfig:
+        """The part that the core's mapper is configured by."""
+        names = ("memory", "tracking", "dynamics", "actors", "loops")
+        return WorldConfig(**{name: getattr(self, name) for name in names})
 
 
 class WorldSettings(NodeSettings, WorldConfig):
@@ -106,6 +123,12 @@ class WorldSettings(NodeSettings, WorldConfig):
     source: SourceSettings = SourceSettings()
     frames: FrameSettings = FrameSettings()
     motion: MotionSettings = MotionSettings()
+
+    @model_validator(mode="after")
+    def _commanded(self) -> WorldSettings:
+        if self.sensor.pose_source == "tracked":
+            raise ValueError("sensor.pose_source: expected tf or odom, tracked is for the mapper node")
+        return self
 
     def world(self) -> WorldConfig:
         """The part that the world itself is configured by."""

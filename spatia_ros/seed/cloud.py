@@ -65,7 +65,8 @@ class CloudSeed:
 
     def placed(self, piece: Piece) -> Points:
         """The finite points of a piece, in metres, z up, near zero, with colours."""
-        xyz = piece.xyz @ self.R_up.T * self.unit_m - self.origin_m
+        with np.errstate(invalid="ignore"):  # what is no number stays none
+            xyz = piece.xyz @ self.R_up.T * self.unit_m - self.origin_m
         finite = np.asarray(np.isfinite(xyz).all(1))
         self.points += len(xyz)
         self.not_finite += int((~finite).sum())

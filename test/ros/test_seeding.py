@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import trimesh
 from harness import START, wall_frame, wall_memory
 
 from spatia_ros.config import CameraConfig, GeneratorConfig, WorldConfig
@@ -40,6 +41,19 @@ def test_a_saved_memory_and_the_camera_it_was_made_with(tmp_path):
     assert seed.world.camera == wall_frame().camera
 
 
+def test_a_mesh(tmp_path):
+    trimesh.creation.box((1, 1, 1)).export(tmp_path / "cube.ply")
+    seed = open_seed(CONFIG, SourceSettings(place="cube.ply"), tmp_path)
+    assert seed.world.look(seed.T_world_cam).coverage.mean() > 0.1
+    assert "12 triangles" in seed.story
+
+
+def test_a_photograph_is_sent_to_where_its_scale_is_asked_for(tmp_path):
+    (tmp_path / "room.jpg").touch()
+    with pytest.raises(SpatiaError, match="spatia seed"):
+        open_seed(CONFIG, SourceSettings(place="room.jpg"), tmp_path)
+
+
 def test_nothing_yet():
     seed = open_seed(CONFIG, SourceSettings(), None)
     step = seed.world.look(seed.T_world_cam)
@@ -50,7 +64,7 @@ def test_nothing_yet():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (SourceSettings(sequence="wall", memory="wall.spatia"), "a sequence or a memory, got both"),
+        (SourceSettings(sequence="wall", memory="wall.spatia"), "a sequence, a memory or a place, got 'wall' and 'wall.spatia'"),
         (SourceSettings(sequence="wall", first=6), r"expected a frame of 0..5, got 6"),
         (SourceSettings(sequence="missing"), "missing"),
         (SourceSettings(memory="missing.spatia"), "missing.spatia"),
