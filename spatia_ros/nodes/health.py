@@ -70,16 +70,17 @@ class Health:
 
         return guarded
 
-    def report(self, figures: dict[str, Any]) -> None:
-        """Publish the state: error after a failure, warning after a refusal since the last report, else ok."""
+    def report(self, figures: dict[str, Any], concern: str = "") -> None:
+        """Publish the state: error after a failure since the last report, warning after a refusal or with a concern, else ok."""
         with self._lock:
             before, self._reported = self._reported, (self.refusals, self.failed)
             refused, failed = dict(self.refused), self.failed
         fresh = self._reported != before
-        level = DiagnosticStatus.ERROR if failed > before[1] else DiagnosticStatus.WARN if fresh else DiagnosticStatus.OK
+        warn = DiagnosticStatus.WARN if fresh or concern else DiagnosticStatus.OK
+        level = DiagnosticStatus.ERROR if failed > before[1] else warn
         values = {**figures, "failed": failed, **{f"refused {k}": v for k, v in sorted(refused.items())}}
         status = DiagnosticStatus(
-            level=level, name=self._node.get_fully_qualified_name()[1:], message=self.message if fresh else "ok",
+            level=level, name=self._node.get_fully_qualified_name()[1:], message=self.message if fresh else concern or "ok",
             values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
         )  # fmt: skip
         msg = DiagnosticArray(status=[status])

@@ -89,13 +89,17 @@ class MemoryNode(Node):
         """Put another memory in its place (on the worker's thread)."""
         raise NotImplementedError
 
-    def observe(self, frame: Frame) -> None:
-        """Fold a sensor's frame in (on the worker's thread)."""
+    def observe(self, frame: Frame, root: str) -> None:
+        """Fold a sensor's frame in, its pose in the frame ``root`` (on the worker's thread)."""
         raise NotImplementedError
 
     def status(self) -> SimStatus:
         """What the node says of itself; the memory's part and the counts are filled in."""
         raise NotImplementedError
+
+    def concern(self) -> str:
+        """What is wrong with the node's own work now, in words; empty when all is well."""
+        return ""
 
     def _frame(self, motion: Motion) -> bool:
         raise NotImplementedError
@@ -122,8 +126,11 @@ class MemoryNode(Node):
         msg.message = self.health.message
         msg.commands_dropped, msg.messages_refused = self.worker.dropped, self.health.refusals
         self._status.publish(msg)
-        fields = ("mode", "frames", "memory_points", "keyframes", "commands_dropped", "frame_ms", "model")
-        self.health.report({name: getattr(msg, name) for name in fields})
+        fields = (
+            "mode", "frames", "memory_points", "keyframes", "commands_dropped", "frame_ms", "model",
+            "tracking", "frames_lost", "loops",
+        )  # fmt: skip
+        self.health.report({name: getattr(msg, name) for name in fields}, self.concern())
 
     def _offer_cloud(self) -> None:
         version = self._version
@@ -145,12 +152,12 @@ class MemoryNode(Node):
             self._sensor.close()
             self._sensor = None
 
-    def _on_sensor_frame(self, frame: Frame) -> None:
+    def _on_sensor_frame(self, frame: Frame, root: str) -> None:
         if self.worker.backlog >= MAX_WAITING_FRAMES:
             raise convert.Malformed("busy", "sensor: the memory is still at earlier frames")
 
         def observe() -> None:
-            self.observe(frame)
+            self.observe(frame, root)
             self._version += 1
             self.stamp_ns = frame.stamp_ns
 

@@ -2,7 +2,8 @@
 
 Colour, registered depth and camera_info come on ``color/image_raw`` (or ``color/image_raw/compressed``),
 ``depth/image_rect`` and ``color/camera_info``; the pose of the colour image's frame comes from tf, or from
-tf's static part and the ``odom`` topic, at the colour image's stamp.
+tf's static part and the ``odom`` topic, at the colour image's stamp. Where poses are to be tracked, tf only says
+how the camera hangs below the root of its frames (``odom``, or what it is mounted on).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
@@ -23,7 +25,7 @@ from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.settings import SensorSettings
 from spatia_ros.nodes.sync import Pair, Pairing
 from spatia_ros.nodes.transforms import NoTransform, TransformBuffer
-from spatia_ros.types import Camera, Float32, Frame, UInt8
+from spatia_ros.types import Camera, Float32, Float64, Frame, UInt8
 
 MAX_WAITING = 10
 """Frames that may wait for their pose."""
@@ -47,11 +49,12 @@ class SensorInput:
     """Subscribes to RGB-D topics and hands over posed frames, at most a few of them waiting.
 
     Args:
-        on_frame: takes a frame whose pose is of the camera's optical frame in ``settings.world``; may
-            refuse it with a SpatiaError, which is counted.
+        on_frame: takes a frame and the name of the frame that its pose is in: ``settings.world``, or, where poses are
+            tracked, the root above the camera (the camera's own frame when nothing is above it, "" when tf did not
+            say in time); may refuse it with a SpatiaError, which is counted.
     """
 
-    def __init__(self, node: Node, settings: SensorSettings, health: Health, on_frame: Callable[[Frame], None]) -> None:
+    def __init__(self, node: Node, settings: SensorSettings, health: Health, on_frame: Callable[[Frame, str], None]) -> None:
         self._node, self._settings, self._health, self._on_frame = node, settings, health, on_frame
         self._pairing: Pairing[Colour, Depth] = Pairing(round(settings.max_skew_s * 1e9))
         self._buffer = TransformBuffer()
@@ -103,8 +106,10 @@ class SensorInput:
         self._insert([tf], static=False)
 
     def _insert(self, transforms: list[TransformStamped], static: bool) -> None:
+        tracked, world = self._settings.pose_source == "tracked", self._settings.world
         for transform in transforms:
-            self._buffer.insert(transform, static)
+            if not (tracked and transform.header.frame_id == world):  # where that is, is what tracking finds
+                self._buffer.insert(transform, static)
         self._settle()
 
     def _paired(self, pair: Pair[Colour, Depth] | None) -> None:
@@ -125,16 +130,25 @@ class SensorInput:
         for _ in range(len(self._waiting)):
             since_s, pair = self._waiting.popleft()
             try:
-                T = self._buffer.lookup(self._settings.world, pair.first.frame_id, pair.stamp_ns)
+                root, T = self._pose_of(pair)
             except NoTransform as error:
                 if time.monotonic() - since_s < self._settings.max_wait_s:
                     self._waiting.append((since_s, pair))
-                else:
-                    self._health.refuse("sensor", convert.Malformed("no_pose", f"sensor: no pose for a frame: {error}"))
-                continue
-            self._on_frame(self._framed(pair, T))
+                    continue
+                self._health.refuse("sensor", convert.Malformed("no_pose", f"sensor: no pose for a frame: {error}"))
+                if self._settings.pose_source != "tracked":
+                    continue
+                root, T = "", np.eye(4)
+            self._on_frame(self._framed(pair, T), root)
 
-    def _framed(self, pair: Pair[Colour, Depth], T_world_cam: Any) -> Frame:
+    def _pose_of(self, pair: Pair[Colour, Depth]) -> tuple[str, Float64]:
+        """The camera's pose, and the frame it is in."""
+        world, camera = self._settings.world, pair.first.frame_id
+        if self._settings.pose_source != "tracked":
+            return world, self._buffer.lookup(world, camera, pair.stamp_ns)
+        return self._buffer.to_root(camera, pair.stamp_ns)
+
+    def _framed(self, pair: Pair[Colour, Depth], T_world_cam: Float64) -> Frame:
         rgb, depth, camera = pair.first.rgb, pair.second.depth, self._camera
         if camera is None:
             raise convert.Malformed("calibration", "sensor: expected color/camera_info before the images, got none yet")

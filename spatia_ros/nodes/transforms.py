@@ -82,8 +82,12 @@ class TransformBuffer:
             edge = self._edges[child] = _Edge(parent, static)
         edge.add(stamp_ns, T)
 
-    def _to_root(self, frame: str, stamp_ns: int) -> tuple[str, Float64]:
-        """The root above a frame, and ``T_root_frame``."""
+    def to_root(self, frame: str, stamp_ns: int) -> tuple[str, Float64]:
+        """The root above a frame, itself where nothing is, and ``T_root_frame``.
+
+        Raises:
+            NoTransform: when a transform on the way is not known at that time.
+        """
         T, child = np.eye(4), frame
         for _ in range(MAX_FRAMES):
             edge = self._edges.get(child)
@@ -98,8 +102,8 @@ class TransformBuffer:
         Raises:
             NoTransform: when the frames are not connected, or not known at that time.
         """
-        root_a, T_root_target = self._to_root(target, stamp_ns)
-        root_b, T_root_source = self._to_root(source, stamp_ns)
+        root_a, T_root_target = self.to_root(target, stamp_ns)
+        root_b, T_root_source = self.to_root(source, stamp_ns)
         if root_a != root_b:
             raise NoTransform(f"transform: expected {target} and {source} in one tree, got roots {root_a} and {root_b}")
         return geometry.inverse(T_root_target) @ T_root_source

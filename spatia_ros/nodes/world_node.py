@@ -186,7 +186,7 @@ class WorldNode(MemoryNode):
         """A world like this one on another memory."""
         self._world = with_memory(self._world, memory)
 
-    def observe(self, frame: Frame) -> None:
+    def observe(self, frame: Frame, root: str) -> None:  # noqa: ARG002  (a world's poses are all in its map)
         """Fold a sensor's frame in, from the map into the recording's world."""
         T = geometry.inverse(self.T_map_world) @ frame.T_world_cam
         self._world.observe(Frame(frame.rgb, frame.depth, frame.camera, T, frame.stamp_ns))
