@@ -11,6 +11,7 @@ COMMANDS = {
     "run": "fly a camera through a world; leaves frames, poses, figures, video and the memory",
     "seed": "make a memory of a mesh, a point cloud, a photograph, or frames with or without poses",
     "map": "build a memory from a recording",
+    "edit": "change a saved memory in 3D: remove, move, recolour, add; list what has a name",
     "memory": "look into a saved memory: info, picture, PLY",
     "ros": "start the ROS 2 nodes, command a path, record the topics",
     "evaluate": "measure: novel views, closed loop",

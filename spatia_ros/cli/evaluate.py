@@ -5,6 +5,7 @@ novel-view    memory from some frames, others drawn and compared: PSNR and SSIM 
 closed-loop   memory from one frame; out along the recording and back: is what was seen (and invented) still there?
 loop          round a block with drift: is the loop found, how far off is the map with and without it?
 dynamics      one object moves while the camera moves: what of it stays in static memory, and what else is lost?
+edit          things removed by name: does any later frame still show them, and did anything else change?
 slam          poses withheld: how far off is the path that is found? ATE and RPE, beside Open3D's odometry
 
 docs/evaluation.md defines every figure.
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from spatia_ros.cli.evaluate_dynamics import add_dynamics
+from spatia_ros.cli.evaluate_edit import add_edit
 from spatia_ros.cli.evaluate_loop import add_loop
 from spatia_ros.cli.evaluate_slam import add_slam
 from spatia_ros.cli.options import add_config, add_json, config_of, examples, print_table, write_json_of
@@ -29,6 +31,7 @@ spatia evaluate closed-loop --sequence data/lounge --json out/closed_loop.json
 spatia evaluate closed-loop --sequence data/lounge --set generator.name=projection
 spatia evaluate loop --json out/loop.json
 spatia evaluate dynamics --json out/dynamics.json
+spatia evaluate edit --json out/edit.json
 spatia evaluate slam --sequence data/lounge --json out/slam.json
 """)
 
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         measure.set_defaults(run=action)
     add_loop(measures)
     add_dynamics(measures)
+    add_edit(measures)
     add_slam(measures)
 
 

@@ -104,7 +104,7 @@ def run_render(args: argparse.Namespace) -> int:
     camera = keyframe.camera
     if args.size:
         camera = camera.resized(*_size(args.size))
-    T_world_cam = _pose(args.pose) if args.pose else keyframe.T_world_cam
+    T_world_cam = pose_of(args.pose) if args.pose else keyframe.T_world_cam
     view = memory.render(camera, T_world_cam, keyframe.stamp_ns)
     film = Film([Shot(0, T_world_cam, view.rgb, view.depth, provenance(view))], args.memory.stem)
     write_bytes(args.out, encode_png(np.concatenate(film.panels(0), 1)))
@@ -121,7 +121,8 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _pose(text: str) -> Float64:
+def pose_of(text: str) -> Float64:
+    """``T_world_cam`` of seven numbers: position in metres, quaternion x y z w."""
     import numpy as np
 
     from spatia_ros.geometry import pose_from_quat

@@ -71,14 +71,15 @@ def evaluate_edit(
     """
     names = scene_glb.object_names(path)
     scene, camera = glb_scene(path), Camera.from_fov(config.camera.width_px, config.camera.height_px, HFOV_RAD)
-    figures, rows = {}, []
+    each: dict[str, dict[str, Any]] = {}
+    rows = []
     for name in tqdm(objects, desc="edit", unit="object"):
         numbers = [number for number, said in names.items() if said == name]
         if not numbers:
             raise SpatiaError(f"object {name!r}: expected one of {', '.join(sorted(set(names.values())))}")
-        figures[name], row = _remove(MovingScene(scene, numbers), names, name, config, camera, frames)
+        each[name], row = _remove(MovingScene(scene, numbers), names, name, config, camera, frames)
         rows.append(row)
-    figures = {"generator": config.generator.name, **_summary(figures), "objects": figures}
+    figures = {"generator": config.generator.name, **_summary(each), "objects": each}
     write_json(out_dir / "figures.json", figures)
     write_text(out_dir / "config.yaml", dump(config))
     columns = ["unedited", "edited", "truth without it", "points removed, keyframes not masked"]
@@ -139,7 +140,8 @@ def _remove(
         world.memory.keyframes.replace(i, keyframe)
     unmasked = world.advance(flight)
     truths = [Truth.of(scene, camera, T) for T in views.path]
-    figures = _figures(truths, unedited, edited, unmasked) | counts | {"seed_frames": len(views.seed), "frames": frames}
+    figures = _figures(truths, unedited, edited, unmasked) | {"seed_frames": len(views.seed), "frames": frames}
+    figures |= {"points_removed": counts["removed"], "keyframes_masked": counts["keyframes"]}
     return figures, _row(name, truths, unedited, edited, unmasked)
 
 

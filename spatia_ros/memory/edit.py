@@ -14,14 +14,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
+from spatia_ros.geometry import pose
 from spatia_ros.memory import rows
 from spatia_ros.memory.keyframes import Keyframe
 from spatia_ros.memory.masks import Difference, silenced
 from spatia_ros.memory.memory import Memory, Points
+from spatia_ros.memory.paging import all_chunks
 from spatia_ros.memory.regions import Region
 from spatia_ros.memory.rows import Rows
-from spatia_ros.types import Float64, SpatiaError, UInt16, check_array, check_pose
+from spatia_ros.types import Float64, Int64, SpatiaError, UInt16, check_array, check_pose
 
 MAX_NAME = 200
 """Characters of a name at most."""
@@ -40,6 +43,11 @@ class Thing:
     points: int
     low: Float64
     high: Float64
+
+    def with_(self, other: Thing) -> Thing:
+        """Both as one, under this name."""
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return Thing(self.name, self.points + other.points, low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ class Editor:
         loose = {name: array for name, array in gone.fields.items() if name != "voxel"}
         came = rows.voxelised(loose | {"xyz": _moved(gone.fields["xyz"], T_world_world)}, self.memory.config.voxel_m)
         keys = np.union1d(before.key, came.key)
-        kept = rows.take(self.memory.store.blocks, keys)
+        kept = self._take(keys)
         left = kept.where(~np.isin(kept.ids, gone.among(keys).ids))
         change = self._change(f"move {region}", kept, came.among(keys).over(left), found, gone, came)
         return {"moved": len(gone), "placed": len(came)} | self._do(change)
@@ -157,10 +165,20 @@ class Editor:
         label, named = self._labels(points.label, name, names or {})
         epoch = self.memory.epoch_ns if self.memory.epoch_ns is not None else int(points.last_seen_ns.min())
         came = rows.voxelised(self._fields(points, T, label, epoch), self.memory.config.voxel_m)
-        before = rows.take(self.memory.store.blocks, came.key)
+        before = self._take(came.key)
         said = f"add {len(came)} points" + (f" named {name!r}" if name else "")
         change = self._change(said, before, came.over(before), None, None, came, named, (self.memory.epoch_ns, epoch))
         return {"added": len(came)} | self._do(change)
+
+    def middle_of(self, region: Region) -> Float64:
+        """The middle of the bounds of a region's points, float64 [3], metres.
+
+        Raises:
+            SpatiaError: when nothing is there.
+        """
+        _, touched, chosen = self._find(region)
+        mine = touched.fields["xyz"][chosen].astype(np.float64)
+        return (mine.min(0) + mine.max(0)) / 2.0
 
     def undo(self) -> str:
         """Take the newest edit back; returns what it was, in words.
@@ -191,16 +209,22 @@ class Editor:
         self._apply(change)
         return change.said
 
+    def _take(self, keys: Int64) -> Rows:
+        """The points of some blocks, fetched from the memory's file first where only that has them."""
+        if self.memory.pages:
+            self.memory.pages.unpack_blocks(self.memory, keys)
+        return rows.take(self.memory.store.blocks, keys)
+
     def _find(self, region: Region) -> tuple[Region, Rows, np.ndarray]:
         """The region found in memory, the blocks it touches that have points in it, and which points those are."""
-        found, blocks, voxel_m = region.found_in(self.memory), self.memory.store.blocks, self.memory.config.voxel_m
-        touched = rows.take(blocks, rows.keys_within(blocks, *found.bounds(), voxel_m))
+        found = region.found_in(self.memory)
+        touched = rows.take_within(self.memory, *found.bounds())
         chosen = found.contains(touched.fields["xyz"].astype(np.float64))
         if not chosen.any():
             raise SpatiaError(f"edit: expected points in {region}, got none")
         held = np.add.reduceat(chosen, np.cumsum(touched.size) - touched.size) > 0  # every block here has points
         keys = touched.key[held]
-        return found, rows.take(blocks, keys), chosen[np.repeat(held, touched.size)]
+        return found, self._take(keys), chosen[np.repeat(held, touched.size)]
 
     def _change(
         self, said: str, before: Rows, after: Rows, region: Region | None, gone: Rows | None, came: Rows | None,
@@ -238,7 +262,7 @@ class Editor:
 
     def _swap(self, expected: Rows, wanted: Rows, keyframes: Iterable[tuple[Keyframe, Keyframe]]) -> None:
         """Put the wanted blocks in; where others than the expected ones are found, only what differs between the two."""
-        current = rows.take(self.memory.store.blocks, expected.key)
+        current = self._take(expected.key)
         if not current.equals(expected):
             ids = expected.differing(wanted)
             kept = current.where(~np.isin(current.ids, ids))
@@ -248,6 +272,8 @@ class Editor:
         for old, new in keyframes:
             if id(old) in at:  # it may have made room for another meanwhile
                 self.memory.keyframes.replace(at[id(old)], new)
+        if self.memory.pages:
+            self.memory.pages.make_room(self.memory)
 
     def _labels(self, label: UInt16, name: str, names: Mapping[int, str]) -> tuple[UInt16, dict[int, str]]:
         """The labels in this memory of points with labels of their own [N], and the names to be entered for them."""
@@ -279,20 +305,31 @@ class Editor:
 
 def things(memory: Memory) -> list[Thing]:
     """Everything with a name and points in a memory, by name."""
-    blocks = memory.store.blocks
-    every = rows.take(blocks, rows.keys_within(blocks, np.full(3, -np.inf), np.full(3, np.inf), memory.config.voxel_m))
-    label, xyz = every.fields["label"], every.fields["xyz"]
-    found = []
-    for name in sorted(set(memory.names.values())):
-        mine = xyz[np.isin(label, [n for n, said in memory.names.items() if said == name])]
-        if len(mine):
-            found.append(Thing(name, len(mine), mine.min(0).astype(np.float64), mine.max(0).astype(np.float64)))
-    return found
+    found: dict[str, Thing] = {}
+    for chunk in all_chunks(memory):
+        for label in np.unique(chunk.label[chunk.label > 0]).tolist():
+            mine, name = chunk.xyz[chunk.label == label].astype(np.float64), memory.names.get(label, f"label {label}")
+            part = Thing(name, len(mine), mine.min(0), mine.max(0))
+            found[name] = part.with_(found[name]) if name in found else part
+    return [found[name] for name in sorted(found)]
 
 
 def _moved(points: np.ndarray, T: Float64) -> np.ndarray:
     """World points float32 [N, 3] under a rigid transform."""
     return (points.astype(np.float64) @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
+
+
+def turned_about(centre: Float64, axis: Float64, angle_deg: float, by: Float64) -> Float64:
+    """A turn about an axis through a centre [3], then a shift [3], metres: 4x4.
+
+    Raises:
+        SpatiaError: when the axis has no direction.
+    """
+    length = float(np.linalg.norm(axis))
+    if length < 1e-9:
+        raise SpatiaError(f"axis: expected a direction, got {axis.tolist()}")
+    R = Rotation.from_rotvec(np.radians(angle_deg) * axis / length).as_matrix()
+    return pose(R, centre - R @ centre + by)
 
 
 def _newly_masked(old: Keyframe, new: Keyframe) -> int:

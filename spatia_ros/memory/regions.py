@@ -16,7 +16,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from spatia_ros.memory.rows import keys_within, take
+from spatia_ros.memory.rows import take_within
 from spatia_ros.types import Bool, Float32, Float64, SpatiaError, check_array, check_pose
 
 if TYPE_CHECKING:
@@ -222,8 +222,7 @@ class Object:
             SpatiaError: listing the names there are, when it has no points there.
         """
         labels = [label for label, name in memory.names.items() if name == self.name]
-        blocks, voxel_m = memory.store.blocks, memory.config.voxel_m
-        rows = take(blocks, keys_within(blocks, *self.bounds(), voxel_m))
+        voxel_m, rows = memory.config.voxel_m, take_within(memory, *self.bounds())
         chosen = np.isin(rows.fields["label"], labels)
         if not chosen.any():
             known = sorted({name for label, name in memory.names.items() if (rows.fields["label"] == label).any()})
@@ -267,8 +266,7 @@ class Component:
         Raises:
             SpatiaError: when nothing is there, when the seed lies on a bounding plane, or when too much is around it.
         """
-        blocks, voxel_m = memory.store.blocks, memory.config.voxel_m
-        xyz = take(blocks, keys_within(blocks, *self.bounds(), voxel_m)).fields["xyz"]
+        voxel_m, xyz = memory.config.voxel_m, take_within(memory, *self.bounds()).fields["xyz"]
         inside = self.around.contains(xyz)
         if self.bound is not None:
             inside &= self.bound.found_in(memory).contains(xyz)

@@ -7,6 +7,7 @@ runs, so an edit and its undoing leave the store as it was, to the bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import njit
@@ -34,6 +35,9 @@ from spatia_ros.memory.blocks import (
 )
 from spatia_ros.memory.fuse import locate_points
 from spatia_ros.types import Bool, Float64, Int64, SpatiaError
+
+if TYPE_CHECKING:
+    from spatia_ros.memory.memory import Memory
 
 FIELDS = tuple(name for name in POOL_FIELDS if name != "look")
 """What is told of a point; how it is drawn follows from that."""
@@ -135,6 +139,23 @@ def take(blocks: Blocks, keys: Int64) -> Rows:
     _places(blocks, keys, start, size)
     at = _run_places(start, size)
     return Rows(keys, size, {name: getattr(blocks, name)[at] for name in FIELDS})
+
+
+def take_within(memory: Memory, low: Float64, high: Float64) -> Rows:
+    """A copy of the points of all blocks that touch a box (metres; may be infinite), from the memory's file too.
+
+    Raises:
+        SpatiaError: when that is more than may be in use at a time (``memory.resident_points``).
+    """
+    blocks, voxel_m = memory.store.blocks, memory.config.voxel_m
+    if memory.pages:
+        if not np.isfinite([low, high]).all():
+            memory.pages.require_few(memory)
+        view = memory.pages.view
+        inside = ((view.low <= high) & (view.high >= low)).all(1)
+        memory.pages.unpack(memory, memory.pages.index.key[inside])
+        blocks = memory.store.blocks
+    return take(blocks, keys_within(blocks, low, high, voxel_m))
 
 
 def _run_places(start: Int64, size: Int64) -> Int64:
