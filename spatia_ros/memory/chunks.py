@@ -121,6 +121,18 @@ def corner_of(key: np.ndarray | int) -> np.ndarray:
     return axes_of(key) * SIDE_VOXELS - KEY_BIAS * BLOCK_SIDE
 
 
+def box_of(points: ChunkPoints) -> int:
+    """The voxels of a chunk that its points span, packed: lowest x, y, z, then highest, 7 bits each."""
+    cells = _cells(points.block, points.voxel) - corner_of(points.key)
+    return sum(int(v) << 7 * k for k, v in enumerate([*cells.min(0), *cells.max(0)]))
+
+
+def box_corners(box: Int64) -> tuple[Int64, Int64]:
+    """Lowest voxels, and those just beyond the highest, of packed boxes int64 [C]: int64 [C, 3] each."""
+    values = box[:, None] >> 7 * np.arange(6) & 127
+    return values[:, :3], values[:, 3:] + 1
+
+
 def _cells(block: Int64, voxel: np.ndarray) -> np.ndarray:
     """Voxel coordinates int64 [N, 3] of voxels in blocks."""
     v = voxel.astype(np.int64)

@@ -12,16 +12,15 @@ from numba import njit
 
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import chunks, mapped
-from spatia_ros.memory.blocks import CHUNK_SIDE, KEY_BIAS
-from spatia_ros.memory.cull import HALF_DIAGONAL, centre, rim_of, touches
+from spatia_ros.memory.cull import rim_of, touches
 from spatia_ros.memory.index import Index
 from spatia_ros.memory.levels import COARSE, LEVELS
 from spatia_ros.memory.log import Log, Record
 from spatia_ros.memory.mapped import Pieces
-from spatia_ros.memory.occlude import cube_bounds, farthest_of_tiles, may_show
+from spatia_ros.memory.occlude import box_bounds, may_show
 from spatia_ros.types import Bool, Float64, Int64
 
-ROUNDS = (0.1, 0.3, 1.0)
+ROUNDS = (0.1, 0.3, 0.6, 1.0)
 """Shares of the wanted points, nearest first, after which what is hidden is looked for."""
 TOUCH_BYTES = 1 << 15
 """What reading a part costs apart from its bytes, in bytes."""
@@ -29,13 +28,14 @@ TOUCH_BYTES = 1 << 15
 
 @njit(cache=True)
 def in_view(
-    keys: np.ndarray, hidden: np.ndarray, T: np.ndarray, rim: np.ndarray, side: float, far: float
+    low: np.ndarray, high: np.ndarray, hidden: np.ndarray, T: np.ndarray, rim: np.ndarray, far: float
 ) -> np.ndarray:
-    """Rows int64 [V] of the chunks, not hidden, whose bounding sphere touches the frustum."""
-    out, n = np.empty(keys.size, np.int64), 0
-    for i in range(keys.size):
-        X, Y, Z = centre(keys[i], KEY_BIAS // CHUNK_SIDE, side)
-        if not hidden[i] and touches(T, rim, X, Y, Z, HALF_DIAGONAL * side, far):
+    """Rows int64 [V] of the boxes low..high, float64 [C, 3] each, not hidden, whose bounding sphere touches the frustum."""
+    out, n = np.empty(hidden.size, np.int64), 0
+    for i in range(hidden.size):
+        X, Y, Z = 0.5 * (low[i, 0] + high[i, 0]), 0.5 * (low[i, 1] + high[i, 1]), 0.5 * (low[i, 2] + high[i, 2])
+        radius = np.sqrt((high[i, 0] - X) ** 2 + (high[i, 1] - Y) ** 2 + (high[i, 2] - Z) ** 2)
+        if not hidden[i] and touches(T, rim, X, Y, Z, radius, far):
             out[n] = i
             n += 1
     return out[:n].copy()
@@ -50,9 +50,11 @@ class FileView:
 
     def __init__(self, log: Log, index: Index, config: MemoryConfig, before: FileView | None = None) -> None:
         self.log, self.index, self.config = log, index, config
-        self._side = config.voxel_m * chunks.SIDE_VOXELS
         n = len(index)
         self._corner = chunks.corner_of(index.key) * config.voxel_m
+        low, high = chunks.box_corners(index.box)
+        self.low, self.high = self._corner + low * config.voxel_m, self._corner + high * config.voxel_m
+        """Corners, float64 [C, 3], metres, of what each chunk's points span."""
         self._at, self._count = np.full((n, LEVELS + 1), -1, np.int64), np.zeros((n, LEVELS + 1), np.int64)
         self._blocks, self._seen_base, self._seen_shift = (np.zeros(n, np.int64) for _ in range(3))
         self._records: dict[int, Record] = {}
@@ -148,19 +150,18 @@ class FileView:
         """
         c, self._spent = self.config, 0
         rim, focal = rim_of(intrinsics, width, height), max(intrinsics[0], intrinsics[1])
-        rows, splat_m = in_view(self.index.key, hidden, T_cam_world, rim, self._side, far), c.splat_scale * c.voxel_m
+        rows, splat_m = in_view(self.low, self.high, hidden, T_cam_world, rim, far), c.splat_scale * c.voxel_m
         view = (T_cam_world, intrinsics, width, height)
-        near_m, tiles = cube_bounds(self.index.key[rows], KEY_BIAS // CHUNK_SIDE, self._side, *view, 2.0 * splat_m)
+        near_m, tiles = box_bounds(self.low[rows], self.high[rows], *view, 2.0 * splat_m)
         order = np.argsort(near_m, kind="stable")
         rows, near_m, tiles = rows[order], near_m[order], tiles[order]
         levels = mapped.levels_for(near_m, focal, c.voxel_m, LEVELS)
         drawn = [self._pieces(rows[:0], levels[:0], 0)]
         for begin, end in _rounds(self.index.points[rows] >> (2 * levels)):
-            these = np.arange(begin, end)
-            if begin:
-                these = these[may_show(near_m[begin:end], tiles[begin:end], farthest_of_tiles(buffers, width, height))]
+            farthest = mapped.farthest_drawn(buffers, width, height)
+            these = begin + np.flatnonzero(may_show(near_m[begin:end], tiles[begin:end], farthest))
             pieces = self._pieces(*self._best(rows[these], levels[these]), sum(int(p.size.sum()) for p in drawn))
-            mapped.splat_pieces(buffers, *self.words(), pieces, *view, c.voxel_m, splat_m, far)
+            mapped.splat_pieces(buffers, *self.words(), pieces, farthest, *view, c.voxel_m, splat_m, far)
             drawn.append(pieces)
         return Pieces(*(np.concatenate(field) for field in zip(*drawn, strict=True)))
 

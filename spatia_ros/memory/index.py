@@ -17,6 +17,7 @@ from spatia_ros.types import Int64, SpatiaError
 
 VERSION = 2
 MOST_TEXT_BYTES = 1 << 26
+ROW_BYTES = 5 * 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +25,15 @@ class Index:
     """Chunks by rising key; never changed, only replaced, so whoever holds one sees the file as it was.
 
     Args:
-        key, offset, length, points: int64 [C]: of the chunk, its record's first byte and bytes, its points.
+        key, offset, length, points, box: int64 [C]: of the chunk, its record's first byte and bytes, its points, and the
+            voxels they span (see :func:`.chunks.box_of`).
     """
 
     key: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     offset: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     length: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     points: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    box: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.key)
@@ -42,14 +45,14 @@ class Index:
         at = np.minimum(np.searchsorted(self.key, keys), len(self) - 1)
         return np.where(self.key[at] == keys, at, -1)
 
-    def updated(self, changes: dict[int, tuple[int, int, int]]) -> Index:
-        """With the chunks given at ``(offset, length, points)``; one without points is left out."""
+    def updated(self, changes: dict[int, tuple[int, int, int, int]]) -> Index:
+        """With the chunks given at ``(offset, length, points, box)``; one without points is left out."""
         if not changes:
             return self
         keys = np.fromiter(changes, np.int64, len(changes))
         kept = ~np.isin(self.key, keys)
-        new = np.array([(key, *where) for key, where in changes.items() if where[2] > 0], np.int64).reshape(-1, 4)
-        rows = np.concatenate([np.stack([self.key, self.offset, self.length, self.points], 1)[kept], new])
+        new = np.array([(key, *where) for key, where in changes.items() if where[2] > 0], np.int64).reshape(-1, 5)
+        rows = np.concatenate([np.stack([self.key, self.offset, self.length, self.points, self.box], 1)[kept], new])
         return Index(*np.ascontiguousarray(rows[np.argsort(rows[:, 0])].T))
 
 
@@ -70,7 +73,7 @@ class Commit:
             "names": {str(label): name for label, name in self.names.items()}, "keyframes": list(self.keyframes),
         }  # fmt: skip
         i = self.index
-        return [json.dumps(text).encode(), np.stack([i.key, i.offset, i.length, i.points], 1)]
+        return [json.dumps(text).encode(), np.stack([i.key, i.offset, i.length, i.points, i.box], 1)]
 
 
 def read_commit(log: Log) -> Commit:
@@ -80,7 +83,7 @@ def read_commit(log: Log) -> Commit:
         SpatiaError: when it does not make sense.
     """
     record = log.committed
-    if record is None or len(record.starts) != 2 or record.lengths[0] > MOST_TEXT_BYTES or record.lengths[1] % 32:
+    if record is None or len(record.starts) != 2 or record.lengths[0] > MOST_TEXT_BYTES or record.lengths[1] % ROW_BYTES:
         raise SpatiaError(f"{log.path}: damaged: expected a commit of a text and an index")
     try:
         text = json.loads(log.part(record, 0).tobytes())
@@ -104,14 +107,14 @@ def _whole(value: Any) -> int | None:
 
 
 def _read_index(log: Log, record: Record) -> Index:
-    rows = np.frombuffer(log.part(record, 1).tobytes(), np.int64).reshape(-1, 4)
-    key, offset, length, points = np.ascontiguousarray(rows.T)
+    rows = np.frombuffer(log.part(record, 1).tobytes(), np.int64).reshape(-1, 5)
+    key, offset, length, points, box = np.ascontiguousarray(rows.T)
     sound = (np.diff(key) > 0).all() and (key >= 0).all() and (axes_of(key) * SIDE_VOXELS < 2 * KEY_BIAS * BLOCK_SIDE).all()
     sound &= (offset >= len(MAGIC)).all() and (offset % 8 == 0).all() and (length > 0).all() and (length < 2**40).all()
     sound &= (offset <= record.offset - length).all() and (points > 0).all() and (points <= MOST_POINTS).all()
     if not sound:
         raise SpatiaError(f"{log.path}: damaged: the index names records that cannot be")
-    return Index(key, offset, length, points)
+    return Index(key, offset, length, points, box)
 
 
 def with_config(commit: Commit, config: MemoryConfig) -> Commit:

@@ -14,6 +14,7 @@ from numba import njit, prange
 from spatia_ros.memory.blocks import BLOCK_SIDE
 from spatia_ros.memory.cull import HALF_DIAGONAL, rim_of, touches
 from spatia_ros.memory.levels import LEVEL_SENSED_SHIFT, SEEN_MASK, SEEN_SHIFT
+from spatia_ros.memory.occlude import TILE_PX, box_bound, shows_in
 from spatia_ros.memory.quantise import POSITION_STEPS, RGB_SHIFT, SENSED_SHIFT
 from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M
 
@@ -91,15 +92,17 @@ def _splat_words(
 
 @njit(cache=True)
 def _splat_blocks(
-    buffer: np.ndarray, words: np.ndarray, shorts: np.ndarray, blocks: int, corner: np.ndarray, first: int, T: np.ndarray,
-    rim: np.ndarray, f: np.ndarray, width: int, height: int, voxel_m: float, reach: float, far: float,
+    buffer: np.ndarray, words: np.ndarray, shorts: np.ndarray, blocks: int, corner: np.ndarray, first: int,
+    farthest: np.ndarray, T: np.ndarray, rim: np.ndarray, f: np.ndarray, width: int, height: int,
+    voxel_m: float, splat_m: float, far: float,
 ) -> None:
-    """Splat a chunk's own points, leaving out its blocks that lie outside the view.
+    """Splat a chunk's own points, leaving out its blocks that lie outside the view or are hidden.
 
     Args:
         words: uint64 [N]. shorts: uint16 [2 B], Morton numbers and points less one of the blocks.
     """
-    side = voxel_m * BLOCK_SIDE
+    side, reach = voxel_m * BLOCK_SIDE, np.float32(max(f[0], f[1]) * splat_m)
+    half = (0.5 * side, 0.5 * side, 0.5 * side)
     begin = np.int64(0)
     for j in range(blocks):
         number, end = np.int64(shorts[j]), begin + np.int64(shorts[blocks + j]) + 1
@@ -110,7 +113,9 @@ def _splat_blocks(
                 cell |= ((number >> (3 * bit + k)) & 1) << bit
             low[k] = corner[k] + cell * side
         middle = low + 0.5 * side
-        if touches(T, rim, middle[0], middle[1], middle[2], HALF_DIAGONAL * side, far):
+        X, Y, Z = middle
+        near, left, right, top, bottom = box_bound(X, Y, Z, half, T, f, width, height, splat_m)
+        if touches(T, rim, X, Y, Z, HALF_DIAGONAL * side, far) and shows_in(near, left, right, top, bottom, farthest):
             step, origin = _to_camera(T, low, voxel_m / POSITION_STEPS)
             run = words[begin : min(end, words.size)]
             _splat_words(buffer, run, step, origin, True, first + begin, f, width, height, reach, np.float32(far))
@@ -119,8 +124,8 @@ def _splat_blocks(
 
 @njit(cache=True)
 def _splat_piece(
-    buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, d: int, T: np.ndarray, rim: np.ndarray,
-    f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
+    buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, d: int, farthest: np.ndarray,
+    T: np.ndarray, rim: np.ndarray, f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
 ) -> None:
     level, at, count = p.level[d], p.at[d], p.size[d]
     words = file64[at : at + count]
@@ -128,7 +133,7 @@ def _splat_piece(
     if level == 0:
         shorts = file16[4 * (at + count) : 4 * (at + count) + 2 * p.blocks[d]]
         _splat_blocks(
-            buffer, words, shorts, p.blocks[d], p.corner[d], p.first[d], T, rim, f, width, height, voxel_m, reach, far
+            buffer, words, shorts, p.blocks[d], p.corner[d], p.first[d], farthest, T, rim, f, width, height, voxel_m, splat_m, far
         )
         return
     # A level's quantum is half a voxel: 128 voxels in 256 steps.
@@ -138,22 +143,23 @@ def _splat_piece(
 
 @njit(cache=True)
 def _splat_share(
-    buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, begin: int, end: int, T: np.ndarray,
-    rim: np.ndarray, f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
+    buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, begin: int, end: int,
+    farthest: np.ndarray, T: np.ndarray, rim: np.ndarray, f: np.ndarray,
+    width: int, height: int, voxel_m: float, splat_m: float, far: float,
 ) -> None:
     for d in range(begin, end):
-        _splat_piece(buffer, file64, file16, p, d, T, rim, f, width, height, voxel_m, splat_m, far)
+        _splat_piece(buffer, file64, file16, p, d, farthest, T, rim, f, width, height, voxel_m, splat_m, far)
 
 
 @njit(cache=True, parallel=True)
 def splat_pieces(
-    buffers: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, T_cam_world: np.ndarray, intrinsics: np.ndarray,
-    width: int, height: int, voxel_m: float, splat_m: float, max_range_m: float,
+    buffers: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, farthest: np.ndarray,
+    T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, max_range_m: float,
 ) -> None:
     """Draw pieces into packed z-buffers uint64 [threads, H * W], every thread a share of about as many points.
 
     Args:
-        file64, file16: the mapped file as uint64 and uint16.
+        file64, file16: the mapped file as uint64 and uint16. farthest: what was drawn before (:func:`.farthest_of_tiles`).
     """
     threads, f = buffers.shape[0], intrinsics.astype(np.float32)
     rim, T = rim_of(intrinsics, width, height), T_cam_world
@@ -164,8 +170,58 @@ def splat_pieces(
     for thread in prange(threads):
         t = np.int64(thread)
         _splat_share(
-            buffers[t], file64, file16, p, cuts[t], cuts[t + 1], T, rim, f, width, height, voxel_m, splat_m, max_range_m
+            buffers[t], file64, file16, p, cuts[t], cuts[t + 1], farthest, T, rim, f, width, height, voxel_m, splat_m, max_range_m
         )
+
+
+@njit(cache=True)
+def _least_words(buffers: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """The nearest of all threads' words at pixels begin..end, in the first buffer: uint64 [end - begin]."""
+    words = buffers[0, begin:end]
+    for t in range(1, buffers.shape[0]):
+        for x in range(end - begin):
+            words[x] = min(words[x], buffers[t, np.uint64(begin + x)])
+    return words
+
+
+@njit(cache=True, inline="always")
+def _is_pinhole(words: np.ndarray, y: int, x: int) -> bool:
+    """Whether an empty pixel lies between two that are not, across or down: it will be closed."""
+    h, w = words.shape
+    across = 0 < x < w - 1 and words[y, x - 1] != FAR and words[y, x + 1] != FAR
+    return across or (0 < y < h - 1 and words[y - 1, x] != FAR and words[y + 1, x] != FAR)
+
+
+@njit(cache=True)
+def _farthest_of_row(words: np.ndarray, top: int, farthest: np.ndarray) -> None:
+    """One row of tiles float32 [cols], from pixel row ``top`` on, of the nearest words uint64 [H, W]."""
+    h, w = words.shape
+    farthest[:] = 0.0
+    for y in range(top, min(top + TILE_PX, h)):
+        for x in range(w):
+            word, tile = words[y, x], x // TILE_PX
+            if word != FAR:
+                farthest[tile] = max(farthest[tile], np.uint32(word >> np.uint64(32)).view(np.float32))
+            elif not _is_pinhole(words, y, x):
+                farthest[tile] = np.float32(np.inf)
+
+
+@njit(cache=True, parallel=True)
+def farthest_drawn(buffers: np.ndarray, width: int, height: int) -> np.ndarray:
+    """float32 [rows, cols] of tiles: the farthest depth drawn so far, pinholes left out, infinite where a pixel is empty.
+
+    Gathers what all threads drew in the first buffer.
+    """
+    rows, cols = (height + TILE_PX - 1) // TILE_PX, (width + TILE_PX - 1) // TILE_PX
+    farthest = np.empty((rows, cols), np.float32)
+    for row in prange(height):
+        y = np.int64(row)
+        _least_words(buffers, y * width, (y + 1) * width)
+    words = buffers[0].reshape(height, width)
+    for row in prange(rows):
+        i = np.int64(row)
+        _farthest_of_row(words, i * TILE_PX, farthest[i])
+    return farthest
 
 
 @njit(cache=True)
@@ -174,6 +230,7 @@ def _look_up(
     rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray,
 ) -> None:
     """Fill a row of the view from the pieces' points that won, and take those out of the row's words."""
+    d, last = np.int64(0), np.int64(-1)
     for x in range(words.size):
         depth[x] = sensed[x] = age_s[x] = np.float32(0.0)
         rgb[x, 0] = rgb[x, 1] = rgb[x, 2] = np.uint8(0)
@@ -181,7 +238,9 @@ def _look_up(
         place = np.int64(word & np.uint64(0xFFFFFFFF)) - MAPPED
         if word == FAR or place < 0:
             continue
-        d = np.searchsorted(p.first, place, side="right") - 1
+        if place < p.first[d] or place >= last:  # most often the piece of the pixel before
+            d = np.searchsorted(p.first, place, side="right") - 1
+            last = p.first[d] + p.size[d]
         i = place - p.first[d]
         w = file64[p.at[d] + i]
         depth[x] = np.uint32(word >> np.uint64(32)).view(np.float32)
@@ -195,16 +254,6 @@ def _look_up(
             sensed[x] = w >> np.uint64(LEVEL_SENSED_SHIFT)
         age_s[x] = max(0, now_ms - p.seen_base[d] - (seen << p.seen_shift[d])) * 1e-3
         words[x] = FAR
-
-
-@njit(cache=True)
-def _least_words(buffers: np.ndarray, begin: int, end: int) -> np.ndarray:
-    """The nearest of all threads' words at pixels begin..end, in the first buffer: uint64 [end - begin]."""
-    words = buffers[0, begin:end]
-    for t in range(1, buffers.shape[0]):
-        for x in range(end - begin):
-            words[x] = min(words[x], buffers[t, np.uint64(begin + x)])
-    return words
 
 
 @njit(cache=True, parallel=True)
@@ -228,9 +277,12 @@ def resolve_pieces(
 
 @njit(cache=True)
 def levels_for(near_m: np.ndarray, focal: float, voxel_m: float, coarsest: int) -> np.ndarray:
-    """int64 [N]: the level whose voxels, seen from ``near_m``, are nearest to a pixel in size (in octaves)."""
+    """int64 [N]: the level whose voxels, seen from ``near_m``, are 1.4 to 2.8 px large: as those of a room at 1 cm are.
+
+    Level 0 where even its voxels are larger.
+    """
     levels = np.zeros(near_m.size, np.int64)
     for i in range(near_m.size):
         pixels = focal * voxel_m / max(near_m[i], np.float32(NEAR_M))
-        levels[i] = min(max(int(np.floor(0.5 - np.log2(pixels))), 0), coarsest)
+        levels[i] = min(max(int(np.floor(1.5 - np.log2(pixels))), 0), coarsest)
     return levels

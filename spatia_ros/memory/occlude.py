@@ -41,39 +41,68 @@ def bounds(
     return cube_bounds(blocks.key[visible], KEY_BIAS, voxel_m * BLOCK_SIDE, *view, splat_m)
 
 
+@njit(cache=True, inline="always")
+def box_bound(
+    X: float, Y: float, Z: float, half: tuple[float, float, float], T: np.ndarray, intrinsics: np.ndarray,
+    width: int, height: int, splat_m: float,
+) -> tuple[float, int, int, int, int]:
+    """Depth that no point of a box is nearer than, and the tiles its splats can reach: columns from, to, rows from, to.
+
+    A box at or behind the camera is near 0 and may reach all.
+
+    Args:
+        X, Y, Z, half: middle and half sides along the world's axes, metres.
+    """
+    fx, fy, cx, cy = intrinsics
+    x = T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]
+    y = T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]
+    z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
+    # Half the box's extent along each camera axis, and a little for rounding.
+    slack = 1e-4 * (1.0 + abs(z))
+    a = abs(T[0, 0]) * half[0] + abs(T[0, 1]) * half[1] + abs(T[0, 2]) * half[2] + slack
+    b = abs(T[1, 0]) * half[0] + abs(T[1, 1]) * half[1] + abs(T[1, 2]) * half[2] + slack
+    c = abs(T[2, 0]) * half[0] + abs(T[2, 1]) * half[1] + abs(T[2, 2]) * half[2] + slack
+    near, far = z - c, z + c
+    if near <= NEAR_M:
+        return 0.0, 0, (width + TILE_PX - 1) // TILE_PX, 0, (height + TILE_PX - 1) // TILE_PX
+    rim_px = min(max(max(fx, fy) * splat_m / near, 0.5), MAX_SPLAT_PX) + 1.0
+    left, right = _span(x - a, x + a, near, far, fx, cx, rim_px, width)
+    top, bottom = _span(y - b, y + b, near, far, fy, cy, rim_px, height)
+    return near, left, right, top, bottom
+
+
 @njit(cache=True, parallel=True)
 def cube_bounds(
     keys: np.ndarray, bias: int, side: float, T_cam_world: np.ndarray, intrinsics: np.ndarray,
     width: int, height: int, splat_m: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Depth float32 [V] that no point of a block or chunk is nearer than, and tiles int32 [V, 4] its splats can reach.
-
-    Tiles are columns from, to, rows from, to. A cube at or behind the camera is near 0 and may reach all.
+    """:func:`box_bound` of cubes: depths float32 [V] and tiles int32 [V, 4].
 
     Args:
         keys, bias, side: packed keys int64 [V], and what :func:`.cull.centre` needs to place them.
     """
-    near_m, tiles, T = np.zeros(keys.size, np.float32), np.zeros((keys.size, 4), np.int32), T_cam_world
-    fx, fy, cx, cy = intrinsics
+    near_m, tiles = np.zeros(keys.size, np.float32), np.zeros((keys.size, 4), np.int32)
+    half = (0.5 * side, 0.5 * side, 0.5 * side)
     for each in prange(keys.size):
         i = np.int64(each)
         X, Y, Z = centre(keys[i], bias, side)
-        x = T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]
-        y = T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]
-        z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
-        # Half the cube's extent along each camera axis, and a little for rounding.
-        half = 0.5 * side + 1e-4 * (1.0 + abs(z))
-        a = half * (abs(T[0, 0]) + abs(T[0, 1]) + abs(T[0, 2]))
-        b = half * (abs(T[1, 0]) + abs(T[1, 1]) + abs(T[1, 2]))
-        c = half * (abs(T[2, 0]) + abs(T[2, 1]) + abs(T[2, 2]))
-        near, far = z - c, z + c
-        if near <= NEAR_M:
-            tiles[i, 1], tiles[i, 3] = (width + TILE_PX - 1) // TILE_PX, (height + TILE_PX - 1) // TILE_PX
-            continue
-        near_m[i] = near
-        rim_px = min(max(max(fx, fy) * splat_m / near, 0.5), MAX_SPLAT_PX) + 1.0
-        tiles[i, 0], tiles[i, 1] = _span(x - a, x + a, near, far, fx, cx, rim_px, width)
-        tiles[i, 2], tiles[i, 3] = _span(y - b, y + b, near, far, fy, cy, rim_px, height)
+        near_m[i], tiles[i, 0], tiles[i, 1], tiles[i, 2], tiles[i, 3] = box_bound(
+            X, Y, Z, half, T_cam_world, intrinsics, width, height, splat_m
+        )
+    return near_m, tiles
+
+
+@njit(cache=True)
+def box_bounds(
+    low: np.ndarray, high: np.ndarray, T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, splat_m: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`box_bound` of boxes from low to high, float64 [V, 3] each: depths float32 [V] and tiles int32 [V, 4]."""
+    near_m, tiles = np.zeros(len(low), np.float32), np.zeros((len(low), 4), np.int32)
+    for i in range(len(low)):
+        middle, half = 0.5 * (low[i] + high[i]), 0.5 * (high[i] - low[i])
+        near_m[i], tiles[i, 0], tiles[i, 1], tiles[i, 2], tiles[i, 3] = box_bound(
+            middle[0], middle[1], middle[2], (half[0], half[1], half[2]), T_cam_world, intrinsics, width, height, splat_m
+        )
     return near_m, tiles
 
 
@@ -95,14 +124,22 @@ def farthest_of_tiles(buffers: np.ndarray, width: int, height: int) -> np.ndarra
     return farthest
 
 
+@njit(cache=True, inline="always")
+def shows_in(near: float, left: int, right: int, top: int, bottom: int, farthest: np.ndarray) -> bool:
+    """Whether something no nearer than ``near`` can show in any of these tiles."""
+    shows = False
+    for row in range(top, bottom):
+        for col in range(left, right):
+            shows |= farthest[row, col] >= near
+    return shows
+
+
 @njit(cache=True)
 def may_show(near_m: np.ndarray, tiles: np.ndarray, farthest: np.ndarray) -> np.ndarray:
     """bool [V]: blocks that some tile they reach does not hide."""
     shows = np.zeros(near_m.size, np.bool_)
     for i in range(near_m.size):
-        for row in range(tiles[i, 2], tiles[i, 3]):
-            for col in range(tiles[i, 0], tiles[i, 1]):
-                shows[i] |= farthest[row, col] >= near_m[i]
+        shows[i] = shows_in(near_m[i], tiles[i, 0], tiles[i, 1], tiles[i, 2], tiles[i, 3], farthest)
     return shows
 
 

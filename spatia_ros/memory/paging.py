@@ -105,7 +105,7 @@ class Pages:
         """Make sure the chunks a camera can see up to ``far`` metres are in the block store."""
         rim = rim_of(intrinsics_of(camera), camera.width, camera.height)
         nothing = np.zeros(len(self.index), np.bool_)
-        rows = in_view(self.index.key, nothing, T_cam_world, rim, memory.config.voxel_m * chunks.SIDE_VOXELS, far)
+        rows = in_view(self.view.low, self.view.high, nothing, T_cam_world, rim, far)
         self.unpack(memory, self.index.key[rows])
 
     def unpack(self, memory: Memory, keys: Int64) -> None:
@@ -168,9 +168,9 @@ class Pages:
             points = take_chunk(memory, slot)
             if len(points):
                 record = self.log.append(CHUNK, chunks.encode(points, self.config.voxel_m))
-                changes[points.key] = record.offset, record.length, len(points)
+                changes[points.key] = record.offset, record.length, len(points), chunks.box_of(points)
             else:
-                changes[points.key] = 0, 0, 0
+                changes[points.key] = 0, 0, 0, 0
             b.changed[slot] = 0
         self.index = self.index.updated(changes)
 
@@ -300,4 +300,4 @@ def copy_records(source: Log, target: Log, commit: Commit) -> tuple[tuple[int, .
     keyframes = tuple(target.copy(source, source.record(at)).offset for at in commit.keyframes)
     index = commit.index
     offset = [target.copy(source, source.record(at)).offset for at in index.offset.tolist()]
-    return keyframes, Index(index.key, np.array(offset, np.int64), index.length, index.points)
+    return keyframes, Index(index.key, np.array(offset, np.int64), index.length, index.points, index.box)

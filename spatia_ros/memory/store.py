@@ -66,7 +66,7 @@ def save(memory: Memory, path: Path | str, exact: bool = False) -> None:
 def _written(memory: Memory, log: Log, exact: bool) -> Commit:
     """Append all of a memory to a new log."""
     b, pages = memory.store.blocks, memory.pages
-    where: dict[int, tuple[int, int, int]] = {}
+    where: dict[int, tuple[int, int, int, int]] = {}
     sources = {int(b.chunk_key[slot]): ("slot", slot) for slot in live_chunks(b).tolist()}
     if pages is not None:
         rows = np.flatnonzero(~pages.unpacked(memory)).tolist()
@@ -74,10 +74,10 @@ def _written(memory: Memory, log: Log, exact: bool) -> Commit:
     for key, (kind, at) in sorted(sources.items()):
         if kind == "row" and pages is not None:
             record = log.copy(pages.log, pages.view.record(at))
-            where[key] = record.offset, record.length, int(pages.index.points[at])
+            where[key] = record.offset, record.length, int(pages.index.points[at]), int(pages.index.box[at])
         elif len(points := take_chunk(memory, at)):
             record = log.append(CHUNK, chunks.encode(points, memory.config.voxel_m, exact))
-            where[key] = record.offset, record.length, len(points)
+            where[key] = record.offset, record.length, len(points), chunks.box_of(points)
     kept = memory.keyframes.keyframes
     keyframes = tuple(log.append(keyframe_file.KEYFRAME, keyframe_file.encode(k)).offset for k in kept)
     return Commit(memory.config, memory.epoch_ns, dict(memory.names), keyframes, Index().updated(where))

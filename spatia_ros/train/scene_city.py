@@ -133,10 +133,13 @@ def _houses(rng: np.random.Generator, seed: int, spacing_m: float) -> list[Patch
     for turn in range(4):
         # The first and third side reach round the corners, the others fit in between.
         begin, length = (0.0, side) if turn % 2 == 0 else (DEPTH_M, side - 2 * DEPTH_M)
-        before = 0.0
-        for x0, x1 in _lots(rng, begin, begin + length):
+        # What stands beside the first house of a row: nothing at a corner, else a house of the row before.
+        before = STOREY_M * 6 if turn % 2 else 0.0
+        lots = _lots(rng, begin, begin + length)
+        for k, (x0, x1) in enumerate(lots):
             height = STOREY_M * int(rng.integers(3, 7))
-            house = _house(rng, seed, x0, x1, height, before, spacing_m)
+            end_wall = k + 1 == len(lots) and turn % 2 == 0
+            house = _house(rng, seed, (x0, x1, height), before, end_wall, spacing_m)
             patches += [_turned(patch, turn, low, side) for patch in house]
             before = height
     return patches
@@ -149,10 +152,14 @@ def _lots(rng: np.random.Generator, begin: float, end: float) -> list[tuple[floa
 
 
 def _house(
-    rng: np.random.Generator, seed: int, x0: float, x1: float, height: float, before: float, spacing_m: float
+    rng: np.random.Generator, seed: int, lot: tuple[float, float, float], before: float, end_wall: bool, spacing_m: float
 ) -> list[Patch]:
-    """A house whose front faces -y along x0..x1, with the wall that shows above (or below) the one before it."""
-    fronts = _fronts(seed)
+    """A house whose front faces -y along x0..x1, with the wall that shows above (or below) the one of height ``before``.
+
+    Args:
+        lot: x0, x1 and the house's height. end_wall: whether its side at x1 is seen.
+    """
+    fronts, (x0, x1, height) = _fronts(seed), lot
     front, back = fronts[int(rng.integers(FRONTS))], fronts[int(rng.integers(FRONTS))]
     tint, width = rng.uniform(0.75, 1.15, 3), x1 - x0
     storeys, bays = round(height / STOREY_M), max(2, round(width / BAY_M))
@@ -166,7 +173,7 @@ def _house(
     way = (0, DEPTH_M, 0) if height < before else (0, -DEPTH_M, 0)
     start = (x0, 0 if height < before else DEPTH_M, low + KERB_M)
     patches += _plane(rng, start, way, (0, 0, high - low), wall, spacing_m) if high - low > spacing_m else []
-    return patches + _plane(rng, (x1, 0, KERB_M), (0, DEPTH_M, 0), (0, 0, height), wall, spacing_m)
+    return patches + (_plane(rng, (x1, 0, KERB_M), (0, DEPTH_M, 0), (0, 0, height), wall, spacing_m) if end_wall else [])
 
 
 def _cut(picture: UInt8, storeys: int, bays: int) -> UInt8:
