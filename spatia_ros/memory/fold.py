@@ -47,7 +47,7 @@ def _look_up_band(
     changed: np.ndarray, key: np.ndarray, voxel: np.ndarray, block: np.ndarray, inside: np.ndarray,
 ) -> int:
     """Find the block and point of each heap; returns how many have none yet."""
-    mask, last_key, found, missing = hash_key.size - 1, EMPTY, UNSEEN, 0
+    mask, last_key, found, missing = hash_key.size - 1, EMPTY, LEFT_OUT, 0
     flat, voxels = voxel_place.reshape(-1), voxel_place.shape[1]
     for i in range(key.size):
         if key[i] != last_key:
@@ -135,7 +135,7 @@ def _merge_part(
     """Merge the heaps whose blocks fall to one part of the pool, in order; ``counts`` are int64 [6], added to."""
     xyz, rgb, b_weight = blocks.xyz, blocks.rgb, blocks.weight
     b_seen, b_sensed, look, label, start = blocks.seen_ms, blocks.sensed, blocks.look, blocks.label, blocks.start
-    flat_xyz, flat_rgb, one = xyz.reshape(-1), rgb.reshape(-1), np.float32(1.0)
+    flat_xyz, flat_rgb, one, labelled = xyz.reshape(-1), rgb.reshape(-1), np.float32(1.0), heaps.label.size > 0
     for b in range(heaps.used.size):
         block, inside, n = heaps.block[b], heaps.inside[b], heaps.used[b]
         for i in range(n):
@@ -174,7 +174,7 @@ def _merge_part(
             b_weight[p] = min(old + new, max_weight)
             b_sensed[p] = sensed
             look[p] = pack_look(rgb[p, 0], rgb[p, 1], rgb[p, 2], b_sensed[p], b_seen[p])
-            if heaps.label[b, i]:
+            if labelled and heaps.label[b, i]:
                 label[p] = heaps.label[b, i]
             if features.size:
                 mix_features(blocks.features[p], features[b, i], a, old > 0.0)
@@ -199,9 +199,8 @@ def merge_heaps(
     total = counts.sum(0)
     for b in range(heaps.used.size):
         for i in range(heaps.used[b]):
-            if heaps.block[b, i] == LEFT_OUT:
-                pixels = np.int64(heaps.sums[b, i, 6])
-                total[REFUSED if heaps.key[b, i] >= 0 else OUT_OF_REACH] += pixels
+            if heaps.block[b, i] == LEFT_OUT and heaps.key[b, i] != EMPTY:
+                total[REFUSED if heaps.key[b, i] >= 0 else OUT_OF_REACH] += np.int64(heaps.sums[b, i, 6])
     blocks.counts[N_REFUSED] += total[REFUSED]
     return total
 
@@ -218,7 +217,7 @@ def fold(
         unpack: told block keys int64 [N] of every chunk the frame touches, before the store is asked.
         The rest are as in :func:`heap_up` and :func:`merge_heaps`.
     """
-    heaps = room(*depth.shape)
+    heaps = room(*depth.shape, label is not None)
     label = np.empty((1, 0), np.uint16) if label is None else label
     heap_up(heaps, depth, accept, rgb, label, intrinsics, T_world_cam, voxel_m, limits)
     if unpack:

@@ -18,29 +18,31 @@ BAND = 8
 """Rows a heap can span."""
 SUMS = 7
 """Numbers summed per heap: x, y, z within the voxel (metres), red, green, blue, pixels."""
+BEFORE = EMPTY - 2
+"""A block key that no pixel has."""
 
 
 class Heaps(NamedTuple):
     """What a frame says of each voxel, band by band: B bands, room for N heaps each."""
 
     used: np.ndarray  # int64 [B], heaps in use
-    key: np.ndarray  # int64 [B, N], block, negative: not to be fused
+    key: np.ndarray  # int64 [B, N], block; EMPTY: not fit to be fused, EMPTY - 1: out of reach
     voxel: np.ndarray  # uint16 [B, N]
     sums: np.ndarray  # float32 [B, N, SUMS]
-    label: np.ndarray  # uint16 [B, N], the last that was not 0
+    label: np.ndarray  # uint16 [B, N], the last that was not 0; [B, 0] without labels
     block: np.ndarray  # int32 [B, N], slot of the block, UNSEEN or LEFT_OUT
     inside: np.ndarray  # uint16 [B, N], place of the point in the block's run, NO_POINT: none yet
     missing: np.ndarray  # int64 [B], heaps without a point
-    heap_of: np.ndarray  # int32 [H, W], heap of each pixel within its band, -1: none
+    heap_of: np.ndarray  # int32 [H, W], heap of each pixel within its band
 
 
-def room(height: int, width: int) -> Heaps:
+def room(height: int, width: int, labelled: bool) -> Heaps:
     """Heaps for a frame of this size; what is not used of them costs nothing."""
-    bands, most = -(-height // BAND), BAND * width
+    bands, most = -(-height // BAND), BAND * width + 1
     return Heaps(
         np.zeros(bands, np.int64), np.empty((bands, most), np.int64), np.empty((bands, most), np.uint16),
-        np.empty((bands, most, SUMS), np.float32), np.empty((bands, most), np.uint16), np.empty((bands, most), np.int32),
-        np.empty((bands, most), np.uint16), np.zeros(bands, np.int64), np.empty((height, width), np.int32),
+        np.empty((bands, most, SUMS), np.float32), np.empty((bands, most if labelled else 0), np.uint16),
+        np.empty((bands, most), np.int32), np.empty((bands, most), np.uint16), np.zeros(bands, np.int64), np.empty((height, width), np.int32),
     )
 
 
@@ -85,56 +87,42 @@ def _row_voxels(
 @njit(cache=True)
 def _heap_row(
     key: np.ndarray, voxel: np.ndarray, x_in: np.ndarray, y_in: np.ndarray, z_in: np.ndarray, rgb: np.ndarray,
-    label: np.ndarray, heap_above: np.ndarray, heap_here: np.ndarray,
-    heap_key: np.ndarray, heap_voxel: np.ndarray, sums: np.ndarray, heap_label: np.ndarray, count: int,
+    heap_above: np.ndarray, heap_here: np.ndarray, heap_key: np.ndarray, heap_voxel: np.ndarray, sums: np.ndarray, count: int,
 ) -> int:
     """Add a row's pixels to the heap of the pixel before, or above, that shares their voxel, or to a new one.
 
-    Returns the number of heaps so far. ``heap_above`` is empty in a band's first row.
+    Returns the number of heaps so far. No branch: which heap it is cannot be predicted.
     """
-    last_key, last_voxel, heap = EMPTY, np.uint16(0), np.int64(-1)
-    sx = sy = sz = red = green = blue = pixels = np.float32(0.0)
+    last_key, last_voxel, heap, zero, one = BEFORE, np.uint16(0), np.int64(0), np.float32(0.0), np.float32(1.0)
     for x in range(key.size):
-        k = key[x]
-        if k != last_key or voxel[x] != last_voxel:
-            if last_key != EMPTY:
-                _add(sums[heap], sx, sy, sz, red, green, blue, pixels)
-            sx = sy = sz = red = green = blue = pixels = np.float32(0.0)
-            last_key, last_voxel = k, voxel[x]
-            heap = np.int64(heap_above[x]) if heap_above.size else np.int64(-1)
-            if k == EMPTY:
-                heap = np.int64(-1)
-            elif heap < 0 or heap_key[heap] != k or heap_voxel[heap] != last_voxel:
-                heap = np.int64(count)
-                count += 1
-                heap_key[heap], heap_voxel[heap], heap_label[heap] = k, last_voxel, 0
-                sums[heap, :] = 0
-        heap_here[x] = heap
-        sx += x_in[x]
-        sy += y_in[x]
-        sz += z_in[x]
-        red += np.float32(rgb[x, 0])
-        green += np.float32(rgb[x, 1])
-        blue += np.float32(rgb[x, 2])
-        pixels += np.float32(1.0)
-        if label.size and label[x] and heap >= 0:
-            heap_label[heap] = label[x]
-    if last_key != EMPTY:
-        _add(sums[heap], sx, sy, sz, red, green, blue, pixels)
+        k, v, above = key[x], voxel[x], np.int64(heap_above[x])
+        joins = (heap_key[above] == k) & (heap_voxel[above] == v)
+        stays = (last_key == k) & (last_voxel == v)
+        heap = heap if stays else (above if joins else count)
+        known = heap != count
+        last_key, last_voxel = k, v
+        heap_key[heap], heap_voxel[heap], heap_here[x] = k, v, heap
+        count += 1 - known
+        # Read first, then chosen: a choice of what to read would be a branch.
+        s = sums[heap]
+        sx, sy, sz, red, green, blue, pixels = s[0], s[1], s[2], s[3], s[4], s[5], s[6]
+        s[0] = (sx if known else zero) + x_in[x]
+        s[1] = (sy if known else zero) + y_in[x]
+        s[2] = (sz if known else zero) + z_in[x]
+        s[3] = (red if known else zero) + np.float32(rgb[x, 0])
+        s[4] = (green if known else zero) + np.float32(rgb[x, 1])
+        s[5] = (blue if known else zero) + np.float32(rgb[x, 2])
+        s[6] = (pixels if known else zero) + one
     return count
 
 
 @njit(cache=True)
-def _add(
-    sums: np.ndarray, x: float, y: float, z: float, red: float, green: float, blue: float, pixels: float
-) -> None:
-    sums[0] += x
-    sums[1] += y
-    sums[2] += z
-    sums[3] += red
-    sums[4] += green
-    sums[5] += blue
-    sums[6] += pixels
+def _label_row(label: np.ndarray, heap_here: np.ndarray, heap_label: np.ndarray, before: int, count: int) -> None:
+    """Note a row's labels; the heaps from ``before`` on are new with it."""
+    heap_label[before:count] = 0
+    for x in range(label.size):
+        if label[x]:
+            heap_label[heap_here[x]] = label[x]
 
 
 @njit(cache=True)
@@ -151,7 +139,9 @@ def _heap_band(
         rays[x] = (x + 0.5 - cx) / fx
     key, voxel = np.empty(w, np.int64), np.empty(w, np.uint16)
     x_in, y_in, z_in = np.empty(w, np.float32), np.empty(w, np.float32), np.empty(w, np.float32)
-    nothing, count = np.empty(0, np.int32), 0
+    # Above a band's first row lies a heap that no pixel joins.
+    nothing, count = np.full(w, heap_key.size - 1, np.int32), 0
+    heap_key[heap_key.size - 1] = BEFORE
     for y in range(first, last):
         for k in range(3):
             if 0 <= y + k - 1 < h:
@@ -162,10 +152,13 @@ def _heap_band(
             rows[0], rows[1], rows[2], accept[y], rays, T, (y + 0.5 - cy) / fy, voxel_m, limits[0], limits[1], limits[2],
             key, voxel, x_in, y_in, z_in,
         )
+        before = count
         count = _heap_row(
-            key, voxel, x_in, y_in, z_in, rgb[y], label[y if label.shape[0] == h else 0],
-            heap_of[y - 1] if y > first else nothing, heap_of[y], heap_key, heap_voxel, sums, heap_label, count,
+            key, voxel, x_in, y_in, z_in, rgb[y], heap_of[y - 1] if y > first else nothing, heap_of[y],
+            heap_key, heap_voxel, sums, count,
         )
+        if label.shape[0] == h:
+            _label_row(label[y], heap_of[y], heap_label, before, count)
     return count
 
 
@@ -221,7 +214,7 @@ def mean_features(heaps: Heaps, features: np.ndarray, most: int) -> np.ndarray:
         for y in range(b * BAND, min(b * BAND + BAND, features.shape[0])):
             for x in range(features.shape[1]):
                 heap = heaps.heap_of[y, x]
-                for k in range(channels if heap >= 0 else 0):
+                for k in range(channels):
                     mean[heap, k] += from_half(features[y, x, k]) / heaps.sums[b, heap, 6]
         for i in range(heaps.used[b]):
             for k in range(channels):
