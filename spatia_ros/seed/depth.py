@@ -26,8 +26,9 @@ Kind = Literal["metric", "scale", "inverse"]
 
 FLOOR_TRIES = 400
 FLOOR_TOLERANCE = 0.03
-FLOOR_SHARE = 0.08
-"""Share of the picture that a floor must fill to be believed."""
+FLOOR_SHARE = 0.15
+"""Share of the lower half of the picture that a floor must fill to be believed."""
+REFINEMENTS = 4
 MIN_DEPTH_M, MAX_DEPTH_M = 0.05, 200.0
 
 
@@ -104,7 +105,10 @@ def find_floor(q: Float64, camera: Camera, rng: np.random.Generator, tilted: boo
     values = np.asarray(values[values > 0])
     if len(values) < 100:
         return None
-    spread = np.percentile(values, 95) - np.percentile(values, 5) if not tilted else 0.0
+    spread = float(np.percentile(values, 95) - np.percentile(values, 5))
+    tolerance = FLOOR_TOLERANCE * (np.abs(values) if tilted else np.full(len(values), spread))
+    # Of an inverse estimate a wall is as good a plane as a floor, but it does not grow downwards.
+    least = 0.0 if tilted else 0.5 * spread / float(np.ptp(rays[:, 1]))
     best, chosen = 0.0, None
     for _ in range(FLOOR_TRIES):
         three = rng.choice(len(values), 3, replace=False)
@@ -112,17 +116,19 @@ def find_floor(q: Float64, camera: Camera, rng: np.random.Generator, tilted: boo
             w = np.asarray(np.linalg.solve(rays[three], values[three]), np.float64)
         except np.linalg.LinAlgError:
             continue
-        if not _floor_like(w, tilted):
+        if not _floor_like(w, tilted) or w[1] <= least:
             continue
         error = values - rays @ w
-        tolerance = FLOOR_TOLERANCE * (np.abs(values) if tilted else spread)
         on, beneath = np.abs(error) < tolerance, error < -3 * tolerance
         if on.sum() - 2.0 * beneath.sum() > best:
             best, chosen = float(on.sum() - 2.0 * beneath.sum()), on
     if chosen is None or chosen.sum() < FLOOR_SHARE * len(values):
         return None
-    w = np.asarray(np.linalg.lstsq(rays[chosen], values[chosen], rcond=None)[0], np.float64)
-    return Floor(w, float(chosen.mean())) if _floor_like(w, tilted) else None
+    for n in range(REFINEMENTS):  # ever closer, so that what merely borders on the floor drops out
+        w = np.asarray(np.linalg.lstsq(rays[chosen], values[chosen], rcond=None)[0], np.float64)
+        close = np.abs(values - rays @ w) < tolerance / (1 + n)
+        chosen = close if close.sum() > FLOOR_SHARE * len(values) / 2 else chosen
+    return Floor(w, float(chosen.mean())) if _floor_like(w, tilted) and w[1] > least else None
 
 
 def _floor_like(w: Float64, tilted: bool) -> bool:
