@@ -276,9 +276,13 @@ class Memory:
         if self.pages:
             self.pages.make_room(self)
 
-    def chunks(self) -> Iterator[Points]:
-        """All points, chunk by chunk (128 voxels a side), copies; memory must not change meanwhile."""
-        for chunk in all_chunks(self):
+    def chunks(self, low: Float64 | None = None, high: Float64 | None = None) -> Iterator[Points]:
+        """All points, chunk by chunk (128 voxels a side), copies; memory must not change meanwhile.
+
+        Args:
+            low, high: float64 [3], metres: only the chunks that reach into this box.
+        """
+        for chunk in all_chunks(self, low, high):
             seen_ns = chunk.seen_ms.astype(np.int64) * 1_000_000 + (self.epoch_ns or 0)
             features = chunk.features.view(np.float16) if self.config.feature_channels else None
             rgb = (chunk.rgb + np.float32(0.5)).astype(np.uint8)
@@ -356,15 +360,31 @@ class Memory:
 
         return store.attach(path, write=write, config=config)
 
+    def pack(self) -> None:
+        """Write what changed to the file this memory is attached to, and unpack nothing until it is asked for.
+
+        Raises:
+            SpatiaError: when it is attached to none, or only for looking.
+        """
+        self._file("pack").pack_all(self)
+
     def flush(self) -> None:
         """Make everything so far survive a loss of power: written to the file this memory is attached to, and committed.
 
         Raises:
             SpatiaError: when it is attached to none, or only for looking.
         """
+        self._file("flush").flush(self)
+
+    def close(self) -> None:
+        """Let go of the file this memory is attached to; what was not flushed is lost, and the memory empty."""
+        self._file("close").log.close()
+        self.pages = None
+
+    def _file(self, verb: str) -> Pages:
         if self.pages is None:
-            raise SpatiaError("flush: expected a memory attached to a file (Memory.open), got one that is not")
-        self.pages.flush(self)
+            raise SpatiaError(f"{verb}: expected a memory attached to a file (Memory.open), got one that is not")
+        return self.pages
 
     def export_ply(self, path: Path | str) -> None:
         """Write the points as a PLY that Open3D, CloudCompare and MeshLab open."""

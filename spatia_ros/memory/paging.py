@@ -154,6 +154,7 @@ class Pages:
 
     def pack_all(self, memory: Memory) -> None:
         """Write what changed and empty the block store."""
+        self.require_writing()
         slots = live_chunks(memory.store.blocks)
         self._write(memory, slots.tolist())
         memory.store = BlockStore(self.config.max_points, self.config.feature_channels)
@@ -232,11 +233,6 @@ class Pages:
         self.index = index
         self._touched.clear()
 
-    def packed_chunks(self, memory: Memory) -> Iterator[ChunkPoints]:
-        """The chunks that only the file holds, one after another."""
-        for row in np.flatnonzero(~self.unpacked(memory)).tolist():
-            yield chunks.decode(self.log, self.view.record(row), self.config.voxel_m, self.config.feature_channels)
-
     def require_few(self, memory: Memory) -> None:
         """Raises: SpatiaError, when there are more points in all than may be unpacked."""
         if len(memory) > self.config.resident_points:
@@ -286,13 +282,28 @@ def go_back(pages: Pages | None, state: PagesState | None) -> None:
     pages.return_to(state.index)
 
 
-def all_chunks(memory: Memory) -> Iterator[ChunkPoints]:
-    """Every chunk of a memory: those of the block store, then those only its file holds."""
-    for slot in live_chunks(memory.store.blocks).tolist():
+def all_chunks(memory: Memory, low: Float64 | None = None, high: Float64 | None = None) -> Iterator[ChunkPoints]:
+    """Every chunk of a memory that reaches into a box: those of the block store, then those only its file holds."""
+    b, pages = memory.store.blocks, memory.pages
+    slots = live_chunks(b)
+    for slot in slots[_reaching(b.chunk_key[slots], memory.config.voxel_m, low, high)].tolist():
         if len(points := take_chunk(memory, slot)):
             yield points
-    if memory.pages:
-        yield from memory.pages.packed_chunks(memory)
+    if pages:
+        rows = ~pages.unpacked(memory) & _reaching(pages.index.key, memory.config.voxel_m, low, high)
+        for row in np.flatnonzero(rows).tolist():
+            yield chunks.decode(pages.log, pages.view.record(row), pages.config.voxel_m, pages.config.feature_channels)
+
+
+def _reaching(keys: Int64, voxel_m: float, low: Float64 | None, high: Float64 | None) -> np.ndarray:
+    """bool [C]: chunks that reach into a box."""
+    corner = chunks.corner_of(keys) * voxel_m
+    inside = np.ones(len(keys), np.bool_)
+    if low is not None:
+        inside &= (corner + chunks.SIDE_VOXELS * voxel_m >= low).all(1)
+    if high is not None:
+        inside &= (corner <= high).all(1)
+    return inside
 
 
 def copy_records(source: Log, target: Log, commit: Commit) -> tuple[tuple[int, ...], Index]:

@@ -6,12 +6,16 @@ all. Surfaces are sampled once a voxel. World frame: metres, z up, streets along
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from spatia_ros.memory import Points
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Memory, Points
+from spatia_ros.memory.blocks import chunk_key_of
+from spatia_ros.memory.fuse import locate_points
 from spatia_ros.train import scene_picture as pictures
 from spatia_ros.types import Float32, Float64, UInt8
 
@@ -21,6 +25,10 @@ ROAD_M, PAVEMENT_M, KERB_M = 6.0, 3.0, 0.15
 DEPTH_M = 11.0
 """Of a house, from the street to the yard."""
 FRONTS, STOREY_M, BAY_M = 24, 3.2, 2.6
+MOST_TILES = 32
+"""Along each side of a city."""
+TILE_POINTS = 4_000_000
+"""Fewer than a tile has at 5 cm."""
 SUN = np.array([0.5, 0.3, 0.8])
 
 
@@ -255,3 +263,40 @@ def _box(
     sides = [((x, y, z), (a, 0, 0)), ((x + a, y, z), (0, b, 0)), ((x + a, y + b, z), (-a, 0, 0)), ((x, y + b, z), (0, -b, 0))]
     patches = [p for corner, along in sides for p in _plane(rng, corner, along, up, colour, spacing_m)]
     return patches + _plane(rng, (x, y, z + c), (a, 0, 0), (0, b, 0), colour, spacing_m)
+
+
+def city_config(voxel_m: float) -> MemoryConfig:
+    """The configuration of a city's memory: 100 m of range, and a working set of a tile or two."""
+    return MemoryConfig(voxel_m=voxel_m, max_range_m=100.0, max_points=500_000_000, resident_points=8_000_000)
+
+
+def tiles_of(side: int) -> list[tuple[int, int]]:
+    """Columns and rows of so many tiles squared, outwards from the street at y = 0."""
+    rows = [(k + 1) // 2 * (1 if k % 2 == 0 else -1) for k in range(side)]
+    return [(column, row) for row in rows for column in range(side)]
+
+
+def build_city(memory: Memory, points: int, seed: int) -> Iterator[int]:
+    """Fill an attached memory tile by tile, each flushed before the next, until it has so many points.
+
+    Tiles the file holds already are left as they are, so that whatever was stopped goes on.
+
+    Yields:
+        How many points are safe, after each tile.
+    """
+    side = min(MOST_TILES, round(np.ceil(np.sqrt(points / (TILE_POINTS * (0.05 / memory.config.voxel_m) ** 2)))))
+    for column, row in tiles_of(side):
+        if len(memory) >= points:
+            break
+        if not _is_there(memory, column, row):
+            memory.add_points(tile(seed, column, row, memory.config.voxel_m))
+            memory.pack()
+            memory.flush()
+        yield len(memory)
+
+
+def _is_there(memory: Memory, column: int, row: int) -> bool:
+    """Whether the chunk at a tile's corner, which is no other tile's, is in the file."""
+    inside = np.array([[column * TILE_M + 1.0, row * TILE_M + 1.0, 0.5 * memory.config.voxel_m]], np.float32)
+    block, _ = locate_points(inside, memory.config.voxel_m)
+    return memory.pages is not None and bool(memory.pages.index.find(chunk_key_of(block))[0] >= 0)
