@@ -123,7 +123,8 @@ def view_poses(start: Float64, walk: Walk | None, low: Float64, high: Float64, m
 def keep_views(memory: Memory, view: MeshView, poses: list[Float64], report: Report = silent) -> None:
     """Render the mesh at poses [4, 4] and keep each picture that is news; the first is kept in any case."""
     for i, T in enumerate(poses):
-        frame = view.render(EYES if i == 0 else VIEW, T, 0, voxel_m=memory.config.voxel_m)
+        # Textures are smooth at one ray a pixel, and edges, which are not, are left out of keyframes.
+        frame = view.render(EYES if i == 0 else VIEW, T, 0, fine=1, voxel_m=memory.config.voxel_m)
         sensed = np.ones(frame.depth.shape, bool)
         if i == 0:
             memory.keyframes.append(Keyframe(frame.rgb, frame.depth, sensed, frame.camera, T, 0))

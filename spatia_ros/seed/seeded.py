@@ -90,8 +90,9 @@ def best_start(memory: Memory, walk: Walk | None, low: Float64, high: Float64) -
     def worth(T: Float64) -> float:
         depth = memory.render(small, T, 0).depth
         seen = depth[depth > 0]
-        # Surfaces all over the picture, at many distances, none of them in the face.
-        return float(len(seen) / depth.size + 0.3 * np.log1p(seen).std() - (seen < 0.6).mean()) if len(seen) else 0.0
+        # Surfaces all over the picture, far ones and many distances, none of them in the face.
+        rooms = 0.4 * np.log1p(np.minimum(np.median(seen), 6.0)) + 0.3 * np.log1p(seen).std() if len(seen) else 0.0
+        return float(len(seen) / depth.size + rooms - (seen < 1.2).sum() / depth.size)
 
     eyes = walk.viewpoints[:STARTS]
     start = max((standing_pose(eye, float(yaw)) for eye in eyes for yaw in np.arange(0, 2 * np.pi, np.pi / 6)), key=worth)
