@@ -42,7 +42,8 @@ def room(height: int, width: int, labelled: bool) -> Heaps:
     return Heaps(
         np.zeros(bands, np.int64), np.empty((bands, most), np.int64), np.empty((bands, most), np.uint16),
         np.empty((bands, most, SUMS), np.float32), np.empty((bands, most if labelled else 0), np.uint16),
-        np.empty((bands, most), np.int32), np.empty((bands, most), np.uint16), np.zeros(bands, np.int64), np.empty((height, width), np.int32),
+        np.empty((bands, most), np.int32), np.empty((bands, most), np.uint16), np.zeros(bands, np.int64),
+        np.empty((height, width), np.int32),
     )
 
 
@@ -98,7 +99,7 @@ def _heap_row(
         k, v, above = key[x], voxel[x], np.int64(heap_above[x])
         joins = (heap_key[above] == k) & (heap_voxel[above] == v)
         stays = (last_key == k) & (last_voxel == v)
-        heap = heap if stays else (above if joins else count)
+        heap = heap if stays else (above if joins else np.int64(count))
         known = heap != count
         last_key, last_voxel = k, v
         heap_key[heap], heap_voxel[heap], heap_here[x] = k, v, heap
