@@ -23,12 +23,12 @@ from spatia_ros.slam.features import Alignment, Features, agrees, align, depth_o
 from spatia_ros.slam.odometry import register
 from spatia_ros.slam.pose_graph import information
 from spatia_ros.slam.pyramid import RgbdPyramid
-from spatia_ros.types import Float64
+from spatia_ros.types import Float32, Float64
 
 VOTERS = 100
 """Strongest features of each keyframe that vote for places by look."""
-VOTE_DISTANCE = 250.0
-"""A vote's largest distance between SIFT descriptors (their length is about 512)."""
+VOTE_COSINE = 0.88
+"""Least product of two unit descriptors for a vote."""
 LEAST_VOTES = 6
 MIN_AGREEMENT = 0.6
 """Of the pixels both see, the share that must lie on the same surface after dense registration."""
@@ -95,6 +95,7 @@ class LoopCloser:
     places: dict[int, Place] = field(default_factory=dict)
     ways: list[float] = field(default_factory=list)
     counts: LoopCounts = field(default_factory=LoopCounts)
+    _voters: dict[int, Float32] = field(default_factory=dict)
     _believed: list[Loop] = field(default_factory=list)
     _pending: list[Loop] = field(default_factory=list)
 
@@ -106,6 +107,7 @@ class LoopCloser:
             T_world_node: float64 [N, 4, 4], current poses of all keyframes, the new one last.
         """
         self.places[len(self.ways)] = place
+        self._voters[len(self.ways)] = voters_of(place.features)
         self.ways.append(way)
         self._thin()
         passed = [loop for i in self._candidates(T_world_node) if (loop := self._closed(i, T_world_node))]
@@ -115,7 +117,7 @@ class LoopCloser:
         """Forget the looks of every second keyframe once there are too many; the newest stays."""
         if len(self.places) > self.config.keyframes:
             for i in list(self.places)[-2::-2]:
-                del self.places[i]
+                del self.places[i], self._voters[i]
 
     def _candidates(self, T_world_node: Float64) -> list[int]:
         """Earlier keyframes worth a closer look, by votes and by position."""
@@ -134,14 +136,9 @@ class LoopCloser:
 
     def _votes(self, far: Sequence[int]) -> np.ndarray:
         """How many of the new keyframe's strongest features find a like one in each earlier keyframe."""
-        new = self.places[len(self.ways) - 1].features.descriptors[:VOTERS].astype(np.float32)
-        votes = np.zeros(len(far))
-        for k, i in enumerate(far):
-            old = self.places[i].features.descriptors[:VOTERS].astype(np.float32)
-            if len(new) and len(old):
-                square = (new**2).sum(1)[:, None] + (old**2).sum(1) - 2.0 * (new @ old.T)
-                votes[k] = (square.min(1) < VOTE_DISTANCE**2).sum()
-        return votes
+        new = self._voters[len(self.ways) - 1]
+        alike = new @ np.concatenate([self._voters[i] for i in far]).T
+        return (alike.reshape(VOTERS, len(far), VOTERS).max(2) > VOTE_COSINE).sum(0)
 
     def _closed(self, i: int, T_world_node: Float64) -> Loop | None:
         """The loop from keyframe ``i`` to the newest, if the pair passes on its own."""
@@ -208,6 +205,14 @@ class LoopCloser:
         round_trip = a.T_i_j @ inverse[a.j] @ T_world_node[b.j] @ geometry.inverse(b.T_i_j) @ inverse[b.i] @ T_world_node[a.i]
         slack = 0.05 + 2.0 * self.config.drift_ratio * sum(ways)
         return apart_m(round_trip, np.eye(4)) < slack and apart_rad(round_trip, np.eye(4)) < slack
+
+
+def voters_of(features: Features) -> Float32:
+    """Unit descriptors of the strongest features, float32 [VOTERS, 128]; zeros where there are fewer."""
+    out = np.zeros((VOTERS, 128), np.float32)
+    strongest = features.descriptors[:VOTERS].astype(np.float32)
+    out[: len(strongest)] = strongest / np.maximum(np.linalg.norm(strongest, axis=1, keepdims=True), 1.0)
+    return out
 
 
 def apart_m(A: Float64, B: Float64) -> float:
