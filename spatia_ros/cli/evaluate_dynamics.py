@@ -50,7 +50,8 @@ def run_dynamics(args: argparse.Namespace) -> int:
         print(f"\n{run['scene']}: the object {run['scenario']}\n")
         print_table([("with the split", _row(run)), ("without", _row(run["without_split"]))])
         settled = f"; {100 * run['settled']:.1f} % of it settled where it stopped" if "settled" in run else ""
-        print(f"  held back: {100 * run['held_of_object']:.1f} % of its pixels, {100 * run['held_of_static']:.2f} % of others{settled}")
+        held, beside = 100 * run["held_of_object"], 100 * run["held_of_static"]
+        print(f"  held back: {held:.1f} % of its pixels, {beside:.2f} % of others{settled}")
     print(f"\nworst of all: {_row(figures)}; {figures['split_ms']:.1f} ms a frame")
     print(f"left in {args.out}")
     return 0

@@ -20,12 +20,9 @@ from spatia_ros.memory import Memory, fuse
 from spatia_ros.slam.free_space import expanded
 from spatia_ros.slam.movers import Cluster, Track, follow, join, match, over, started, together
 from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, part_of, suspects
-from spatia_ros.slam.trail import Trail, swept
+from spatia_ros.slam.trail import Trail, blocks_around, swept
 from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
 from spatia_ros.types import Bool, Float64, Frame
-
-MAX_APPROACH_M = 0.5
-"""A mover that came nearer hides at most this much of where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,25 +122,34 @@ class StaticDynamic:
                 self._trail.add(_trodden(track, voxel_m), voxel_m, cells.stamp_ns)
 
     def _carve(self, frame: Frame, cells: Cells, movers: list[Mover], memory: Memory) -> int:
-        """Along the trails: remove what the frame sees through, and what lies just behind something that came nearer."""
+        """Along the trails: remove what the frame sees through, and where something that came nearer stood behind itself."""
         if not len(self._trail.keys):
             return 0
         lowest = fuse.nearest_around(cells.within)
         limit = np.where(lowest > 0, np.maximum(lowest - np.float32(WEAK) * cells.margin(lowest), 0), np.float32(0))
+        carved = memory.carve_within(self._trail.keys, limit, frame.camera, frame.T_world_cam)
         tracks = {track.id: track for track in self._tracks}
         for mover in movers:
-            approach = _approach(tracks[mover.id], frame.T_world_cam)
-            if mover.state == "moving" and approach > 0:
+            track = tracks[mover.id]
+            approach = _approach(track, frame.T_world_cam)
+            if mover.state == "moving" and approach > cells.margin_m and _young(track):
                 inner = cv2.erode(mover.mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2 * cells.stride) > 0
-                inner &= lowest > 0
-                limit[inner] = lowest[inner] + np.float32(min(approach + cells.margin_m, MAX_APPROACH_M))
-        return memory.carve_within(self._trail.keys, limit, frame.camera, frame.T_world_cam)
+                behind = approach + float(np.linalg.norm(track.high - track.low))
+                limit = np.where(inner & (lowest > 0), lowest + np.float32(behind), np.float32(0))
+                keys = blocks_around(_trodden(track, memory.config.voxel_m), memory.config.voxel_m)
+                carved += memory.carve_within(keys, limit, frame.camera, frame.T_world_cam)
+        return carved
+
+
+def _young(track: Track) -> bool:
+    """Whether a track has not moved much farther than its own length."""
+    return float(np.linalg.norm(track.travelled)) < 1.5 * float(np.linalg.norm(track.high - track.low))
 
 
 def _trodden(track: Track, voxel_m: float) -> Float64:
     """Points [N, 3], m, where a moving track is, and while it is young also where it may have been before it was seen whole."""
     latest = track.seen[-1][1]
-    if np.linalg.norm(track.travelled) > 1.5 * np.linalg.norm(track.high - track.low):
+    if not _young(track):
         return latest
     return np.concatenate([*(points for _, points in track.seen), swept(latest, track.travelled, voxel_m)])
 

@@ -28,9 +28,7 @@ class Trail:
 
     def add(self, points: Float64, voxel_m: float, stamp_ns: int) -> None:
         """Note the blocks around world points [N, 3], m."""
-        key, _ = fuse.locate_points(points.astype(np.float32), voxel_m)
-        key = np.unique(key)
-        fresh = np.unique((key[key >= 0][:, None] + AROUND).ravel())
+        fresh = blocks_around(points, voxel_m)
         kept = ~np.isin(self.keys, fresh, assume_unique=True)
         keys = np.concatenate([self.keys[kept], fresh])
         stamps = np.concatenate([self._stamps[kept], np.full(len(fresh), stamp_ns, np.int64)])
@@ -39,6 +37,13 @@ class Trail:
             keys, stamps = keys[newest], stamps[newest]
         order = np.argsort(keys)
         self.keys, self._stamps = keys[order], stamps[order]
+
+
+def blocks_around(points: Float64, voxel_m: float) -> Int64:
+    """Keys, sorted, of the blocks world points [N, 3] (m) lie in and of all their neighbours."""
+    key, _ = fuse.locate_points(points.astype(np.float32), voxel_m)
+    key = np.unique(key)
+    return np.unique((key[key >= 0][:, None] + AROUND).ravel())
 
 
 def swept(points: Float64, travelled: Float64, voxel_m: float) -> Float64:
