@@ -347,6 +347,30 @@ def _point_layout(msg: PointCloud2, name: str) -> np.dtype:
     return np.dtype({"names": [*"xyzc"], "formats": formats, "offsets": offsets, "itemsize": msg.point_step})
 
 
+_NUMBERS = dict(zip(range(1, 9), ("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"), strict=True))
+"""PointField's kinds, INT8 = 1 to FLOAT64 = 8."""
+
+
+def from_cloud_fields(msg: PointCloud2, name: str = "cloud") -> dict[str, np.ndarray]:
+    """Every field of one number a point, by its name: columns [N].
+
+    Raises:
+        SpatiaError: when the array's size disagrees with its description.
+    """
+    n, order = msg.width * msg.height, ">" if msg.is_bigendian else "<"
+    single = [f for f in msg.fields if f.count == 1 and f.datatype in _NUMBERS]
+    fit = all(f.offset + np.dtype(_NUMBERS[f.datatype]).itemsize <= msg.point_step for f in single)
+    whole = msg.row_step >= msg.width * msg.point_step and len(msg.data) == msg.row_step * msg.height
+    if not (single and fit and whole and 0 < n <= MAX_CLOUD_POINTS):
+        got = f"{msg.width}x{msg.height} points of {msg.point_step} bytes, row_step {msg.row_step}, {len(msg.data)} bytes"
+        raise Malformed("size", f"{name}: expected 1..{MAX_CLOUD_POINTS} points whose rows fill the data, got {got}")
+    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.row_step)[:, : msg.width * msg.point_step]
+    formats = [order + _NUMBERS[f.datatype] for f in single]
+    layout = {"names": [f.name for f in single], "formats": formats, "offsets": [f.offset for f in single]}
+    points = np.ascontiguousarray(rows).reshape(-1).view(np.dtype(layout | {"itemsize": msg.point_step}))
+    return {f.name: points[f.name].astype(points[f.name].dtype.newbyteorder("=")) for f in single}
+
+
 def from_cloud(msg: PointCloud2, name: str = "cloud") -> tuple[Float32, UInt8]:
     """``(xyz float32 [N, 3], rgb uint8 [N, 3])`` of the finite points of a little-endian cloud.
 

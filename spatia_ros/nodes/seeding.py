@@ -36,9 +36,10 @@ def open_seed(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed
     Raises:
         SpatiaError: when more than one of them is named, or what is named is unusable.
     """
-    named = {name: getattr(source, name) for name in ("sequence", "memory", "place") if getattr(source, name)}
+    named = {name: getattr(source, name) for name in ("sequence", "memory", "place", "cloud_topic") if getattr(source, name)}
     if len(named) > 1:
-        raise SpatiaError(f"source: expected a sequence, a memory or a place, got {' and '.join(map(repr, named.values()))}")
+        got = " and ".join(map(repr, named.values()))
+        raise SpatiaError(f"source: expected a sequence, a memory, a place or a cloud_topic, got {got}")
     if source.place:
         return _from_place(config, folder / source.place)
     if source.memory:

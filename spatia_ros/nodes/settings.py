@@ -49,6 +49,9 @@ class SourceSettings(Section):
     place: str = Field(
         "", description="a mesh (GLB, OBJ, DAE), point cloud (PLY, PCD, LAS) or recording without poses, instead of a recording"
     )
+    cloud_topic: str = Field(
+        "", description="a PointCloud2 topic in the map's frame: its first cloud becomes the memory, instead of a recording"
+    )
 
 
 class MotionSettings(Section):

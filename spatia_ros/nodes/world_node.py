@@ -21,12 +21,15 @@ from spatia_ros import geometry
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.frames import Rig, RigPose
 from spatia_ros.nodes.memory_node import MemoryNode
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Motion, Move, Pace, Stand
 from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
 from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
+from spatia_ros.seed.cloud import seed_pieces
+from spatia_ros.seed.cloud_file import Piece
 from spatia_ros.srv import Restore, SetMode, Snapshot
 from spatia_ros.types import Frame, SpatiaError, Step, Trajectory
 from spatia_ros.world import WorldSnapshot
@@ -75,11 +78,31 @@ class WorldNode(MemoryNode):
         self._serve(Restore, "restore", self._restore)
         self._serve(SetMode, "memory/set_mode", self._set_mode)
         self._begin()
+        self._cloud_seed = self._awaited_cloud(settings)
         camera = self._world.camera
         self.get_logger().info(
             f"world of {seed.story}: {len(self.memory)} points, {len(self.memory.keyframes)} keyframes; camera "
             f"{camera.width}x{camera.height}; generator {self._world.generator.name}; files in {self.files.root}"
         )
+
+    def _awaited_cloud(self, settings: WorldSettings) -> CloudSeed | None:
+        """Where the world is to begin with a cloud: what waits for it."""
+        topic = settings.source.cloud_topic
+        if topic and settings.frames.map_up != "z":
+            raise SpatiaError(f"source.cloud_topic: expected frames.map_up z, got {settings.frames.map_up}")
+
+        def begin(piece: Piece) -> None:
+            seeded = seed_pieces([piece], topic, settings.memory)
+            self.adopt(seeded.memory)
+            self.rig.move(self.rig.base_of(seeded.T_world_cam), 1.0, jump=True)
+            self._version += 1
+            self._note()
+            self.get_logger().info("; ".join(seeded.story))
+
+        def take(piece: Piece) -> None:
+            self.worker.submit(self.health.guard(topic, lambda: begin(piece)))
+
+        return CloudSeed(self, topic, settings.frames.map, self.health, take) if topic else None
 
     # Commands
 

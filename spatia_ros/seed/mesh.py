@@ -97,7 +97,8 @@ def seed_mesh(
     samples = fill_from_mesh(memory, view, report)
     walk = find_walk(FreeSpace.of(memory.points().xyz), eye_m)
     start, recorded = best_start(memory, walk, low, high)
-    keep_views(memory, view, view_poses(start, walk, low, high, views), report)
+    inside = walk if len(recorded) > 1 else None
+    keep_views(memory, view, view_poses(start, inside, low, high, views), report)
     story = [f"{len(mesh.faces):,} triangles of {len(mesh.names)} objects in {Path(path).name}"]
     if mesh.dropped:
         story.append(f"{mesh.dropped:,} triangles with corners that are no numbers were left out")

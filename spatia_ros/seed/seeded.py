@@ -23,6 +23,8 @@ EYES = Camera.from_fov(640, 400, 1.2)
 
 STARTS = 10
 """Places that are tried as a start."""
+LEAST_SEEN = 0.15
+"""A start shows at least this share of the picture."""
 TURN_POSES = 12
 """A walk begins with so many poses from the view at the start into its own direction."""
 
@@ -96,6 +98,8 @@ def best_start(memory: Memory, walk: Walk | None, low: Float64, high: Float64) -
 
     eyes = walk.viewpoints[:STARTS]
     start = max((standing_pose(eye, float(yaw)) for eye in eyes for yaw in np.arange(0, 2 * np.pi, np.pi / 6)), key=worth)
+    if memory.render(small, start, 0).coverage.mean() < LEAST_SEEN:  # on top of a thing, not in a place
+        return best_start(memory, None, low, high)
     return start, walk_from(walk, start)
 
 

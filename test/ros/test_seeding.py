@@ -64,7 +64,7 @@ def test_nothing_yet():
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (SourceSettings(sequence="wall", memory="wall.spatia"), "a sequence, a memory or a place, got 'wall' and 'wall.spatia'"),
+        (SourceSettings(sequence="wall", memory="wall.spatia"), "a place or a cloud_topic, got 'wall' and 'wall.spatia'"),
         (SourceSettings(sequence="wall", first=6), r"expected a frame of 0..5, got 6"),
         (SourceSettings(sequence="missing"), "missing"),
         (SourceSettings(memory="missing.spatia"), "missing.spatia"),
