@@ -7,7 +7,7 @@ import pytest
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import Memory, fold, fuse
+from spatia_ros.memory import Memory, fold, fuse, overlap
 from spatia_ros.memory.blocks import live_places
 from spatia_ros.memory.keyframes import Samples, intrinsics_of, shown_in_each
 from spatia_ros.memory.overlap import ball_around, may_see, nearest_first, shown_by_any
@@ -127,3 +127,38 @@ def test_asking_the_likely_keyframes_first_finds_the_same(seed: int) -> None:
     assert not every[~likely].any()
     order = nearest_first(likely, np.zeros(3), T)
     np.testing.assert_array_equal(shown_by_any(news.points, news.reach, grids, K, T, order, 0.3, 1.5), every.any(0))
+
+
+def test_ranking_the_neighbourhood_is_ranking_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, keyframe_gain=0.0))
+    for seed in range(12):
+        about = geometry.look_at(np.zeros(3), rng.normal(0, 1, 3), np.array([0.0, -1.0, 0.1]))
+        frame = random_frame(seed)
+        memory.integrate(Frame(frame.rgb, frame.depth, CAMERA, about @ frame.T_world_cam, seed))
+    poses = [key.T_world_cam @ geometry.look_at(np.zeros(3), np.array([0.3, 0.1, 1.0]), np.array([0.0, -1.0, 0.0]))
+             for key in memory.keyframes.keyframes]
+    views = [memory.render(CAMERA, T, 0) for T in poses]
+    some = [memory.keyframes.overlap_iou(view.depth, CAMERA, T) for view, T in zip(views, poses, strict=True)]
+    drawn = [memory.keyframes.drawing(view.depth, CAMERA, T, 4) for view, T in zip(views, poses, strict=True)]
+    monkeypatch.setattr(overlap, "may_see", lambda *given: np.ones(len(given[2]), bool))
+    for view, T, iou, by in zip(views, poses, some, drawn, strict=True):
+        np.testing.assert_array_equal(memory.keyframes.overlap_iou(view.depth, CAMERA, T), iou)
+        assert [id(k) for k in memory.keyframes.drawing(view.depth, CAMERA, T, 4)] == [id(k) for k in by]
+    assert 0.1 < np.mean([iou == 0 for iou in some]) < 0.95
+
+
+def test_a_ranking_is_remembered_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, frame = Memory(MemoryConfig(voxel_m=VOXEL, keyframe_gain=0.0)), random_frame(0)
+    memory.integrate(frame)
+    view, ranked = memory.render(CAMERA, frame.T_world_cam, 0), []
+    rank = memory.keyframes.rank
+    monkeypatch.setattr(memory.keyframes, "rank", lambda *asked: ranked.append(1) or rank(*asked))
+    for _ in range(3):
+        assert len(memory.retrieve(view, CAMERA, frame.T_world_cam, 4)) == 1
+    assert len(ranked) == 1
+    memory.integrate(random_frame(1))
+    assert len(memory.retrieve(view, CAMERA, frame.T_world_cam, 4)) == 2
+    memory.retrieve(view, CAMERA, np.eye(4), 4)
+    memory.retrieve(memory.render(CAMERA, np.eye(4), 0), CAMERA, np.eye(4), 4)
+    assert len(ranked) == 4

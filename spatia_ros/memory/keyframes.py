@@ -201,6 +201,7 @@ class KeyframeSet:
         self.keyframes: list[Keyframe] = []
         self._samples: list[Samples] = []
         self._stacked: tuple[np.ndarray, ...] | None = None
+        self._last_ranking: tuple[tuple[Float32, Camera, bytes], tuple[np.ndarray, ...] | None, list[int]] | None = None
 
     def __len__(self) -> int:
         return len(self.keyframes)
@@ -240,7 +241,7 @@ class KeyframeSet:
         known = news.reach > 0
         if self.keyframes:
             _, _, grids, intrinsics, T_cam_world = self._stack()
-            asked = overlap.may_see(*overlap.ball_around(news.points, news.reach), intrinsics, T_cam_world, *SAMPLES)
+            asked = self._may_see(news.points, news.reach)
             if sensed.all():
                 asked &= np.array([samples.measured > 0.5 for samples in self._samples])
             order = overlap.nearest_first(asked, frame.T_world_cam[:3, 3], T_cam_world)
@@ -254,15 +255,23 @@ class KeyframeSet:
         self.append(Keyframe(frame.rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
         return True
 
+    def _may_see(self, points: Float64, reach: Float64, slack_m: float = 0.0) -> Bool:
+        """Which keyframes' fields of view come within ``slack_m`` of a ball around points: bool [K]."""
+        _, _, _, intrinsics, T_cam_world = self._stack()
+        centre, radius = overlap.ball_around(points, reach)
+        return overlap.may_see(centre, radius + slack_m if radius >= 0.0 else radius, intrinsics, T_cam_world, *SAMPLES)
+
     def _drop_least_informative(self) -> None:
         points, reach, grids, intrinsics, T_cam_world = self._stack()
         unique = np.empty(len(self.keyframes))
         for k in range(len(unique)):
-            shown = shown_in_each(
-                points[k][None], reach[k][None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, 1.5
+            others = self._may_see(points[k], reach[k])
+            others[k] = False
+            order = overlap.nearest_first(others, self.keyframes[k].T_world_cam[:3, 3], T_cam_world)
+            shown = overlap.shown_by_any(
+                points[k], reach[k], grids, intrinsics, T_cam_world, order, 2 * self.config.edge_ratio, 1.5
             )
-            shown[k] = False
-            unique[k] = ((reach[k] > 0) & ~shown.any(0)).sum()
+            unique[k] = ((reach[k] > 0) & ~shown).sum()
         worst = int(np.argmin(unique))
         del self.keyframes[worst], self._samples[worst]
         self._stacked = None
@@ -275,21 +284,26 @@ class KeyframeSet:
         """
         if not self.keyframes:
             return np.zeros(0)
-        points, reach, grids, intrinsics, T_cam_world = self._stack()
-        view = Samples.of(depth, camera, T_world_cam)
-        K, tolerance = len(self.keyframes), 2 * self.config.edge_ratio
+        view, tolerance, iou = Samples.of(depth, camera, T_world_cam), 2 * self.config.edge_ratio, np.zeros(len(self.keyframes))
+        # A keyframe's point in agreement lies this near to the view's: along the ray, and within its cell.
+        near = np.flatnonzero(self._may_see(view.points, view.reach, (2.0 * tolerance + 0.06) * float(view.reach.max())))
+        points, reach, grids, intrinsics, T_cam_world = (array[near] for array in self._stack())
+        K = len(near)
         a = shown_in_each(view.points[None], view.reach[None], grids, intrinsics, T_cam_world, tolerance, np.inf).sum(1)
         view_grids = np.repeat(view.grid[None], K, 0)
         view_T = np.repeat(view.T_cam_world[None], K, 0)
         b = shown_in_each(points, reach, view_grids, np.repeat(view.intrinsics[None], K, 0), view_T, tolerance, np.inf).sum(1)
         both = 0.5 * (a + b)
-        return both / np.maximum((view.reach > 0).sum() + (reach > 0).sum(1) - both, 1.0)
+        iou[near] = both / np.maximum((view.reach > 0).sum() + (reach > 0).sum(1) - both, 1.0)
+        return iou
 
     def rank(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> list[int]:
         """Indices of all keyframes by falling overlap with a view; ties go to the nearest camera."""
+        if not self.keyframes:
+            return []
         iou = self.overlap_iou(depth, camera, T_world_cam)
-        distance = [np.linalg.norm(kf.T_world_cam[:3, 3] - T_world_cam[:3, 3]) for kf in self.keyframes]
-        return np.lexsort((distance, -iou)).tolist()
+        eyes = geometry.inverse(self._stack()[4])[:, :3, 3]
+        return np.lexsort((np.linalg.norm(eyes - T_world_cam[:3, 3], axis=1), -iou)).tolist()
 
     def drawing(self, depth: Float32, camera: Camera, T_world_cam: Float64, most: int) -> list[Keyframe]:
         """The keyframes to draw a view from, the nearest by pose first, of those that share enough of it.
@@ -303,8 +317,11 @@ class KeyframeSet:
         if not (self.keyframes and most and known.any()):
             return []
         _, _, grids, intrinsics, T_cam_world = self._stack()
-        shown = shown_in_each(
-            view.points[None], view.reach[None], grids, intrinsics, T_cam_world, 2 * self.config.edge_ratio, np.inf
+        near = self._may_see(view.points, view.reach)
+        shown = np.zeros((len(near), len(known)), np.bool_)
+        shown[near] = shown_in_each(
+            view.points[None], view.reach[None], grids[near], intrinsics[near], T_cam_world[near],
+            2 * self.config.edge_ratio, np.inf,
         )
         scale_m = np.array([samples.scale_m for samples in self._samples])
         T_world_key = geometry.inverse(T_cam_world)
@@ -322,5 +339,12 @@ class KeyframeSet:
         return empty, intrinsics[measured], T_cam_world[measured]
 
     def retrieve(self, depth: Float32, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
-        """The ``k`` keyframes of largest overlap with a view, best first."""
-        return [self.keyframes[i] for i in self.rank(depth, camera, T_world_cam)[:k]]
+        """The ``k`` keyframes of largest overlap with a view, best first.
+
+        Asked again about the same depth image, pose and keyframes, it remembers the answer.
+        """
+        asked, stacked = (depth, camera, T_world_cam.tobytes()), self._stack() if self.keyframes else None
+        last = self._last_ranking
+        if last is None or last[0][0] is not depth or last[0][1:] != asked[1:] or last[1] is not stacked:
+            last = self._last_ranking = asked, stacked, self.rank(depth, camera, T_world_cam)
+        return [self.keyframes[i] for i in last[2][:k]]
