@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def walk(path: Path) -> dict[str, float]:
     city.render(CAMERA, poses[0], 0)  # compiles
     city.close()
     city = Memory.open(path, write=False)
-    first_ms = [_milliseconds(lambda T=T: city.render(CAMERA, T, 0)) for T in poses]
+    first_ms = [_milliseconds(partial(city.render, CAMERA, T, 0)) for T in poses]
     figures = {"city_200m_open_s": open_s, "city_200m_worst_first_frame_ms": max(first_ms), "peak_gb": peak_gb()}
     street, room = _street_room(city, eyes), _scanned_room()
     work = {"city": (city, poses), "street": (street, poses), "room": room, "bare": (_bare(room[0]), room[1])}
@@ -128,7 +129,7 @@ def walk(path: Path) -> dict[str, float]:
     }
 
 
-def _milliseconds(work: Callable[[], object]) -> float:
+def _milliseconds(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return (time.perf_counter() - start) * 1e3
@@ -151,7 +152,7 @@ def _street_room(city: Memory, eyes: Float64) -> Memory:
     distance = np.linalg.norm(near.xyz - nearest_eye, axis=1)
     nearest = np.sort(np.argsort(distance)[:ROOM_POINTS])
     memory = Memory(city.config)
-    memory.add_points(Points(*(column if column is None else column[nearest] for column in near)))
+    memory.add_points(near.chosen(nearest))
     return memory
 
 

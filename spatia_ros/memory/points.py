@@ -50,6 +50,11 @@ class Points(NamedTuple):
         rows = {name: np.ascontiguousarray(getattr(self, name)) for name in columns}
         return Points(**rows, features=self.features)
 
+    def chosen(self, index: Int64) -> Points:
+        """The points at these places (or where a mask is true)."""
+        columns = {name: getattr(self, name)[index] for name in self._fields[:6]}
+        return Points(**columns, features=None if self.features is None else self.features[index])
+
     @classmethod
     def joined(cls, parts: Sequence[Points]) -> Points:
         """At least one cloud, as one; all with features, or all without."""
