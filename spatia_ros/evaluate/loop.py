@@ -156,7 +156,7 @@ def _figures(walk: Walk, config: WorldConfig, poses: Poses, mapper: Mapper, mapp
         "drift_after_m": round(apart_m(mapped.trajectory.T_world_cam[-1], true[-1]), 4),
         "ate_rmse_m": _ate(mapped, walk), "ate_rmse_without_closure_m": _ate(without, walk),
         "loops": len(mapped.loops), "false_loops": _false_loops(mapper, walk), "lost": int(mapped.figures["lost"]),
-        "keyframes": int(mapped.figures["keyframes"]),
+        "keyframes": int(mapped.figures["keyframes"]), "corrections": int(mapped.figures["corrections"]),
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class Node:
     Args:
         stamp_ns: its time. way: how far along the path it lies, metres plus radians.
         parent: the keyframe it was reached from, itself for the first. T_parent_node: float64 [4, 4], how.
-        T_source: its pose as its source now has it. T_world_node: as it is now believed.
+        T_source: its pose as its source now has it. T_world_node: as it is now believed. T_map: as the map has it.
     """
 
     stamp_ns: int
@@ -41,6 +41,7 @@ class Node:
     T_parent_node: Float64
     T_source: Float64
     T_world_node: Float64
+    T_map: Float64
 
 
 @dataclass(slots=True)
@@ -104,13 +105,13 @@ class KeyframeGraph:
         """Make a frame a keyframe, tied to its anchor by their motion; it is the anchor from now on."""
         n, T_world_node = len(self), self.place(T_source)
         if not n:
-            self.nodes.append(Node(stamp_ns, 0.0, 0, np.eye(4), T_source, T_world_node))
+            self.nodes.append(Node(stamp_ns, 0.0, 0, np.eye(4), T_source, T_world_node, T_world_node))
         else:
             T_parent_node = geometry.inverse(self.nodes[self.anchor].T_source) @ T_source
             step = self._step(T_source)
             self.edges.append(Edge(self.anchor, n, T_parent_node, self._drifting(step)))
             way = self.nodes[-1].way + step
-            self.nodes.append(Node(stamp_ns, way, self.anchor, T_parent_node, T_source, T_world_node))
+            self.nodes.append(Node(stamp_ns, way, self.anchor, T_parent_node, T_source, T_world_node, T_world_node))
         self._samples = Samples.of(depth, camera, np.eye(4))
         self.anchor = n
 
@@ -123,15 +124,20 @@ class KeyframeGraph:
             self.edges.append(edge)
 
     def close(self, loops: list[Loop]) -> Correction:
-        """Tie loops in and let all keyframes settle; says what moved whither."""
+        """Tie loops in and let all keyframes settle; says what must move for the map to agree."""
         self.loops += loops
         self.edges += [Edge(loop.i, loop.j, loop.T_i_j, loop.information, uncertain=True) for loop in loops]
-        before = self.poses()
-        solution = optimise(before, self.edges, self.config.misfit_m)
+        solution = optimise(self.poses(), self.edges, self.config.misfit_m)
         self.false_loops = int((~solution.believed).sum())
         for node, T in zip(self.nodes, solution.T_world_node, strict=True):
             node.T_world_node = T
-        return Correction(np.array([node.stamp_ns for node in self.nodes], np.int64), before, solution.T_world_node)
+        stamps = np.array([node.stamp_ns for node in self.nodes], np.int64)
+        return Correction(stamps, np.stack([node.T_map for node in self.nodes]), self.poses())
+
+    def map_corrected(self) -> None:
+        """The map agrees with the keyframes as they are now believed."""
+        for node in self.nodes:
+            node.T_map = node.T_world_node
 
     def source_corrected(self, T_source: Float64) -> None:
         """The source of poses has taken the correction over; its pose of the last keyframe is ``T_source`` now."""

@@ -47,7 +47,7 @@ class MapStep:
         state: "given", or what the tracker says: "started", "tracked", "lost" (nothing was integrated), "relocalised".
         counts: of :meth:`Memory.integrate`, and ``held``, pixels kept out because they move; empty when lost.
         loops: those believed since the last frame.
-        corrected_m: how far the keyframe that moved most was moved, 0 without a correction.
+        corrected_m: how far the keyframe that moved most was moved in the map, 0 without a correction.
     """
 
     T_world_cam: Float64
@@ -200,14 +200,15 @@ class Mapper:
             self.graph.measured(T, cautious(found.information), instead=self.poses == "tracked")
 
     def _close(self, loops: list[Loop]) -> float:
-        """Settle the keyframes; bend the map if one of them moved. Returns how far, metres."""
+        """Settle the keyframes; bend the map once one of them is clearly elsewhere. Returns how far it moved, metres."""
         correction = self.graph.close(loops)
         moved_m = correction.largest_m()
         if moved_m < self.config.loops.correct_m:
-            return moved_m
+            return 0.0
         self._counts["corrections"] += 1
         self._corrected_m = max(self._corrected_m, moved_m)
         self.map.correct(correction)
+        self.graph.map_corrected()
         if self._tracker is not None:
             kept = self._tracker.keyframes
             stamps = np.array([k.stamp_ns for k in kept], np.int64)
