@@ -188,7 +188,10 @@ class LoopsConfig(_Section):
     gap: float = Field(4.0, ge=0.5, le=1000.0, description="a loop spans at least this way (m + rad)")
     min_inliers: int = Field(25, ge=8, le=1000, description="features that must agree on the motion")
     confirmations: int = Field(2, ge=1, le=10, description="keyframes that must find the same loop before it is believed")
-    drift_ratio: float = Field(0.01, gt=0.0, le=0.5, description="expected drift of poses, m (and half as many rad) per m + rad of way")
+    drift_ratio: float = Field(
+        0.01, gt=0.0, le=0.5,
+        description="expected drift of the poses, m (and half as many rad) per m and rad of the way",
+    )
     max_drift_ratio: float = Field(0.08, gt=0.0, le=1.0, description="a loop that would mean more drift than this is refused")
     misfit_m: float = Field(0.1, gt=0.0, le=10.0, description="a loop that ends up this far from all others is left out, m")
     correct_m: float = Field(
