@@ -29,8 +29,8 @@ OBJECTS = ("SofaC_01_001", "KitchenTable_01_001", "Ball_01_001", "Refrigerator_0
 HFOV_RAD = 1.2
 ANGLES, RADII_M, HEIGHTS_M = 24, (1.4, 2.0, 2.8), (0.8, 1.3, 1.7)
 """Eyes are looked for on circles around the thing: directions, distances from it, heights above the floor."""
-ASIDE_RAD = (-0.7, 0.0, 0.7)
-"""From each place memory is made from, the camera looks at the thing and to both sides of it."""
+SEED_EYES, TURNS_RAD = 12, tuple(np.arange(6) * np.pi / 3)
+"""Places memory is made from, at most; from each the camera looks at the thing, and all around."""
 LEAST_SHARE = 0.01
 """Share of the picture a thing fills at least, in the views it is judged in."""
 NEAREST_M = 0.35
@@ -71,6 +71,7 @@ def evaluate_edit(
     """
     names = scene_glb.object_names(path)
     scene, camera = glb_scene(path), Camera.from_fov(config.camera.width_px, config.camera.height_px, HFOV_RAD)
+    config = _reaching(config, float(np.linalg.norm(np.ptp(scene.mesh.vertices, axis=0))))
     each: dict[str, dict[str, Any]] = {}
     rows = []
     for name in tqdm(objects, desc="edit", unit="object"):
@@ -87,8 +88,14 @@ def evaluate_edit(
     return figures
 
 
+def _reaching(config: WorldConfig, span_m: float) -> WorldConfig:
+    """The configuration with a sensor that reaches across the scene, so that what is far is measured and not invented."""
+    memory = config.memory.model_copy(update={"max_range_m": max(config.memory.max_range_m, span_m)})
+    return config.model_copy(update={"memory": memory})
+
+
 def views_around(scene: MovingScene, camera: Camera, low: Float64, high: Float64, frames: int) -> Views:
-    """Cameras around a thing of these bounds: half of the places found for memory, the others, in turn, for the path.
+    """Cameras around a thing of these bounds: half of the places found for memory, others, in turn, for the path.
 
     Raises:
         SpatiaError: when there are too few places with the thing in view and nothing right before the camera.
@@ -106,8 +113,9 @@ def views_around(scene: MovingScene, camera: Camera, low: Float64, high: Float64
                 found.append(T)
     if len(found) < 6:
         raise SpatiaError(f"evaluate edit: expected at least 6 places to see the object from, found {len(found)}")
-    seed = [_turned(T, aside) for T in found[::2] for aside in ASIDE_RAD]
-    rest = found[1::2]
+    eyes, rest = found[::2], found[1::2]
+    eyes = [eyes[i * len(eyes) // SEED_EYES] for i in range(SEED_EYES)] if len(eyes) > SEED_EYES else eyes
+    seed = [_turned(T, turn) for T in eyes for turn in TURNS_RAD]
     return Views(np.stack(seed), np.stack([rest[i * len(rest) // frames] for i in range(frames)]))
 
 
@@ -176,13 +184,17 @@ class Truth:
     def still_shown(self, rgb: np.ndarray, depth: np.ndarray) -> tuple[Bool, Bool, Bool]:
         """Which pixels show the thing by colour, which by depth, and of which that can be said: bool [H, W] each.
 
-        A pixel shows it by depth (by colour) if its depth (colour) is the thing's within tolerance, and nearer to
-        the thing's than to what is behind it. Where both truths are alike within tolerance, nothing can be said.
+        A pixel shows it by depth if its depth is the thing's within tolerance, and nearer to that than to what is
+        behind; by colour likewise, where all that is behind within one pixel counts, for a picture drawn from
+        memory may be off by a part of one. Where both truths are alike within tolerance, nothing can be said.
         """
         there, gone = self.there.rgb.astype(int), self.gone.rgb.astype(int)
         apart = np.abs(there - gone).max(-1) > SAME_COLOUR
-        off, off_gone = np.abs(rgb - there), np.abs(rgb - gone)
-        colour = apart & (off.max(-1) <= SAME_COLOUR) & (off.sum(-1) < off_gone.sum(-1))
+        off = np.abs(rgb - there)
+        around = np.pad(gone, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        h, w = self.covered.shape
+        off_gone = np.min([np.abs(rgb - around[y : y + h, x : x + w]).sum(-1) for y in range(3) for x in range(3)], 0)
+        colour = apart & (off.max(-1) <= SAME_COLOUR) & (off.sum(-1) < off_gone)
         near, far = self.there.depth, self.gone.depth
         tolerance = np.maximum(SAME_DEPTH_M, SAME_DEPTH_RATIO * near)
         deep = np.abs(near - far) > tolerance

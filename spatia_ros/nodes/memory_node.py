@@ -17,6 +17,7 @@ from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.cloud import CloudOutput
+from spatia_ros.nodes.editing import Editing
 from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.motion import Motion
@@ -24,7 +25,7 @@ from spatia_ros.nodes.parameters import LiveSettings
 from spatia_ros.nodes.sensor_input import SensorInput
 from spatia_ros.nodes.settings import NodeSettings
 from spatia_ros.nodes.worker import Worker
-from spatia_ros.srv import LoadMemory, SaveMemory, SavePly
+from spatia_ros.srv import EditMemory, LoadMemory, SaveMemory, SavePly
 from spatia_ros.types import Frame, SpatiaError
 
 MAX_WAITING_FRAMES = 2
@@ -51,6 +52,7 @@ class MemoryNode(Node):
         self._live = LiveSettings(self, settings)
         self.health = Health(self)
         self.files = DataFolder(self._live.now.data_dir)
+        self._editing = Editing(self.files)
         self.worker = Worker(self._frame, self._idle, self._failed, self._pause_s, self._note)
         self._cloud = CloudOutput(self)
         self._status = qos.publisher(self, SimStatus, "~/status", qos.LATCHED)
@@ -67,6 +69,7 @@ class MemoryNode(Node):
         self._serve(SaveMemory, "memory/save", self._save)
         self._serve(LoadMemory, "memory/load", self._load)
         self._serve(SavePly, "memory/save_ply", self._save_ply)
+        self._serve(EditMemory, "memory/edit", self._edit)
         self._note()
         self.create_timer(1.0, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.create_timer(0.2, self._offer_cloud, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -194,6 +197,11 @@ class MemoryNode(Node):
         self.memory.export_ply(path)
         response.points = len(self.memory)
         return f"wrote {path}"
+
+    def _edit(self, request: EditMemory.Request, response: EditMemory.Response) -> str:
+        said = self._editing.answer(request, response, self.memory, self.T_map_world)
+        self._version += 1
+        return said
 
     def _load(self, request: LoadMemory.Request, response: LoadMemory.Response) -> str:
         response.points = len(self.memory)  # what there is, should the file be refused
