@@ -206,7 +206,9 @@ def _figures(truths: list[Truth], unedited: Step, edited: Step, unmasked: Step) 
     by_frame = [_cleared(truth, edited, i) for i, truth in enumerate(truths)]
     told = np.array([frame[3] for frame in by_frame], np.float64)
     shown, colour, depth = (np.array([frame[k] for frame in by_frame]) for k in range(3))
-    outside = [psnr(unedited.rgb[i], edited.rgb[i], ~_grown(t.covered, RIM_PX)) for i, t in enumerate(truths)]
+    apart = [~_grown(t.covered, RIM_PX) for t in truths]
+    outside = [psnr(unedited.rgb[i], edited.rgb[i], apart[i]) for i in range(len(truths))]
+    sensed = [psnr(unedited.rgb[i], edited.rgb[i], _measured(unedited, edited, i) & apart[i]) for i in range(len(truths))]
     seen_before = sum(_cleared(t, unedited, i)[0] for i, t in enumerate(truths))
     without_masks = sum(_cleared(t, unmasked, i)[0] for i, t in enumerate(truths))
     return {
@@ -216,6 +218,8 @@ def _figures(truths: list[Truth], unedited: Step, edited: Step, unmasked: Step) 
         "pixels": int(told.sum()), "pixels_covered": int(sum(t.covered.sum() for t in truths)),
         "cleared_unedited": float(1 - seen_before / told.sum()), "cleared_without_masks": float(1 - without_masks / told.sum()),
         "unaffected_psnr": known(float(np.nanmean(outside))), "unaffected_psnr_worst_frame": known(float(np.nanmin(outside))),
+        "unaffected_sensed_psnr": known(float(np.nanmean(sensed))),
+        "unaffected_sensed_psnr_worst_frame": known(float(np.nanmin(sensed))),
         "invented_where_it_was": float(np.mean([(~edited.coverage[i])[t.covered].mean() for i, t in enumerate(truths)])),
     }  # fmt: skip
 
@@ -224,6 +228,11 @@ def _cleared(truth: Truth, step: Step, i: int) -> tuple[int, int, int, int]:
     """Pixels that show the thing (either way, by colour, by depth), and those of which it can be said."""
     colour, depth, told = truth.still_shown(step.rgb[i].astype(int), step.depth[i])
     return int((colour | depth).sum()), int(colour.sum()), int(depth.sum()), int(told.sum())
+
+
+def _measured(a: Step, b: Step, i: int) -> Bool:
+    """Pixels that both runs remember from a sensor alone: bool [H, W]."""
+    return (a.provenance[i] == 255) & (b.provenance[i] == 255)
 
 
 def _grown(mask: Bool, by_px: int) -> Bool:
