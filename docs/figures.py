@@ -181,7 +181,8 @@ def carving(studio: Studio) -> UInt8:
 def movers(studio: Studio) -> UInt8:
     """A chair slides through the room: what a map keeps of it without and with the split."""
     scene, eye, target = chair_of(studio)
-    steps = [geometry.pose(np.eye(3), np.array([-0.05 * k, 0.02 * k, 0.0])) for k in range(studio.frames_of(30))]
+    ways = np.linspace(-0.7, 0.0, studio.frames_of(24))
+    steps = [geometry.pose(np.eye(3), np.array([x, 0.0, 0.0])) for x in ways]
     frames = studio.film(scene, [None] * 4 + steps, eye, target)
     config, split = WorldConfig().dynamics, None
     dynamics, apart, together = StaticDynamic(config), studio.memory([]), studio.memory([])
@@ -191,11 +192,11 @@ def movers(studio: Studio) -> UInt8:
         together.integrate(frame)
     assert split is not None
     tinted = np.where(split.static[..., None], frames[-1].rgb, 0.5 * frames[-1].rgb + 0.5 * HELD).astype(np.uint8)
-    side = geometry.look_at(eye + (-0.5, -0.2, 0.25), target + (-0.5, 0.2, -0.1), UP)
+    T = frames[-1].T_world_cam
     return strip([
-        (frames[-1].rgb, "a chair that slides"), (tinted, "held back"),
-        (together.render(studio.camera, side, 0).rgb, "the map, all folded in"),
-        (apart.render(studio.camera, side, 0).rgb, "the map, split"),
+        (frames[-1].rgb, "a chair that slides in"), (tinted, "held back"),
+        (together.render(studio.camera, T, 0).rgb, "the map, all folded in"),
+        (apart.render(studio.camera, T, 0).rgb, "the map, split"),
     ])  # fmt: skip
 
 
@@ -216,13 +217,13 @@ def loop(studio: Studio) -> UInt8:
     mapped = mapper.finish(lambda k: images[k])
     at = np.array(mapped.loops, np.int64).reshape(-1, 2) // PERIOD_NS
     found = mapped.trajectory.T_world_cam
-    pictures = []
+    pictures, R = [], None
     for memory, poses, loops, title in (
         (plain, reckoned, at[:0], "as reckoned, 2 % drift"), (mapped.memory, found, at, f"{len(at)} loops closed"),
     ):  # fmt: skip
         points = memory.points()
-        plan = draw_plan(points.xyz, points.rgb, memory.config.voxel_m, UP, poses[:, :3, 3], side_px=620)
-        eyes = np.ascontiguousarray(poses[:, :3, 3])
+        plan = draw_plan(points.xyz, points.rgb, memory.config.voxel_m, UP, poses[:, :3, 3], side_px=620, R_plan_world=R)
+        R, eyes = plan.R_plan_world, np.ascontiguousarray(poses[:, :3, 3])
         pictures.append(draw_map(plan, Journey(eyes, loops=eyes[loops], true_path=np.ascontiguousarray(T[:, :3, 3])), title))
     height = max(picture.shape[0] for picture in pictures)
     return np.concatenate([_padded(picture, height) for picture in pictures], 1)
