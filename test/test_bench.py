@@ -12,9 +12,10 @@ import torch
 from tiny_room import recorded, turning
 
 from spatia_ros.config import from_dict
-from spatia_ros.evaluate.bench import growth_figures, render_figures
+from spatia_ros.evaluate.bench import growth_figures, odometry_figures, render_figures
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import in_view_cloud, map_of, time_growth, time_render, wall_frame
+from spatia_ros.evaluate.bench_odometry import time_odometry
 from spatia_ros.evaluate.timing import Timing, interleaved
 from spatia_ros.types import Camera, SpatiaError
 
@@ -98,3 +99,11 @@ def test_every_path_and_a_network_are_checked(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 1 + 7 + 3
     assert all(line.endswith("same") for line in lines[1:])
+
+
+def test_odometry_figures_compare_both_on_the_same_frames() -> None:
+    figures = odometry_figures(time_odometry(recorded(frames=8), (160, 120), 3))
+    names = {"odometry_320x240_ms", "odometry_open3d_320x240_ms", "odometry_320x240_ate_m", "odometry_open3d_320x240_ate_m"}
+    assert names | {"odometry_speedup_vs_open3d", "odometry_320x240_noise"} == set(figures)
+    assert all(value > 0 for value in figures.values())
+    assert figures["odometry_320x240_ate_m"] < 0.02

@@ -7,11 +7,12 @@ from tiny_room import CAMERA, room_depth, room_rgb, swaying
 
 from spatia_ros import geometry
 from spatia_ros.config import TrackingConfig
-from spatia_ros.slam import odometry, pyramid, truth
+from spatia_ros.generator import Generated
+from spatia_ros.slam import drift_of, odometry, pyramid, truth
 from spatia_ros.slam.odometry import Target, register, register_to_many
 from spatia_ros.slam.pyramid import build_pyramid
 from spatia_ros.slam.tracker import Tracker
-from spatia_ros.types import Camera, SpatiaError
+from spatia_ros.types import Camera, SpatiaError, View
 
 CONFIG = TrackingConfig()
 FINE = Camera(320, 240, 260.0, 260.0, 160.0, 120.0)
@@ -112,12 +113,17 @@ def test_the_kernel_sums_what_the_truth_says(level):
 def test_normals_are_the_truth_and_those_of_the_room():
     depth = room_depth(swaying(0.2))
     depth[np.random.default_rng(2).random(depth.shape) < 0.2] = 0.0
-    level = build_pyramid(room_rgb(swaying(0.2)), depth, CAMERA).levels[0]
-    slow = truth.normals(depth, CAMERA)
-    both = (np.abs(slow).sum(-1) > 0) & (np.abs(level.normals).sum(-1) > 0)
+    c = CAMERA
+    fast, slow = pyramid.fit_normals(depth, np.array([c.fx, c.fy, c.cx, c.cy], np.float32)), truth.normals(depth, c)
+    both = (np.abs(slow).sum(-1) > 0) & (np.abs(fast).sum(-1) > 0)
     assert both.mean() > 0.7
-    assert ((slow * level.normals).sum(-1)[both] > 0.9999).mean() > 0.99
-    assert ((geometry.pixel_rays(CAMERA) * level.normals).sum(-1)[both] < 0).all()
+    assert ((slow * fast).sum(-1)[both] > 0.9999).mean() > 0.99
+    assert ((geometry.pixel_rays(c) * fast).sum(-1)[both] < 0).all()
+    level = build_pyramid(room_rgb(swaying(0.2)), depth, c).levels[0]
+    assert level.normals.shape == (120, 160, 3)
+    filled = both & (np.abs(level.normals).sum(-1) > 0)
+    assert filled.sum() > 0.95 * both.sum()
+    assert ((level.normals * fast).sum(-1)[filled] > 0.9).mean() > 0.9
 
 
 def test_halving_keeps_the_nearest_surface():
@@ -133,6 +139,22 @@ def test_depth_that_is_no_depth_is_refused(bad):
         build_pyramid(rgb, depth, CAMERA)
     with pytest.raises(SpatiaError, match="depth: expected finite metres"):
         Tracker(CONFIG, CAMERA).track(rgb, depth, 0)
+
+
+def test_a_generated_frame_that_has_slipped_is_seen_to_drift():
+    T = swaying(0.1)
+    (rgb, depth), (slipped_rgb, slipped_depth) = painted(T, FINE), painted(T @ moved(0.06, 0.0, 0.03, (0.0, 1.0, 0.0)), FINE)
+    coverage = np.ones(depth.shape, bool)
+    coverage[:, :60] = False
+    view = View(rgb, np.where(coverage, depth, 0).astype(np.float32), coverage, coverage.astype(np.float32), np.zeros_like(depth))
+    still = drift_of(Generated(rgb, depth, np.zeros_like(depth)), view, FINE, CONFIG)
+    assert still["drift_m"] < 1e-3
+    assert still["drift_deg"] < 0.02
+    drift = drift_of(Generated(slipped_rgb, slipped_depth, np.zeros_like(depth)), view, FINE, CONFIG)
+    assert drift["drift_m"] == pytest.approx(np.hypot(0.06, 0.03), abs=0.012)
+    assert drift["drift_deg"] == pytest.approx(1.0, abs=0.2)
+    nothing = View(rgb * 0, depth * 0, coverage & False, depth * 0, depth * 0)
+    assert drift_of(Generated(rgb, depth, np.zeros_like(depth)), nothing, FINE, CONFIG) == {}
 
 
 def test_images_of_another_size_are_refused():

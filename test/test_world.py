@@ -11,7 +11,7 @@ from spatia_ros import geometry
 from spatia_ros.config import WorldConfig, dump, from_dict, load, override
 from spatia_ros.generator import Generated
 from spatia_ros.memory import Memory
-from spatia_ros.slam import verify
+from spatia_ros.slam import REASONS, verify
 from spatia_ros.types import Camera, Frame, SpatiaError, Trajectory, View
 from spatia_ros.world import World, open_world, provenance
 
@@ -82,6 +82,7 @@ def test_a_place_looked_at_again_is_the_same_place() -> None:
     assert psnr(step.rgb[0], step.rgb[-1]) > 40
     assert psnr(step.rgb[3], step.rgb[5]) > 30
     assert step.figures["accepted"] > 0
+    assert (step.verdict == REASONS.index("accepted")).sum() == step.figures["accepted"]
     # Provenance: a sensor's pixels are 255; what was invented on the way out is 96 on the way back.
     assert (step.provenance[0][step.coverage[0]] == 255).all()
     invented = ~step.coverage[4]
@@ -172,6 +173,23 @@ def test_verify_accepts_what_agrees_and_refuses_what_does_not() -> None:
     intruding = np.where(np.arange(80) >= 60, truth * 0.5, truth).astype(np.float32)
     judged = verdict(intruding, sure, behind.keyframes.keyframes)
     assert judged.counts["in_seen_space"] == 48 * 20, "a sensor saw through there"
+    reasons = np.array(REASONS)[judged.reasons]
+    assert (reasons[:, :40] == "remembered").all()
+    assert (reasons[:, 60:] == "in_seen_space").all()
+    assert (judged.accepted == (reasons == "accepted")).all()
+    assert (np.array(REASONS)[verdict(truth, sure * 100).reasons[:, 40:]] == "unsure").all()
+
+
+def test_another_colour_than_is_remembered_is_refused() -> None:
+    half, truth = wall_depth(np.eye(4)), wall_depth(np.eye(4))
+    half[:, 40:] = 0.0
+    sure = np.full((48, 80), 0.01, np.float32)
+    judged = verify(
+        Generated(np.full((48, 80, 3), 200, np.uint8), truth, sure), seen(half), CAMERA, np.eye(4), [], CONFIG.verify
+    )
+    assert judged.counts["discoloured"] > 0
+    assert not judged.accepted[:, 40:44].any(), "next to remembered colour it contradicts, nothing is accepted"
+    assert set(np.array(REASONS)[judged.reasons].ravel()) == {"remembered", "accepted", "discoloured"}
 
 
 def test_provenance_values() -> None:

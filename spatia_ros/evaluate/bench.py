@@ -7,13 +7,15 @@ import os
 from spatia_ros.config import WorldConfig
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import time_growth, time_render
+from spatia_ros.evaluate.bench_odometry import Odometry, time_odometry
 from spatia_ros.evaluate.timing import Timing
 from spatia_ros.types import Camera
 from spatia_ros.world import open_generator
 
 CAMERA = Camera.from_fov(640, 480, 1.0)
 SIZES = [(256, 160), (320, 192)]
-MEMORY_ROUNDS, LOOP_ROUNDS = 31, 2
+MEMORY_ROUNDS, LOOP_ROUNDS, ODOMETRY_ROUNDS = 31, 2, 60
+ODOMETRY_SIZE = (320, 240)
 
 
 def run_benches(config: WorldConfig) -> dict[str, float | str]:
@@ -22,11 +24,14 @@ def run_benches(config: WorldConfig) -> dict[str, float | str]:
     Raises:
         SpatiaError: when the config's generator is not there.
     """
+    from spatia_ros.train.scan import builtin_scan
+
     load = os.getloadavg()[0]
     open_generator(config)  # a missing generator is found at once
     # Drawing first: after a network has run, its idle threads and buffers are still there.
     figures = render_figures(time_render(CAMERA, 1_000_000, MEMORY_ROUNDS))
     figures |= growth_figures(time_growth(CAMERA, 100_000, 10_000_000, MEMORY_ROUNDS))
+    figures |= odometry_figures(time_odometry(builtin_scan(), ODOMETRY_SIZE, ODOMETRY_ROUNDS))
     figures |= loop_figures(config)
     rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
     machine = {"cpu_cores": os.cpu_count() or 0, "load_average_before": round(load, 2)}
@@ -56,6 +61,20 @@ def growth_figures(timings: dict[str, Timing]) -> dict[str, float]:
         "render_growth_1e5_to_1e7": timings["render_large"].median_ms / timings["render_small"].median_ms,
         "retrieve_ms": timings["retrieve_large"].median_ms,
         "integrate_640x480_noise": large.noise,
+    }
+
+
+def odometry_figures(odometry: Odometry) -> dict[str, float]:
+    """Finding the motion between neighbouring frames of the built-in room, and how far off their chain is."""
+    best = odometry.best_of_open3d
+    ours, open3d = odometry.timings["spatia"], odometry.timings[best]
+    return {
+        "odometry_320x240_ms": ours.median_ms,
+        "odometry_open3d_320x240_ms": open3d.median_ms,
+        "odometry_speedup_vs_open3d": open3d.median_ms / ours.median_ms,
+        "odometry_320x240_ate_m": odometry.ate_m["spatia"],
+        "odometry_open3d_320x240_ate_m": odometry.ate_m[best],
+        "odometry_320x240_noise": ours.noise,
     }
 
 

@@ -29,7 +29,7 @@ class Open3DOdometry:
 
         self._o3d, self._odometry = o3d, o3d.t.pipelines.odometry
         fx, fy, cx, cy = camera.calibration()
-        self._K = o3d.core.Tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], o3d.core.float64)
+        self._K = o3d.core.Tensor.from_numpy(np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]))
         self._start = o3d.core.Tensor.eye(4, o3d.core.float64)
         self._method = getattr(self._odometry.Method, method)
         self._criteria = [self._odometry.OdometryConvergenceCriteria(n) for n in iterations]

@@ -53,8 +53,16 @@ class Level:
 
     @cached_property
     def normals(self) -> Float32:
-        """Unit normals towards the camera, float32 [H, W, 3], camera axes; zeros where there is none."""
-        return fit_normals(self.depth, intrinsics_of(self.camera).astype(np.float32))
+        """Unit normals towards the camera, float32 [H, W, 3], camera axes; zeros where there is none.
+
+        Fitted at half the size: a quarter of the work, and tracks as far as could be measured just as well.
+        """
+        half = _halved(self)
+        fitted = fit_normals(half.depth, intrinsics_of(half.camera).astype(np.float32))
+        normals = np.zeros((*self.depth.shape, 3), np.float32)
+        h, w = fitted.shape[:2]
+        normals[: 2 * h, : 2 * w] = np.repeat(np.repeat(fitted, 2, 0), 2, 1)
+        return normals
 
 
 @dataclass(frozen=True, slots=True)
