@@ -226,5 +226,6 @@ def test_a_folder_that_holds_no_network_is_refused(tmp_path):
 
 def test_without_transformers_it_says_how_to_get_them(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "config.json").touch()
     with pytest.raises(SpatiaError, match="pip install"):
         NetworkDepth(tmp_path)

@@ -29,6 +29,9 @@ class NetworkDepth:
     """
 
     def __init__(self, folder: Path | str, kind: str = "") -> None:
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise SpatiaError(f"photo: expected a folder with config.json of a depth network, got {folder}")
         try:
             import torch
             from transformers import AutoImageProcessor, AutoModelForDepthEstimation
@@ -37,9 +40,6 @@ class NetworkDepth:
                 "photo: depth networks need torch and transformers: pip install -r requirements/train.txt "
                 f"-c requirements/constraints.txt ({error})"
             ) from error
-        folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise SpatiaError(f"photo: expected a folder with config.json of a depth network, got {folder}")
         try:
             self._processor: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             self._model: Any = AutoModelForDepthEstimation.from_pretrained(
