@@ -319,3 +319,42 @@ def test_a_sensor_brings_back_what_is_really_there() -> None:
     memory.integrate(frame)
     view = memory.render(CAMERA, pose_at(0.0), 0)
     assert redness(view.rgb).sum() > 800
+
+
+def test_masks_are_saved_with_the_memory(tmp_path) -> None:
+    """And what a file packs away is edited like the rest: looked up, changed, drawn, flushed."""
+    memory = room_memory(4)
+    editor = Editor(memory)
+    editor.remove(Object("ball"))
+    editor.add(cube(), geometry.pose(np.eye(3), np.array([0.0, 0.9, 1.2])), "cube")
+    memory.save(tmp_path / "room.spatia")
+    back = Memory.load(tmp_path / "room.spatia")
+    for mine, its in zip(memory.keyframes.keyframes, back.keyframes.keyframes, strict=True):
+        assert mine.masked is not None
+        assert np.array_equal(mine.masked, its.masked)
+        assert np.abs(mine.empty_m - its.empty_m).max() < 0.01, "depths are kept to a part of a millimetre or a voxel"
+    assert things(back)[0].points == things(memory)[0].points
+    again = Editor(back)
+    again.remove(Object("cube"))
+    assert [t.name for t in things(back)] == ["room"]
+    again.undo()
+    assert [t.name for t in things(back)] == ["cube", "room"]
+
+
+def test_a_memory_left_in_its_file_is_edited_there(tmp_path) -> None:
+    """Attached, nothing unpacked: the edit fetches what it needs, and what is flushed is what a next one opens."""
+    room_memory(4).save(tmp_path / "room.spatia")
+    memory = Memory.open(tmp_path / "room.spatia")
+    total, label = len(memory), 7
+    removed = Editor(memory).remove(Object("ball"))["removed"]
+    assert len(memory) == total - removed
+    memory.flush()
+    memory.close()
+    back = Memory.open(tmp_path / "room.spatia", write=False)
+    assert len(back) == total - removed
+    assert [t.name for t in things(back)] == ["room"]
+    assert label in back.names, "the name stays known; no point has it"
+    assert all(k.masked is not None for k in back.keyframes.keyframes)
+    T = pose_at(0.3)
+    assert not redness(back.render(CAMERA, T, 0).rgb).any()
+    back.close()
