@@ -197,7 +197,7 @@ def _write_picture(args: argparse.Namespace, before: Any, memory: Memory, kept: 
     keyframe = keyframes[_chosen(args, seen)]
     T_world_cam = keyframe.T_world_cam
     if args.pose:
-        from spatia_ros.cli.memory import pose_of
+        from spatia_ros.cli.options import pose_of
 
         T_world_cam = pose_of(args.pose)
     world = World(config, memory, open_generator(config), keyframe.camera)

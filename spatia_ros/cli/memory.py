@@ -9,17 +9,20 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.cli.options import add_json, count, examples, print_table, write_json_of
+from spatia_ros.cli.memory_files import add_verbs, check, opened
+from spatia_ros.cli.options import add_json, count, examples, pose_of, print_table, write_json_of
 
 if TYPE_CHECKING:
     from spatia_ros.memory import Memory
-    from spatia_ros.types import Float64
 
 EXAMPLES = examples("""
 spatia memory info out/run/memory.spatia
 spatia memory ply out/run/memory.spatia out/run/points.ply
 spatia memory render out/run/memory.spatia picture.png --keyframe 3 --size 640x384
 spatia memory render out/run/memory.spatia picture.png --pose "1.5 3.4 1.45 0.7 0 0 -0.7"
+spatia memory verify out/run/memory.spatia
+spatia memory merge kitchen.spatia hall.spatia --out flat.spatia
+spatia memory migrate written-by-release-1.spatia new.spatia
 spatia memory convert out/run/memory.spatia coarse.spatia --voxel-m 0.05
 """)
 
@@ -43,19 +46,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("out", type=Path, metavar="OUT")
     convert.add_argument("--voxel-m", type=float, required=True, metavar="M", help="side of a voxel, m")
     convert.add_argument("--keyframes", type=count, metavar="N", help="keep at most this many keyframes")
+    add_verbs(verbs)
     for verb, action in ((info, run_info), (ply, run_ply), (render, run_render), (convert, run_convert)):
         verb.set_defaults(run=action)
 
 
 def run_info(args: argparse.Namespace) -> int:
     """``spatia memory info``."""
-    from spatia_ros.memory import Memory
-
-    figures = describe(Memory.load(args.memory)) | {"bytes": args.memory.stat().st_size}
+    memory = opened(args.memory)
+    state = check(memory)
+    figures = describe(memory) | {"bytes": args.memory.stat().st_size}
     write_json_of(args, figures)
     corners: list[list[float]] = figures["bounds_m"] or []
     print_table([
-        ("file", f"{args.memory}, {figures['bytes'] / 1e6:.1f} MB, all checksums right"),
+        ("file", f"{args.memory}, {figures['bytes'] / 1e6:.1f} MB, {state}"),
         ("points", f"{figures['points']:,}, {figures['sensed_share']:.0%} from a sensor, voxels of {figures['voxel_m']:g} m"),
         ("bounds", " to ".join("(" + ", ".join(f"{v:.2f}" for v in corner) + ")" for corner in corners) + " m"),
         ("keyframes", f"{figures['keyframes']}" + (f" of {figures['keyframe_size']}" if figures["keyframes"] else "")),
@@ -65,11 +69,14 @@ def run_info(args: argparse.Namespace) -> int:
 
 def describe(memory: Memory) -> dict[str, Any]:
     """What a memory holds, in plain values."""
-    points, keyframes = memory.points(), memory.keyframes.keyframes
-    bounds = [points.xyz.min(0).tolist(), points.xyz.max(0).tolist()] if len(memory) else None
+    keyframes, sensed, corners = memory.keyframes.keyframes, 0, []
+    for points in memory.chunks():
+        sensed += int(points.sensed.sum())
+        corners += [points.xyz.min(0).tolist(), points.xyz.max(0).tolist()]
+    bounds = [list(map(min, zip(*corners, strict=True))), list(map(max, zip(*corners, strict=True)))] if corners else None
     return {
         "points": len(memory), "voxel_m": memory.config.voxel_m, "bounds_m": bounds,
-        "sensed_share": round(float(points.sensed.mean()), 4) if len(memory) else 0.0,
+        "sensed_share": round(sensed / max(len(memory), 1), 4),
         "keyframes": len(keyframes),
         "keyframe_size": f"{keyframes[0].camera.width}x{keyframes[0].camera.height}" if keyframes else None,
     }  # fmt: skip
@@ -77,9 +84,7 @@ def describe(memory: Memory) -> dict[str, Any]:
 
 def run_ply(args: argparse.Namespace) -> int:
     """``spatia memory ply``."""
-    from spatia_ros.memory import Memory
-
-    memory = Memory.load(args.memory)
+    memory = opened(args.memory)
     memory.export_ply(args.out)
     print_table([("points", f"{len(memory):,}"), ("left in", str(args.out))])
     return 0
@@ -89,23 +94,23 @@ def run_render(args: argparse.Namespace) -> int:
     """``spatia memory render``."""
     import numpy as np
 
-    from spatia_ros.memory import Memory
     from spatia_ros.record.files import encode_png, write_bytes
     from spatia_ros.record.panels import Film
     from spatia_ros.record.shot import Shot
-    from spatia_ros.types import SpatiaError
+    from spatia_ros.types import Camera, SpatiaError
     from spatia_ros.world import provenance
 
-    memory = Memory.load(args.memory)
+    memory = opened(args.memory)
     keyframes = memory.keyframes.keyframes
-    if not 0 <= args.keyframe < len(keyframes):
-        raise SpatiaError(f"--keyframe: expected 0..{len(keyframes) - 1}, got {args.keyframe}")
-    keyframe = keyframes[args.keyframe]
-    camera = keyframe.camera
+    if not (0 <= args.keyframe < len(keyframes) or (args.pose and not keyframes)):
+        raise SpatiaError(f"--keyframe: expected 0..{len(keyframes) - 1}, got {args.keyframe}; or give --pose")
+    # A memory built from a cloud has none.
+    keyframe = keyframes[args.keyframe] if keyframes else None
+    camera = keyframe.camera if keyframe else Camera.from_fov(640, 480, np.radians(60.0))
     if args.size:
         camera = camera.resized(*_size(args.size))
-    T_world_cam = pose_of(args.pose) if args.pose else keyframe.T_world_cam
-    view = memory.render(camera, T_world_cam, keyframe.stamp_ns)
+    T_world_cam = keyframe.T_world_cam if keyframe and not args.pose else pose_of(args.pose)
+    view = memory.render(camera, T_world_cam, keyframe.stamp_ns if keyframe else 0)
     film = Film([Shot(0, T_world_cam, view.rgb, view.depth, provenance(view))], args.memory.stem)
     write_bytes(args.out, encode_png(np.concatenate(film.panels(0), 1)))
     print_table([("remembered", f"{view.coverage.mean():.0%} of the picture"), ("left in", str(args.out))])
@@ -121,33 +126,18 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def pose_of(text: str) -> Float64:
-    """``T_world_cam`` of seven numbers: position in metres, quaternion x y z w."""
-    import numpy as np
-
-    from spatia_ros.geometry import pose_from_quat
-    from spatia_ros.types import SpatiaError
-
-    try:
-        values = np.array([float(word) for word in text.replace(",", " ").split()])
-    except ValueError:
-        values = np.empty(0)
-    if len(values) != 7:
-        raise SpatiaError(f"--pose: expected seven numbers x y z qx qy qz qw, got {text!r}")
-    return pose_from_quat(values[:3], values[3:], "--pose")
-
-
 def run_convert(args: argparse.Namespace) -> int:
     """``spatia memory convert``."""
     from spatia_ros.config import WorldConfig, override
     from spatia_ros.memory import Memory
 
-    source = Memory.load(args.memory)
+    source = opened(args.memory)
     config = override(WorldConfig(memory=source.config), [f"memory.voxel_m={args.voxel_m}"]).memory
     kept = source.keyframes.keyframes[: args.keyframes]
     memory = Memory(config)
-    memory.add_points(source.points())
-    memory.epoch_ns = source.epoch_ns
+    memory.epoch_ns, memory.names = source.epoch_ns, dict(source.names)
+    for points in source.chunks():
+        memory.add_points(points)
     for keyframe in kept:
         memory.keyframes.append(keyframe)
     memory.save(args.out)

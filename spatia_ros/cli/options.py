@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from spatia_ros.config import WorldConfig
+    from spatia_ros.types import Float64
 
 T = TypeVar("T")
 
@@ -106,3 +107,19 @@ def print_table(rows: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")
+
+
+def pose_of(text: str, name: str = "--pose") -> Float64:
+    """A pose of seven numbers, position in metres and quaternion x y z w: float64 [4, 4]. ``name`` is the argument's."""
+    import numpy as np
+
+    from spatia_ros.geometry import pose_from_quat
+    from spatia_ros.types import SpatiaError
+
+    try:
+        values = np.array([float(word) for word in text.replace(",", " ").split()])
+    except ValueError:
+        values = np.empty(0)
+    if len(values) != 7:
+        raise SpatiaError(f"{name}: expected seven numbers x y z qx qy qz qw, got {text!r}")
+    return pose_from_quat(values[:3], values[3:], name)
