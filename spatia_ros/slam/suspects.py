@@ -54,7 +54,11 @@ def suspects(cells: Cells, memory: Memory, witnesses: Witnesses, tracks: Sequenc
     free = np.zeros_like(z)
     for witness in witnesses.asked(cells, memory):
         add_freeness(free, z, intrinsics_of(cells.camera), cells.T_world_cam, witness, cells.margin_m, cells.spread)
-    news = (z > 0) & ~((shown > 0) & (np.abs(shown - z) < WEAK * margin))
+    agrees = (shown > 0) & (np.abs(shown - z) < WEAK * margin)
+    # What comes nearer slowly agrees with memory of the frame before: it must have stood there for longer.
+    creeps = agrees & (free > 1.0)
+    agrees &= ~creeps | witnesses.stood(cells, creeps, LEAST_STAY_S, or_oldest=True)
+    news = (z > 0) & ~agrees
     vanished = _vanished(cells, shown, least)
     behind = vanished & (z - shown < BEHIND * margin) & news
     followed = _around(cells, tracks, witnesses, news)

@@ -84,10 +84,14 @@ class Witnesses:
         chosen = {int(i) for i in order} | set(np.linspace(0, len(own) - 1, min(len(own), SPREAD)).astype(int).tolist())
         return [own[i] if i < len(own) else self._of_keyframe(known[i - len(own)], memory) for i in sorted(chosen)]
 
-    def stood(self, cells: Cells, which: Bool, seconds: float) -> Bool:
-        """Which of some cells [h, w] show a surface that an image that long ago (5 s at most) shows at the same place."""
+    def stood(self, cells: Cells, which: Bool, seconds: float, or_oldest: bool = False) -> Bool:
+        """Which of some cells [h, w] show a surface that an image that long ago (5 s at most) shows at the same place.
+
+        None, when no image is that old, unless the oldest there is will do.
+        """
         ago_ns = min(seconds, LONGEST_S) * 1e9
-        past = next((c for c in reversed(self._recent) if cells.stamp_ns - c.stamp_ns >= ago_ns), None)
+        oldest = self._recent[0] if self._recent and or_oldest else None
+        past = next((c for c in reversed(self._recent) if cells.stamp_ns - c.stamp_ns >= ago_ns), oldest)
         out = np.zeros_like(which)
         if past is None or not which.any():
             return out
