@@ -12,10 +12,19 @@ import torch
 from tiny_room import recorded, turning
 
 from spatia_ros.config import from_dict
-from spatia_ros.evaluate.bench import growth_figures, odometry_figures, render_figures
+from spatia_ros.evaluate.bench import (
+    bandwidth_figures,
+    crowd_figures,
+    growth_figures,
+    odometry_figures,
+    render_figures,
+    room_figures,
+    size_figures,
+)
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import in_view_cloud, map_of, time_growth, time_render, wall_frame
 from spatia_ros.evaluate.bench_odometry import time_odometry
+from spatia_ros.evaluate.bench_scale import crowded, time_crowd, time_room, time_sizes
 from spatia_ros.evaluate.timing import Timing, interleaved
 from spatia_ros.types import Camera, SpatiaError
 
@@ -64,6 +73,31 @@ def test_growth_figures_have_the_published_names() -> None:
     names = {"integrate_growth_1e5_to_1e7", "integrate_640x480_ms", "integrate_speedup_vs_open3d"}
     assert names | {"render_growth_1e5_to_1e7", "retrieve_ms"} <= set(figures)
     assert all(value > 0 for value in figures.values())
+
+
+def test_a_crowded_map_holds_what_is_in_view_and_its_copies_out_of_view() -> None:
+    alone = in_view_cloud(SMALL, 5_000)
+    crowd = crowded(alone, 40_000)
+    assert len(crowd) == 40_000
+    np.testing.assert_array_equal(crowd.render(SMALL, np.eye(4), 0).depth, alone.render(SMALL, np.eye(4), 0).depth)
+    figures = crowd_figures(time_crowd(SMALL, 5_000, 40_000, 2))
+    assert figures["render_20m_5pct_overhead"] > 0
+
+
+def test_figures_of_sizes_rooms_and_bandwidth_have_the_published_names() -> None:
+    sizes = [SMALL, Camera.from_fov(32, 24, 1.0), Camera.from_fov(128, 72, 1.0)]
+    timings = time_sizes(sizes, 5_000, [5_000, 20_000], 2)
+    renamed = {"32x24": "320x240", "128x72": "1280x720", "_5000": "_100000", "_20000": "_1000000"}
+    for old, new in renamed.items():
+        timings = {name.replace(old, new): timing for name, timing in timings.items()}
+    names = {"render_1m_320x240_ms", "render_1m_1280x720_ms", "integrate_320x240_ms", "integrate_1280x720_ms"}
+    assert set(size_figures(timings)) == names | {"integrate_growth_1e5_to_1e6"}
+    room = room_figures(time_room(wall_frame(SMALL), 2))
+    assert room["integrate_room_speedup_vs_open3d"] > 0
+    moved = bandwidth_figures({"render_1m_640x480_ms": 10.0, "integrate_640x480_ms": 5.0}, Timing(100.0, 100.0))
+    assert moved["memory_bandwidth_gbps"] == pytest.approx(5.36870912)
+    assert moved["render_gbps"] == pytest.approx((12e6 + 32 * 640 * 480) / 1e7)
+    assert 0 < moved["integrate_gbps"] < moved["memory_bandwidth_gbps"]
 
 
 def test_the_loop_is_timed_part_by_part_at_every_size() -> None:

@@ -8,6 +8,15 @@ from spatia_ros.config import WorldConfig
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import time_growth, time_render
 from spatia_ros.evaluate.bench_odometry import Odometry, time_odometry
+from spatia_ros.evaluate.bench_scale import (
+    copy_gbps,
+    integrate_gbps,
+    render_gbps,
+    time_copy,
+    time_crowd,
+    time_room,
+    time_sizes,
+)
 from spatia_ros.evaluate.timing import Timing
 from spatia_ros.types import Camera
 from spatia_ros.world import open_generator
@@ -16,10 +25,14 @@ CAMERA = Camera.from_fov(640, 480, 1.0)
 SIZES = [(256, 160), (320, 192)]
 MEMORY_ROUNDS, LOOP_ROUNDS, ODOMETRY_ROUNDS = 31, 2, 60
 ODOMETRY_SIZE = (320, 240)
+RESOLUTIONS = [CAMERA, CAMERA.resized(320, 240), Camera.from_fov(1280, 720, 1.0)]
+ROOM_FRAME = 10
+WALL_VOXELS = 64_000
+"""Voxels the benched wall covers at 640x480."""
 
 
 def run_benches(config: WorldConfig) -> dict[str, float | str]:
-    """All figures, flat: milliseconds are medians. Takes about two minutes and 3 GB on two cores.
+    """All figures, flat: milliseconds are medians. Takes about four minutes and 4 GB on two cores.
 
     Raises:
         SpatiaError: when the config's generator is not there.
@@ -31,6 +44,10 @@ def run_benches(config: WorldConfig) -> dict[str, float | str]:
     # Drawing first: after a network has run, its idle threads and buffers are still there.
     figures = render_figures(time_render(CAMERA, 1_000_000, MEMORY_ROUNDS))
     figures |= growth_figures(time_growth(CAMERA, 100_000, 10_000_000, MEMORY_ROUNDS))
+    figures |= crowd_figures(time_crowd(CAMERA, 1_000_000, 20_000_000, MEMORY_ROUNDS))
+    figures |= size_figures(time_sizes(RESOLUTIONS, 1_000_000, [100_000, 1_000_000], MEMORY_ROUNDS))
+    figures |= room_figures(time_room(builtin_scan(n=40, camera=CAMERA).frame(ROOM_FRAME), MEMORY_ROUNDS))
+    figures |= bandwidth_figures(figures, time_copy(MEMORY_ROUNDS))
     figures |= odometry_figures(time_odometry(builtin_scan(), ODOMETRY_SIZE, ODOMETRY_ROUNDS))
     figures |= loop_figures(config)
     rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
@@ -61,6 +78,43 @@ def growth_figures(timings: dict[str, Timing]) -> dict[str, float]:
         "render_growth_1e5_to_1e7": timings["render_large"].median_ms / timings["render_small"].median_ms,
         "retrieve_ms": timings["retrieve_large"].median_ms,
         "integrate_640x480_noise": large.noise,
+    }
+
+
+def crowd_figures(timings: dict[str, Timing]) -> dict[str, float]:
+    """A million points in view, alone and among 19 million others."""
+    return {
+        "render_20m_5pct_ms": timings["crowd"].median_ms,
+        "render_20m_5pct_overhead": timings["crowd"].median_ms / timings["alone"].median_ms,
+    }
+
+
+def size_figures(timings: dict[str, Timing]) -> dict[str, float]:
+    """Other resolutions, and a map of a million voxels."""
+    figures: dict[str, float] = {}
+    for size in ("320x240", "1280x720"):
+        figures |= {f"render_1m_{size}_ms": timings[f"render_{size}"].median_ms}
+        figures |= {f"integrate_{size}_ms": timings[f"integrate_{size}"].median_ms}
+    growth = timings["integrate_1000000"].median_ms / timings["integrate_100000"].median_ms
+    return figures | {"integrate_growth_1e5_to_1e6": growth}
+
+
+def room_figures(timings: dict[str, Timing]) -> dict[str, float]:
+    """Fusing a frame of the built-in room, beside Open3D at its faster block size."""
+    ours, open3d = timings["spatia"].median_ms, min(timings[f"open3d_{side}"].median_ms for side in (8, 16))
+    return {
+        "integrate_room_640x480_ms": ours,
+        "integrate_room_640x480_open3d_ms": open3d,
+        "integrate_room_speedup_vs_open3d": open3d / ours,
+    }
+
+
+def bandwidth_figures(figures: dict[str, float], copied: Timing) -> dict[str, float]:
+    """What drawing and fusing must have moved, beside what the machine copies."""
+    return {
+        "memory_bandwidth_gbps": copy_gbps(copied),
+        "render_gbps": render_gbps(CAMERA, 1_000_000, figures["render_1m_640x480_ms"]),
+        "integrate_gbps": integrate_gbps(CAMERA, WALL_VOXELS, figures["integrate_640x480_ms"]),
     }
 
 

@@ -16,7 +16,7 @@ CONFIG = MemoryConfig()
 AWAY_M = 200.0
 """Where voxels and keyframes are put that are not in view."""
 OPEN3D_BLOCK, OPEN3D_BLOCKS = 8, 20_000
-"""Side of Open3D's voxel blocks (8 was faster than its default of 16), and room for so many."""
+"""Side of Open3D's voxel blocks (8 was faster than its default of 16 on every scene tried), and room for so many."""
 
 
 def in_view_cloud(camera: Camera, points: int) -> Memory:
@@ -90,7 +90,7 @@ def time_growth(camera: Camera, small: int, large: int, repetitions: int) -> dic
     work: dict[str, Callable[[], object]] = {
         "integrate_small": lambda: few.integrate(frame),
         "integrate_large": lambda: many.integrate(frame),
-        "integrate_open3d": _open3d_integration(frame),
+        "integrate_open3d": open3d_integration(frame),
         "render_small": lambda: few.render(camera, frame.T_world_cam, 0),
         "render_large": lambda: many.render(camera, frame.T_world_cam, 0),
         "retrieve_large": lambda: many.retrieve(view, camera, frame.T_world_cam, 4),
@@ -108,17 +108,18 @@ def _open3d_projection(memory: Memory, camera: Camera) -> Callable[[], object]:
     return lambda: cloud.project_to_rgbd_image(camera.width, camera.height, K, T, 1.0, 4.0 * CONFIG.max_range_m)
 
 
-def _open3d_integration(frame: Frame) -> Callable[[], object]:
+def open3d_integration(frame: Frame, side: int = OPEN3D_BLOCK) -> Callable[[], object]:
+    """Finding the blocks a frame touches and fusing it, by Open3D's VoxelBlockGrid with blocks of so many voxels a side."""
     from spatia_ros.o3d import o3d
 
     tensor, real = o3d.core.Tensor.from_numpy, o3d.core.float32
     channels = [o3d.core.SizeVector([n]) for n in (1, 1, 3)]
     grid = o3d.t.geometry.VoxelBlockGrid(
-        ["tsdf", "weight", "color"], [real, real, real], channels, CONFIG.voxel_m, OPEN3D_BLOCK, OPEN3D_BLOCKS
+        ["tsdf", "weight", "color"], [real, real, real], channels, CONFIG.voxel_m, side, OPEN3D_BLOCKS
     )
     depth = o3d.t.geometry.Image(tensor(frame.depth))
     colour = o3d.t.geometry.Image(tensor(frame.rgb.astype(np.float32) / np.float32(255.0)))
-    K, T = tensor(frame.camera.K), tensor(np.eye(4))
+    K, T = tensor(frame.camera.K), tensor(geometry.inverse(frame.T_world_cam))
 
     def integrate() -> None:
         blocks = grid.compute_unique_block_coordinates(depth, K, T, 1.0, CONFIG.max_range_m)
