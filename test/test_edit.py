@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from tiny_room import CAMERA, room_depth, room_rgb
 
-from spatia_ros import geometry
+from spatia_ros import cli, geometry
 from spatia_ros.config import MemoryConfig, WorldConfig
 from spatia_ros.evaluate.measures import psnr
 from spatia_ros.generator import ProjectionGenerator, condition
@@ -358,3 +359,18 @@ def test_a_memory_left_in_its_file_is_edited_there(tmp_path) -> None:
     T = pose_at(0.3)
     assert not redness(back.render(CAMERA, T, 0).rgb).any()
     back.close()
+
+
+def test_the_command_line_edits_a_file_and_leaves_the_other_as_it_was(tmp_path, capsys) -> None:
+    room, bare = tmp_path / "room.spatia", tmp_path / "bare.spatia"
+    room_memory(3).save(room)
+    words = [str(room), "--out", str(bare), "remove", "--object", "ball", "--picture", str(tmp_path / "p.png")]
+    assert cli.main(["edit", *words, "--set", "generator.name=projection"]) == 0
+    assert (tmp_path / "p.png").stat().st_size > 1000
+    assert cli.main(["edit", str(bare), "list", "--json", str(tmp_path / "l.json")]) == 0
+    assert list(json.loads((tmp_path / "l.json").read_text())) == ["room"]
+    assert cli.main(["edit", str(room), "list"]) == 0
+    assert "ball" in capsys.readouterr().out
+    assert cli.main(["edit", str(room), "remove", "--object", "ball"]) == 2
+    assert cli.main(["edit", str(room), "--out", str(bare), "remove", "--box", "0 0 1"]) == 2
+    assert "--box: expected 6 numbers" in capsys.readouterr().err
