@@ -308,8 +308,8 @@ class KeyframeSet:
     def drawing(self, depth: Float32, camera: Camera, T_world_cam: Float64, most: int) -> list[Keyframe]:
         """The keyframes to draw a view from, the nearest by pose first, of those that share enough of it.
 
-        Nearness is the distance of the cameras over the keyframe's median depth plus the angle between them,
-        radians. What stands in the picture has next to no say in it, so changing one thing does not change by
+        Nearness is the distance of the cameras, over the median of those keyframes' own median depths, plus the
+        angle between them, radians. What stands in the picture has next to no say in it, so changing one thing does not change by
         which keyframes all others are drawn.
         """
         view = Samples.of(depth, camera, T_world_cam)
@@ -323,12 +323,15 @@ class KeyframeSet:
             view.points[None], view.reach[None], grids[near], intrinsics[near], T_cam_world[near],
             2 * self.config.edge_ratio, np.inf,
         )
-        scale_m = np.array([samples.scale_m for samples in self._samples])
+        sharing = shown.sum(1) >= DRAWING_SHARE * known.sum()
+        if not sharing.any():
+            return []
+        scale_m = np.median(np.array([samples.scale_m for samples in self._samples])[sharing])
         T_world_key = geometry.inverse(T_cam_world)
         away = np.linalg.norm(T_world_key[:, :3, 3] - T_world_cam[:3, 3], axis=1) / scale_m
         cos = (np.einsum("kij,ij->k", T_world_key[:, :3, :3], T_world_cam[:3, :3]) - 1.0) / 2.0
         distance = away + np.arccos(np.clip(cos, -1.0, 1.0))
-        distance[shown.sum(1) < DRAWING_SHARE * known.sum()] = np.inf
+        distance[~sharing] = np.inf
         return [self.keyframes[k] for k in np.argsort(distance, kind="stable")[:most] if np.isfinite(distance[k])]
 
     def measured_grids(self, indices: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
