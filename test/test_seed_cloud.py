@@ -169,6 +169,17 @@ def test_what_is_no_cloud_is_refused_with_a_sentence(tmp_path, name, content, wo
         list(read_pieces(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["ascii.ply", "binary.ply", "ascii.pcd", "binary.pcd"])
+def test_half_a_cloud_is_no_cloud(tmp_path, cloud, name):
+    path = tmp_path / name
+    WRITERS[name](path, cloud[0][:400], cloud[1][:400])
+    data = path.read_bytes()
+    lines = data.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: len(lines) // 2]) if "ascii" in name else data[: len(data) // 2])
+    with pytest.raises(SpatiaError, match=name):
+        list(read_pieces(path))
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_cut_short_or_changed_never_does_worse_than_be_refused(tmp_path, cloud, name):
     path, rng = tmp_path / name, np.random.default_rng(len(name))

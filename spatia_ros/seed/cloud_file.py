@@ -90,6 +90,9 @@ def _ply(path: Path) -> Iterator[Piece]:
         raise SpatiaError(f"cloud: {path}: expected vertices, got {', '.join(elements) or 'nothing'}")
     names = vertex.dtype.names if isinstance(vertex, np.ndarray) else tuple(vertex)
     fields = {str(name): np.asarray(vertex[name]).reshape(-1) for name in names}
+    said = int(elements["vertex"]["length"])
+    if any(len(column) != said for column in fields.values()):
+        raise SpatiaError(f"cloud: {path}: cut short: expected {said} vertices, got {min(map(len, fields.values()))}")
     yield piece_of_fields(fields, str(path))
 
 
@@ -120,6 +123,12 @@ def _check_pcd_header(path: Path) -> None:
     smallest = {"ascii": 6.0, "binary": 12.0, "binary_compressed": 12.0 / 88}[data.group(1)]
     if int(said.group(1)) * smallest > path.stat().st_size:
         raise SpatiaError(f"cloud: {path}: expected {said.group(1)} points, the file of {path.stat().st_size} bytes is too short")
+    if data.group(1) == "ascii":
+        with path.open("rb") as file:
+            file.seek(data.end())  # latin-1: a character is a byte
+            lines = sum(1 for line in file if line.strip())
+        if lines < int(said.group(1)):
+            raise SpatiaError(f"cloud: {path}: cut short: expected {said.group(1)} points, got {lines} lines")
 
 
 def _las(path: Path) -> Iterator[Piece]:
