@@ -36,7 +36,7 @@ test: set-up-test
 
 bench: set-up-run
 	@mkdir -p out
-	@$(RUN) $(BIN)/spatia bench --json out/bench.json $(ARGS)
+	@$(RUN) $(BIN)/spatia bench --city --json out/bench.json $(ARGS)
 
 train: set-up-test
 	@$(RUN) $(BIN)/spatia train $(ARGS)

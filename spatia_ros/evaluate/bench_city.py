@@ -1,7 +1,7 @@
 """A city of 200 million points: built in parts, its writer killed on the way, reopened, finished and walked.
 
 Building and walking happen in processes of their own, so that what they take of memory is theirs alone: run as
-``python -m spatia_ros.evaluate.bench_city build FILE POINTS`` (or ``walk FILE``) they write one JSON object a line.
+``python -m spatia_ros.evaluate.bench_city build FILE POINTS`` (or ``walk FILE POSES``) they write one JSON object a line.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ ROOM_POINTS, NEAR_M = 1_000_000, 15.0
 UP = np.array([0.0, 0.0, 1.0])
 
 
-def run_city(path: Path, points: int, progress: Callable[[int], None] = lambda _: None) -> dict[str, float]:
+def run_city(
+    path: Path, points: int, progress: Callable[[int], None] = lambda _: None, poses: int = POSES
+) -> dict[str, float]:
     """Build a city at ``path`` (removed first), killing the writer once, and walk it.
 
     Args:
-        progress: is told how many points are safe, as they grow.
+        progress: is told how many points are safe, as they grow. poses: of the walk.
 
     Returns:
         The figures by their published names.
@@ -60,7 +62,7 @@ def run_city(path: Path, points: int, progress: Callable[[int], None] = lambda _
         peak_gb = max(peak_gb, line["peak_gb"])
         progress(line["points"])
     built_s = time.monotonic() - begun
-    walked = list(_child("walk", path, points))[-1]
+    walked = list(_child("walk", path, poses))[-1]
     figures = {
         "city_points": line["points"], "city_200m_build_s": built_s, "city_200m_build_peak_gb": peak_gb,
         "city_200m_walk_peak_gb": walked.pop("peak_gb"), "city_200m_bytes_per_point": path.stat().st_size / line["points"],
@@ -70,9 +72,9 @@ def run_city(path: Path, points: int, progress: Callable[[int], None] = lambda _
     return figures | {"city_200m_peak_gb": worst} | walked
 
 
-def _child(verb: str, path: Path, points: int, kill_at: float = np.inf) -> Iterator[dict[str, Any]]:
+def _child(verb: str, path: Path, number: int, kill_at: float = np.inf) -> Iterator[dict[str, Any]]:
     """What a process of ours writes, line by line; it is killed in the middle of what follows after ``kill_at`` points."""
-    command = [sys.executable, "-m", "spatia_ros.evaluate.bench_city", verb, str(path), str(points)]
+    command = [sys.executable, "-m", "spatia_ros.evaluate.bench_city", verb, str(path), str(number)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for text in process.stdout:
@@ -103,24 +105,24 @@ def build(path: Path, points: int) -> Iterator[dict[str, float]]:
         yield {"points": safe, "peak_gb": peak_gb()}
 
 
-def walk(path: Path) -> dict[str, float]:
-    """Open a city and walk along its street; see docs/benchmarks.md for the figures."""
+def walk(path: Path, count: int) -> dict[str, float]:
+    """Open a city and walk so many poses along its street; see docs/benchmarks.md for the figures."""
     from spatia_ros.train.scene_city import street_walk
 
     start = time.perf_counter()
     city = Memory.open(path, write=False)
     open_s = time.perf_counter() - start
-    eyes, targets = street_walk(POSES, STEP_M)
+    eyes, targets = street_walk(count, STEP_M)
     poses = [geometry.look_at(eye, target, UP) for eye, target in zip(eyes, targets, strict=True)]
     city.render(CAMERA, poses[0], 0)  # compiles
     city.close()
     city = Memory.open(path, write=False)
     first_ms = [_milliseconds(partial(city.render, CAMERA, T, 0)) for T in poses]
     figures = {"city_200m_open_s": open_s, "city_200m_worst_first_frame_ms": max(first_ms), "peak_gb": peak_gb()}
-    street, room = _street_room(city, eyes), _scanned_room()
+    street, room = _street_room(city, eyes), _scanned_room(count)
     work = {"city": (city, poses), "street": (street, poses), "room": room, "bare": (_bare(room[0]), room[1])}
     timings = interleaved("city", {name: _along(*one) for name, one in work.items()}, ROUNDS)
-    city_ms = timings["city"].median_ms / POSES
+    city_ms = timings["city"].median_ms / count
     return figures | {
         "city_200m_frame_ms": city_ms,
         "city_200m_frame_cost_ratio": timings["city"].median_ms / timings["street"].median_ms,
@@ -156,13 +158,13 @@ def _street_room(city: Memory, eyes: Float64) -> Memory:
     return memory
 
 
-def _scanned_room() -> tuple[Memory, list[Float64]]:
-    """The built-in room, scanned, and as many poses of the scan as a walk has."""
+def _scanned_room(count: int) -> tuple[Memory, list[Float64]]:
+    """The built-in room, scanned, and so many poses of the scan."""
     from spatia_ros.config import MemoryConfig
     from spatia_ros.train.scan import builtin_scan
 
     scan, memory = builtin_scan(), Memory(MemoryConfig())
-    chosen = np.linspace(0, len(scan) - 1, POSES).astype(int)
+    chosen = np.linspace(0, len(scan) - 1, count).astype(int)
     frames = [scan.frame(int(i)) for i in chosen]
     for frame in frames:
         memory.integrate(frame)
@@ -178,9 +180,9 @@ def _bare(memory: Memory) -> Memory:
 
 
 def main(arguments: list[str]) -> None:
-    """What the child processes run: ``build FILE POINTS`` or ``walk FILE POINTS``."""
-    verb, path, points = arguments[0], Path(arguments[1]), int(arguments[2])
-    lines = build(path, points) if verb == "build" else iter([walk(path)])
+    """What the child processes run: ``build FILE POINTS`` or ``walk FILE POSES``."""
+    verb, path, number = arguments[0], Path(arguments[1]), int(arguments[2])
+    lines = build(path, number) if verb == "build" else iter([walk(path, number)])
     for line in lines:
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
