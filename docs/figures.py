@@ -222,7 +222,7 @@ def loop(studio: Studio) -> UInt8:
         (plain, reckoned, at[:0], "as reckoned, 2 % drift"), (mapped.memory, found, at, f"{len(at)} loops closed"),
     ):  # fmt: skip
         points = memory.points()
-        plan = draw_plan(points.xyz, points.rgb, memory.config.voxel_m, UP, poses[:, :3, 3], side_px=620, R_plan_world=R)
+        plan = draw_plan(points.xyz, points.rgb, memory.config.voxel_m, UP, poses[:, :3, 3], side_px=620, axes=R)
         R, eyes = plan.R_plan_world, np.ascontiguousarray(poses[:, :3, 3])
         pictures.append(draw_map(plan, Journey(eyes, loops=eyes[loops], true_path=np.ascontiguousarray(T[:, :3, 3])), title))
     height = max(picture.shape[0] for picture in pictures)

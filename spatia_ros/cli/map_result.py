@@ -114,13 +114,15 @@ def rows_of(made: Made, error: PathError | None) -> Rows:
     """The figures for people: name, value, what it means."""
     f, total, voxel_cm = made.figures, len(made.source.indices), made.memory.config.voxel_m * 100
     each = f", {statistics.median(made.frame_ms):.0f} ms each" if made.frame_ms else ""
+    camera = made.source.recorded.camera
+    held = f["held"] / (made.frames * camera.width * camera.height)
     loops = f"closed; {f['false_loops']:.0f} left out again, the map moved by {f['corrected_m'] * 100:.1f} cm at most"
     rows = [
         ("frames", f"{made.frames} of {made.source.recorded.name}{each}", f"of {total} asked for; reading them not counted"),
         ("path", f"{length_m(made.path):.1f} m", "how far the camera went"),
         ("points", f"{len(made.memory):,}", f"voxels of {voxel_cm:g} cm; {f['carved']:,.0f} were carved away again"),
         ("keyframes", f"{len(made.memory.keyframes)}", "kept at full resolution"),
-        ("moving", f"{f['held']:,.0f} pixels", "kept out of the map because they moved"),
+        ("moving", f"{held:.2%} of pixels", "kept out of the map because they did not fit what stays"),
         ("loops", f"{f['loops']:.0f}", loops),
         ("lost", f"{f['lost']:.0f} frames", f"not tracked and not mapped; found again {f['relocalised']:.0f} times"),
     ]
