@@ -76,12 +76,15 @@ def memory_checks(frame: Frame) -> list[Check]:
     xyz = truth.backproject(depth, intrinsics, here).reshape(-1, 3)
     samples = Samples.of(frame.depth, frame.camera, frame.T_world_cam)
     grid, cells, T_grid = (torch.from_numpy(a)[None] for a in (samples.grid, samples.intrinsics, samples.T_cam_world))
+    told = torch.from_numpy(samples.points), torch.from_numpy(samples.reach)
     inside, camera = torch.linalg.inv(beside), frame.camera
     as_seen = (depth, intrinsics, beside)
     return [
         Check("backproject", truth.backproject, as_seen, 1e-9, 0.0),
         Check("fit_to_fuse", truth.fit_to_fuse, (depth, 0.1, 8.0, MEMORY.edge_ratio), 0.0, 0.0),
         Check("fuse", truth.fuse, (xyz, rgb.reshape(-1, 3), MEMORY.voxel_m), 1e-6, 0.0),
+        Check("fuse_features", truth.fuse, (xyz, rgb.reshape(-1, 3).repeat(1, 8), MEMORY.voxel_m), 1e-6, 0.0),
+        Check("shown", truth.shown, (*told, grid.double(), cells, T_grid, 2 * MEMORY.edge_ratio, 1.5), 0.0, 0.0),
         Check("seen_through", truth.seen_through, (xyz, 1.1 * depth, intrinsics, inside, 0.04, 0.02), 0.0, 1e-4),
         Check("splat", depth_of_splat, (xyz, inside, intrinsics, camera.width, camera.height, 0.006, 8.0), 1e-9, 1e-4),
         Check("warp", truth.warp, (*as_seen, rgb, depth, intrinsics, here, MEMORY.edge_ratio), 1e-4, 1e-4),

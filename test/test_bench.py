@@ -131,7 +131,7 @@ def test_every_path_and_a_network_are_checked(tmp_path: Path) -> None:
     done = gpu("--device", "cpu", "--width", "64", "--engine", str(tmp_path / "tiny"))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 1 + 7 + 3
+    assert len(lines) == 1 + 9 + 3
     assert all(line.endswith("same") for line in lines[1:])
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import Memory, fold, fuse, overlap
+from spatia_ros.memory import Memory, fold, fuse, overlap, truth
 from spatia_ros.memory.blocks import live_places
 from spatia_ros.memory.keyframes import Samples, intrinsics_of, shown_in_each
 from spatia_ros.memory.overlap import ball_around, may_see, nearest_first, shown_by_any
@@ -102,14 +103,16 @@ def test_features_fold_to_the_mean_of_a_voxels_pixels() -> None:
     features = np.random.default_rng(2).normal(0, 1, (*SHAPE, 2)).astype(np.float16)
     memory.integrate(frame, features=features)
     memory.integrate(frame, features=features)
-    _, key, voxel = fuse.locate(frame.depth, np.ones(SHAPE, bool), INTRINSICS, frame.T_world_cam, 0.1, 0.1, 8.0, 0.06)
-    b = memory.store.blocks
-    at = live_places(b)
-    for place in at[:: len(at) // 30]:
-        same = (key == fuse.locate_points(b.xyz[place][None], 0.1)[0][0]) & (voxel == b.voxel[place])
-        assert same.sum() * 2 == b.weight[place]
-        expected = features[same].astype(np.float32).mean(0)
-        np.testing.assert_allclose(b.features[place].view(np.float16).astype(np.float32), expected, atol=4e-3)
+    xyz, key, _ = fuse.locate(frame.depth, np.ones(SHAPE, bool), INTRINSICS, frame.T_world_cam, 0.1, 0.1, 8.0, 0.06)
+    fit = key >= 0
+    seen = torch.from_numpy(xyz[fit]), torch.from_numpy(features[fit].astype(np.float64))
+    voxels, mean_xyz, mean_features, count = truth.fuse(*seen, 0.1)
+    points = memory.points()
+    order = np.lexsort(np.floor(points.xyz.astype(np.float64) / 0.1).astype(int).T[::-1])
+    assert len(voxels) == len(points.xyz) > 100
+    np.testing.assert_allclose(points.xyz[order], mean_xyz.numpy(), atol=2e-5)
+    np.testing.assert_allclose(points.confidence[order], 2 * count.numpy())
+    np.testing.assert_allclose(points.features[order].astype(np.float64), mean_features.numpy(), atol=4e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -124,6 +127,8 @@ def test_asking_the_likely_keyframes_first_finds_the_same(seed: int) -> None:
     grids, K, T = (np.stack([getattr(s, name) for s in turned]) for name in ("grid", "intrinsics", "T_cam_world"))
     likely = may_see(*ball_around(news.points, news.reach), K, T, *grids.shape[1:])
     every = shown_in_each(news.points[None], news.reach[None], grids, K, T, 0.3, 1.5)
+    plain = truth.shown(*(torch.from_numpy(array) for array in (news.points, news.reach, grids, K, T)), 0.3, 1.5)
+    np.testing.assert_array_equal(every, plain.numpy())
     assert not every[~likely].any()
     order = nearest_first(likely, np.zeros(3), T)
     np.testing.assert_array_equal(shown_by_any(news.points, news.reach, grids, K, T, order, 0.3, 1.5), every.any(0))

@@ -22,7 +22,7 @@ PIXEL, VOXEL = 4 + 3, 2 * (12 + 12 + 4 + 4 + 1 + 8) + 2
 """Bytes fusing cannot do without: each pixel's depth and colour; each voxel's point read and written, and its place."""
 
 
-@njit(parallel=True)
+@njit(cache=True, parallel=True)
 def _copy(source: np.ndarray, target: np.ndarray) -> None:
     for i in prange(source.size):
         target[i] = source[i]

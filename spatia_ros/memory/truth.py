@@ -1,7 +1,7 @@
 """What the memory's kernels compute, in plain torch: the readable truth, and the path to a GPU.
 
-Nothing here is on the frame's path. Tests hold every kernel of :mod:`.fuse`, :mod:`.splat`,
-:mod:`.warp` and :mod:`.belief` against its twin here; ``bench/gpu.py`` runs these on CUDA.
+Nothing here is on the frame's path. Tests hold every kernel of :mod:`.fuse`, :mod:`.fold`, :mod:`.splat`,
+:mod:`.warp`, :mod:`.overlap` and :mod:`.belief` against its twin here; ``bench/gpu.py`` runs these on CUDA.
 All functions work on the device of their inputs.
 """
 
@@ -45,13 +45,32 @@ def fit_to_fuse(depth: Tensor, min_range_m: float, max_range_m: float, edge_rati
 
 
 def fuse(xyz: Tensor, rgb: Tensor, voxel_m: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Voxel cloud of observations [N, 3]: integer voxels [M, 3] in order, mean position, mean colour, count [M]."""
+    """Voxel cloud of observations [N, 3]: integer voxels [M, 3] in order, mean position, mean colour, count [M].
+
+    Instead of colours ``rgb`` may be features [N, C].
+    """
     voxel = torch.floor(xyz.double() / voxel_m).long()
     voxels, group, count = torch.unique(voxel, dim=0, return_inverse=True, return_counts=True)
-    zero = torch.zeros(len(voxels), 3, dtype=torch.float64, device=xyz.device)
-    mean_xyz = zero.index_add(0, group, xyz.double()) / count[:, None]
-    mean_rgb = zero.index_add(0, group, rgb.double()) / count[:, None]
+    mean_xyz, mean_rgb = (
+        torch.zeros(len(voxels), values.shape[1], dtype=torch.float64, device=xyz.device).index_add(0, group, values.double())
+        / count[:, None]
+        for values in (xyz, rgb)
+    )
     return voxels, mean_xyz, mean_rgb, count
+
+
+def shown(
+    points: Tensor, reach: Tensor, grids: Tensor, intrinsics: Tensor, T_cam_world: Tensor, tolerance: float, coarser: float
+) -> Tensor:
+    """Which of N world points [N, 3] each of K sample grids [K, rows, cols] shows: bool [K, N] (see :mod:`.overlap`)."""
+    out = torch.zeros(len(grids), len(points), dtype=torch.bool, device=points.device)
+    for k, (grid, K, T) in enumerate(zip(grids, intrinsics, T_cam_world, strict=True)):
+        u, v, z = camera_points(points, T, K)
+        inside = (reach > 0) & (z > 0) & (z <= coarser * reach) & (u >= 0) & (u < grid.shape[1]) & (v >= 0) & (v < grid.shape[0])
+        d = torch.zeros_like(z)
+        d[inside] = grid[v[inside].long(), u[inside].long()].to(z.dtype)
+        out[k] = (d > 0) & ((z - d).abs() <= tolerance * d)
+    return out
 
 
 def seen_through(
