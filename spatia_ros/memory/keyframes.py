@@ -252,7 +252,8 @@ class KeyframeSet:
             return False
         if len(self.keyframes) >= self.config.keyframes:
             self._drop_least_informative()
-        self.append(Keyframe(frame.rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
+        rgb = np.ascontiguousarray(frame.rgb)  # the kernels compile once; a caller's may be a view of another layout
+        self.append(Keyframe(rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
         return True
 
     def _may_see(self, points: Float64, reach: Float64, slack_m: float = 0.0) -> Bool:
