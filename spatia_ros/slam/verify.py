@@ -27,6 +27,8 @@ REASONS = ("remembered", "accepted", "disagreeing", "discoloured", "unsure", "to
 """What becomes of a pixel; its number in a verdict's image is its place here."""
 DRIFT_SCALE = 4
 """Drift is measured at one over this many of the frame's size."""
+DRIFT_STEPS = 3
+"""Steps of the registration: from the commanded pose it is not far."""
 MIN_SHOWN = 0.1
 """Share of the frame that memory must show for its drift to be measured."""
 
@@ -115,6 +117,6 @@ def drift_of(generated: Generated, view: View, camera: Camera, config: TrackingC
         build_pyramid(np.asarray(rgb, np.uint8), np.asarray(depth, np.float32), small, levels=1)
         for rgb, depth in zip(colours, (shown, np.where(shown > 0, told, 0.0)), strict=True)
     )
-    found = register(source, target, np.eye(4), config)
+    found = register(source, target, np.eye(4), config.model_copy(update={"iterations": (DRIFT_STEPS,)}))
     T = found.T_target_source
     return {"drift_m": float(np.linalg.norm(T[:3, 3])), "drift_deg": geometry.rotation_error_deg(np.eye(3), T[:3, :3])}
