@@ -56,8 +56,6 @@ class MeshView:
             around = np.ones((3, 3), np.uint8)
             front = cv2.erode(near, around)
             edge = cv2.dilate(far, around) - front > MIXED_RATIO * front
-            owner = self._owners(prim)[::fine, ::fine]
-            edge |= cv2.dilate(owner, around) != cv2.erode(owner, around)
             unfit |= _widened(edge, front, EDGE_VOXELS * voxel_m * camera.fx) | (near > camera.fx * voxel_m)
         middle = 2.0 / (1.0 / np.maximum(near, 1e-6) + 1.0 / np.maximum(far, 1e-6))
         known = np.where(unfit, np.float32(0.0), middle.astype(np.float32))
@@ -65,9 +63,7 @@ class MeshView:
 
     def labels(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
         """uint16 [H, W], the label of the object at each pixel centre, 0 for none."""
-        return self._owners(self._cast(camera, T_world_cam)[0])
-
-    def _owners(self, prim: np.ndarray) -> np.ndarray:
+        prim, _, _ = self._cast(camera, T_world_cam)
         known = prim != NOTHING
         out = np.zeros(prim.shape, np.uint16)
         out[known] = self.mesh.label[prim[known]]
