@@ -185,7 +185,7 @@ def movers(studio: Studio) -> UInt8:
     steps = [geometry.pose(np.eye(3), np.array([x, 0.0, 0.0])) for x in ways]
     frames = studio.film(scene, [None] * 4 + steps, eye, target)
     config, split = WorldConfig().dynamics, None
-    dynamics, apart, together = StaticDynamic(config), studio.memory([]), studio.memory([])
+    dynamics, apart, together = StaticDynamic(config), *(studio.memory([], warp_keyframes=0) for _ in range(2))
     for frame in frames:
         split = dynamics.split(frame, apart)
         apart.integrate(frame, mask=split.static)
@@ -195,8 +195,8 @@ def movers(studio: Studio) -> UInt8:
     T = frames[-1].T_world_cam
     return strip([
         (frames[-1].rgb, "a chair that slides in"), (tinted, "held back"),
-        (together.render(studio.camera, T, 0).rgb, "the map, all folded in"),
-        (apart.render(studio.camera, T, 0).rgb, "the map, split"),
+        (together.render(studio.camera, T, 0).rgb, "voxels, everything folded in"),
+        (apart.render(studio.camera, T, 0).rgb, "voxels, split"),
     ])  # fmt: skip
 
 

@@ -55,8 +55,7 @@ def draw_plan(
         xyz: float [N, 3], metres, world. rgb: uint8 [N, 3]. voxel_m: side of what each point stands for.
         up: unit vector [3]. eyes: float [T, 3], camera positions: what covers them from above is a ceiling.
         side_px: longer side of the picture.
-        R_plan_world: which way to turn it, to compare it with another plan; None: walls along its sides.
-        axes: float64 [3, 3], rows right, up the page and up; turned along the walls when None.
+        axes: float64 [3, 3], rows right, up the page and up, to compare with another plan; turned along the walls when None.
 
     Raises:
         SpatiaError: without a single point.
