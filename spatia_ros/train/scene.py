@@ -84,7 +84,7 @@ class Scene:
 
     def distance(self, points: Float64) -> Float32:
         """float32 [N], metres from each world point [N, 3] to the nearest surface."""
-        return self._caster.compute_distance(o3d.core.Tensor(points.astype(np.float32))).numpy()
+        return self._caster.compute_distance(o3d.core.Tensor(np.ascontiguousarray(points, np.float32))).numpy()
 
     def random_path(self, rng: np.random.Generator, n: int) -> Float64:
         """``T_world_cam`` [n, 4, 4] of a smooth path through free space that sees some places twice.
