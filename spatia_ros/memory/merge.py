@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 COARSEST_M = 0.05
 """Clouds are thinned to this, or to two voxels of the coarser memory if that is more."""
-LEAST_FITNESS = 0.2
+LEAST_FITNESS, SURE_FITNESS = 0.2, 0.5
+"""Less is refused; more needs no second search."""
 MOST_COLOUR_ERROR = 0.12
 MOST_CLOUD_POINTS = 20_000_000
-RANSAC_TRIALS, RANSAC_CONFIDENCE = 400_000, 0.9999
+RANSAC_TRIALS, RANSAC_CONFIDENCE = 100_000, 0.999
 TRIES = 3
-"""Searches, each with its own randomness, of which the best is kept."""
+"""Searches at most, each with its own randomness, of which the best is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def align(a: Memory, b: Memory, seed: int = 0) -> Alignment:
         found = _refined(source, target, _guess(source, target, features, spacing), spacing)
         if best is None or found.fitness > best.fitness:
             best = found
+        if best.fitness > SURE_FITNESS:
+            break
     assert best is not None
     if best.fitness < LEAST_FITNESS or best.colour_error > MOST_COLOUR_ERROR:
         raise SpatiaError(
