@@ -122,7 +122,7 @@ def _splat_blocks(
         begin = end
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _splat_piece(
     buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, d: int, farthest: np.ndarray,
     T: np.ndarray, rim: np.ndarray, f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
@@ -135,10 +135,10 @@ def _splat_piece(
         _splat_blocks(
             buffer, words, shorts, p.blocks[d], p.corner[d], p.first[d], farthest, T, rim, f, width, height, voxel_m, splat_m, far
         )
-        return
-    # A level's quantum is half a voxel: 128 voxels in 256 steps.
-    step, origin = _to_camera(T, p.corner[d], 0.5 * voxel_m)
-    _splat_words(buffer, words, step, origin, False, p.first[d], f, width, height, reach, np.float32(far))
+    else:
+        # A level's quantum is half a voxel: 128 voxels in 256 steps.
+        step, origin = _to_camera(T, p.corner[d], 0.5 * voxel_m)
+        _splat_words(buffer, words, step, origin, False, p.first[d], f, width, height, reach, np.float32(far))
 
 
 @njit(cache=True)
