@@ -40,6 +40,16 @@ def dark(k: int) -> Frame:
     return Frame(np.zeros_like(f.rgb), np.zeros_like(f.depth), f.camera, f.T_world_cam, f.stamp_ns)
 
 
+def begin(camera, node):
+    """Calibration comes before the first image."""
+
+    def told():
+        camera._out["color/camera_info"].publish(convert.to_camera_info(frame(0).camera, convert.to_header(0, "camera_optical")))
+        return node._sensor._camera is not None
+
+    wait(told, "the calibration in the node")
+
+
 def send(camera, node, frame, count=lambda node: node.status().frames):
     """One frame, again and again until it is in, as a camera that goes on sending."""
     before = count(node)
@@ -81,6 +91,7 @@ def test_the_camera_is_tracked_lost_said_so_and_found_again(graph, make):
     poses = graph.collect(PoseStamped, "/track/pose", qos.SENSOR_IN)
     diagnostics = graph.collect(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
     camera = Camera(graph, "/track")
+    begin(camera, node)
     for k in range(5):
         send(camera, node, frame(k))
     wait(lambda: len(ours(tf)) >= 5, "the map's transform")
