@@ -69,7 +69,7 @@ def test_what_does_not_overlap_is_refused(halves: tuple[Memory, Memory, Memory])
     rng, elsewhere = np.random.default_rng(0), Memory(CONFIG)
     from spatia_ros.memory import Points
 
-    xyz = rng.uniform(-3, 3, (20_000, 3)).astype(np.float32)
+    xyz = rng.uniform(-3, 3, (2_000, 3)).astype(np.float32)
     elsewhere.add_points(Points.measured(xyz, rng.integers(0, 256, xyz.shape, dtype=np.uint8)))
     with pytest.raises(SpatiaError, match="merge: expected memories that overlap"):
         align(halves[0], elsewhere)
