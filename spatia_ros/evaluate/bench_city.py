@@ -103,6 +103,7 @@ def build(path: Path, points: int) -> Iterator[dict[str, float]]:
     memory = Memory.open(path)
     for safe in build_city(memory, points, SEED):
         yield {"points": safe, "peak_gb": peak_gb()}
+    yield {"points": len(memory), "peak_gb": peak_gb()}
 
 
 def walk(path: Path, count: int) -> dict[str, float]:
