@@ -250,3 +250,17 @@ def test_plain_points_merge_and_bad_ones_are_refused() -> None:
 def test_frames_with_impossible_depth_cannot_be_made(metres: float) -> None:
     with pytest.raises(SpatiaError, match=r"frame\.depth: expected finite metres"):
         frame(np.full(SHAPE, metres, np.float32))
+
+
+def test_a_keyframe_from_before_a_thing_came_does_not_draw_through_it() -> None:
+    camera = Camera.from_fov(96, 64, 1.0)
+    wall = Frame(np.full((64, 96, 3), 200, np.uint8), np.full((64, 96), 3.0, np.float32), camera, np.eye(4), 0)
+    memory = Memory(MemoryConfig(voxel_m=0.02, keyframe_gain=0.5))
+    assert memory.integrate(wall)["keyframe"] == 1
+    depth, rgb = wall.depth.copy(), wall.rgb.copy()
+    depth[20:44, 30:66], rgb[20:44, 30:66] = 1.5, 40
+    for k in range(1, 4):
+        assert memory.integrate(Frame(rgb, depth, camera, np.eye(4), k))["keyframe"] == 0
+    view = memory.render(camera, np.eye(4), 4)
+    assert np.abs(view.depth[24:40, 34:62] - 1.5).max() < 0.05
+    assert view.rgb[24:40, 34:62].max() < 60

@@ -143,11 +143,12 @@ def test_warping_a_keyframe(seed: int) -> None:
     view = memory.render(CAMERA, T_world_cam, 0)
     sums = np.zeros((48, 64), np.float32), np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.float32)
     T_cam_world = geometry.inverse(key.T_world_cam)
-    warp.warp_into(view.sensed, view.depth, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool),
+    deepest = warp.deepest_nearby(view.depth, 1.0, VOXEL) if seed else np.full_like(view.depth, 100.0)
+    warp.warp_into(view.sensed, view.depth, deepest, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool),
                    INTRINSICS, T_cam_world, 0.06, *sums)
     colour, depth, weight = (
         x.numpy() for x in truth.warp(
-            t(view.depth), t(INTRINSICS), t(T_world_cam), t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06
+            t(view.depth), t(deepest), t(INTRINSICS), t(T_world_cam), t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06
         )
     )
     assert ((sums[0] > 0) == (weight > 0)).mean() > 0.995

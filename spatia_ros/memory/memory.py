@@ -230,12 +230,13 @@ class Memory:
         """Sharpen a rendered view, in place, by the keyframes that saw the same surfaces."""
         weight_sum, depth_sum = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
         colour_sum = np.zeros(rgb.shape, np.float32)
-        intrinsics = intrinsics_of(camera)
-        for keyframe in self.keyframes.drawing(depth, camera, T_world_cam, self.config.warp_keyframes):
+        c, intrinsics = self.config, intrinsics_of(camera)
+        deepest = warp.deepest_nearby(depth, max(camera.fx, camera.fy), c.splat_scale * c.voxel_m)
+        for keyframe in self.keyframes.drawing(depth, camera, T_world_cam, c.warp_keyframes):
             warp.warp_into(
-                sensed, depth, intrinsics, T_world_cam,
+                sensed, depth, deepest, intrinsics, T_world_cam,
                 keyframe.rgb, keyframe.surface_m, keyframe.sensed, intrinsics_of(keyframe.camera),
-                geometry.inverse(keyframe.T_world_cam), self.config.edge_ratio, weight_sum, colour_sum, depth_sum,
+                geometry.inverse(keyframe.T_world_cam), c.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
         warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum)
 

@@ -116,7 +116,7 @@ def splat(
 
 
 def warp(
-    depth: Tensor, intrinsics: Tensor, T_world_cam: Tensor, key_rgb: Tensor, key_depth: Tensor,
+    depth: Tensor, deepest: Tensor, intrinsics: Tensor, T_world_cam: Tensor, key_rgb: Tensor, key_depth: Tensor,
     key_intrinsics: Tensor, key_T_cam_world: Tensor, tolerance: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One keyframe's colour [H, W, 3], depth [H, W] and weight [H, W] in a view (weight 0: it says nothing)."""
@@ -136,6 +136,7 @@ def warp(
         agreed |= now
         waiting &= ~now
         z = torch.where(waiting, z + (d - kz) / rate, z)
+        waiting &= z <= deepest + tolerance * deepest
     u, v, kz = (t.view(z.shape) for t in camera_points((rays * z[..., None]).view(-1, 3), A, key_intrinsics))
     d = torch.zeros_like(z)
     d[agreed] = key_depth[v[agreed].long(), u[agreed].long()]

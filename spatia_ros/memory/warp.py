@@ -5,11 +5,14 @@ its colour is read bilinearly and its depth corrects the view's. Unlike splattin
 forward this leaves no holes and, at the keyframe's own pose, gives its pixels back exactly.
 
 Splats are wider than surfaces, so silhouettes drawn from voxels are fat. A keyframe knows better:
-where it looked past the drawn point, the point it hit instead is tried, and then the next.
+where it looked past the drawn point, the point it hit instead is tried, and then the next. But only
+down to what the view itself draws within a splat's width: farther in than that, a keyframe that looked
+through is one from before the thing was there, and the thing stays.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numba import njit, prange
 
@@ -19,17 +22,32 @@ TRIES = 4
 """Depths tried per pixel and keyframe when the keyframe looked past the drawn point."""
 NO, YES, PAST = range(3)
 """What a keyframe says of a point: nothing, that it saw it, that it saw something behind it."""
+MAX_RIM_PX = 16
+"""Splats are taken to be no wider than this to either side when silhouettes are looked for."""
+
+
+def deepest_nearby(depth: np.ndarray, focal_px: float, splat_m: float) -> np.ndarray:
+    """The farthest depth drawn within a splat's width of each pixel, float32 [H, W], metres, 0 where nothing is near.
+
+    Args:
+        depth: float32 [H, W], metres, 0 = nothing. splat_m: half-width of a splat, metres; the width taken is that of
+            the nearest splats, for a silhouette is as fat as the nearer surface's.
+    """
+    known = depth[::8, ::8][depth[::8, ::8] > 0]
+    nearest = float(np.percentile(known, 5)) if len(known) else 1.0
+    reach_px = int(np.clip(np.ceil(focal_px * splat_m / nearest), 1, MAX_RIM_PX))
+    return cv2.dilate(depth, np.ones((2 * reach_px + 1, 2 * reach_px + 1), np.uint8))
 
 
 @njit(cache=True, error_model="numpy")
 def _deeper_row(
     verdict: np.ndarray, zs: np.ndarray, ry: float, f: np.ndarray, A: np.ndarray, g: np.ndarray, key_depth: np.ndarray,
-    width: int, height: int, tol: float, columns: np.ndarray, found: np.ndarray,
+    width: int, height: int, tol: float, deepest: np.ndarray, columns: np.ndarray, found: np.ndarray,
 ) -> int:
     """Where the rays of a row's pixels meet what the keyframe saw, if it looked past the point drawn there.
 
-    From the depth ``zs`` on, going deeper only, and given up where the way leads outside, or where the keyframe
-    saw nothing, or something before it. Writes the columns (int32) and depths (float32) found; returns how many.
+    From the depth ``zs`` on, going deeper only, and given up where the way leads outside, past ``deepest``, or where
+    the keyframe saw nothing, or something before it. Writes the columns (int32) and depths (float32) found; returns how many.
     """
     zero, count = np.float32(0.0), 0
     for x in range(verdict.size):
@@ -37,7 +55,10 @@ def _deeper_row(
             continue
         z, rx = zs[x], (np.float32(x) + np.float32(0.5) - f[2]) / f[0]
         rate = A[2, 0] * rx + A[2, 1] * ry + A[2, 2]
+        limit = deepest[x] + tol * deepest[x]
         for _ in range(TRIES - 1):
+            if z > limit:
+                break
             px, py = rx * z, ry * z
             kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
             if kz <= zero:
@@ -176,8 +197,8 @@ def _blend_row(
 
 @njit(cache=True, error_model="numpy")
 def _warp_row(
-    ry: float, sensed: np.ndarray, depth: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray, key_rgb: np.ndarray,
-    key_depth: np.ndarray, key_sensed: np.ndarray, tol: float,
+    ry: float, sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray,
+    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, tol: float,
     weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
     """:func:`warp_into` for one row of the view, all in float32 (errors stay below 1e-3 px)."""
@@ -186,7 +207,7 @@ def _warp_row(
     rows, at, verdict = np.empty((6, n), np.float32), np.empty(n, np.int32), np.empty(n, np.uint8)
     _meet_row(columns, ry, depth, f, g, A, seen, w, h, tol, rows, at, verdict)
     farther = np.empty(n, np.float32)
-    count = _deeper_row(verdict, rows[4], ry, f, A, g, seen, w, h, tol, columns, farther)
+    count = _deeper_row(verdict, rows[4], ry, f, A, g, seen, w, h, tol, deepest, columns, farther)
     if count:
         others, places, said = np.empty((6, count), np.float32), np.empty(count, np.int32), np.empty(count, np.uint8)
         _meet_row(columns[:count], ry, farther[:count], f, g, A, seen, w, h, tol, others, places, said)
@@ -205,7 +226,7 @@ def _warp_row(
 
 @njit(cache=True, parallel=True)
 def warp_into(
-    sensed: np.ndarray, depth: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
+    sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
     key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_intrinsics: np.ndarray, key_T_cam_world: np.ndarray,
     tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
@@ -214,7 +235,8 @@ def warp_into(
     A sample counts where the keyframe's depth agrees with the view's point. Its weight falls with
     the fourth power of the angle between the two rays, so the nearest view direction rules and
     seams stay soft, and with the square of how much coarser the keyframe saw the surface. An
-    invented sample never speaks where the view shows a measured surface.
+    invented sample never speaks where the view shows a measured surface. ``deepest`` float32 [H, W]
+    bounds how far behind the drawn point one may lie (:func:`deepest_nearby`).
     """
     f, g = intrinsics.astype(np.float32), key_intrinsics.astype(np.float32)
     A, tol = (key_T_cam_world @ T_world_cam).astype(np.float32), np.float32(tolerance)
@@ -222,7 +244,8 @@ def warp_into(
         y = np.int64(row)
         ry = (np.float32(y) + np.float32(0.5) - f[3]) / f[1]
         _warp_row(
-            ry, sensed[y], depth[y], f, g, A, key_rgb, key_depth, key_sensed, tol, weight_sum[y], colour_sum[y], depth_sum[y]
+            ry, sensed[y], depth[y], deepest[y], f, g, A, key_rgb, key_depth, key_sensed, tol,
+            weight_sum[y], colour_sum[y], depth_sum[y],
         )
 
 
