@@ -87,7 +87,10 @@ def memory_checks(frame: Frame) -> list[Check]:
         Check("shown", truth.shown, (*told, grid.double(), cells, T_grid, 2 * MEMORY.edge_ratio, 1.5), 0.0, 0.0),
         Check("seen_through", truth.seen_through, (xyz, 1.1 * depth, intrinsics, inside, 0.04, 0.02), 0.0, 1e-4),
         Check("splat", depth_of_splat, (xyz, inside, intrinsics, camera.width, camera.height, 0.006, 8.0), 1e-9, 1e-4),
-        Check("warp", truth.warp, (depth, depth + 0.1, intrinsics, beside, rgb, depth, intrinsics, here, MEMORY.edge_ratio), 1e-4, 1e-4),
+        Check(
+            "warp", truth.warp, (depth, depth + 0.1, intrinsics, beside, rgb, depth, intrinsics, here, MEMORY.edge_ratio),
+            1e-4, 1e-4,
+        ),
         Check("unknown_ray_share", truth.unknown_ray_share, (*as_seen, grid.double(), cells, T_grid), 1e-9, 1e-3),
     ]
 

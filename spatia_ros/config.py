@@ -72,7 +72,7 @@ class MemoryConfig(_Section):
         20_000_000, ge=1000, le=500_000_000,
         description="points of a memory attached to its file that are unpacked at a time; a file of more is opened, not loaded",
     )
-    page_mb: int = Field(32, ge=1, le=100_000, description="what a frame reads of an attached file for the first time at most, MB")
+    page_mb: int = Field(32, ge=1, le=100_000, description="what a frame first reads of an attached file at most, MB")
     feature_channels: int = Field(0, ge=0, le=32, description="length of the feature vector each point carries, 0: none")
     keyframes: int = Field(256, ge=1, le=100_000, description="keyframes kept at most")
     keyframe_gain: float = Field(
@@ -122,7 +122,7 @@ class TrackingConfig(_Section):
 
     width_px: int = Field(320, ge=40, le=4096, description="images are halved until they are at most this wide, px")
     levels: int = Field(3, ge=1, le=8, description="sizes tracked at, coarse to fine")
-    iterations: tuple[int, ...] = Field((5, 8, 12), min_length=1, max_length=8, description="steps at most per size, finest first")
+    iterations: tuple[int, ...] = Field((5, 8, 12), min_length=1, max_length=8, description="steps at most a size, finest first")
     stride_px: int = Field(2, ge=1, le=8, description="every so many pixels of the finest size are used, px")
     depth_noise_m: float = Field(0.002, gt=0.0, le=1.0, description="standard deviation of depth at 0 m, m")
     depth_noise_ratio: float = Field(0.002, ge=0.0, le=1.0, description="what it grows by with the square of depth, 1/m")

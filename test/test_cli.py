@@ -173,7 +173,8 @@ def test_map_and_memory(recording, tmp_path, capsys):
     assert spatia("memory", "verify", memory) == 0
     assert spatia("memory", "compact", memory) == 0
     assert spatia("memory", "migrate", memory, tmp_path / "again.spatia") == 0
-    assert spatia("memory", "merge", memory, tmp_path / "again.spatia", "--out", tmp_path / "two.spatia", "--T", "0 0 0 0 0 0 1") == 0
+    both = "--out", tmp_path / "two.spatia", "--T", "0 0 0 0 0 0 1"
+    assert spatia("memory", "merge", memory, tmp_path / "again.spatia", *both) == 0
     assert len(Memory.load(tmp_path / "two.spatia")) == len(Memory.load(memory))
     assert spatia("memory", "render", memory, tmp_path / "p.png", "--size", "64x48", "--pose", "0 0 0 0 0 0 1") == 0
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

@@ -148,7 +148,8 @@ def test_warping_a_keyframe(seed: int) -> None:
                    INTRINSICS, T_cam_world, 0.06, *sums)
     colour, depth, weight = (
         x.numpy() for x in truth.warp(
-            t(view.depth), t(deepest), t(INTRINSICS), t(T_world_cam), t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06
+            t(view.depth), t(deepest), t(INTRINSICS), t(T_world_cam),
+            t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06,
         )
     )
     assert ((sums[0] > 0) == (weight > 0)).mean() > 0.995

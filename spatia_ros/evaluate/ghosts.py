@@ -16,7 +16,8 @@ REACH_VOXELS = 2.0
 
 def voxel_centres(points: Float64, voxel_m: float) -> Float64:
     """Centres [V, 3] of the voxels that points [N, 3] lie in, each once, m."""
-    return (np.unique(np.floor(points / voxel_m).astype(np.int64), axis=0) + 0.5) * voxel_m
+    voxels = np.unique(np.floor(points / voxel_m).astype(np.int64), axis=0).astype(np.float64)
+    return (voxels + 0.5) * voxel_m
 
 
 def near(points: Float64, others: Float64, reach_m: float) -> Bool:

@@ -217,7 +217,7 @@ def fold(
         unpack: told block keys int64 [N] of every chunk the frame touches, before the store is asked.
         The rest are as in :func:`heap_up` and :func:`merge_heaps`.
     """
-    heaps = room(*depth.shape, label is not None)
+    heaps = room(depth.shape[0], depth.shape[1], label is not None)
     label = np.empty((1, 0), np.uint16) if label is None else label
     heap_up(heaps, depth, accept, rgb, label, intrinsics, T_world_cam, voxel_m, limits)
     if unpack:
