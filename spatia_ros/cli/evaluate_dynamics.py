@@ -60,5 +60,5 @@ def run_dynamics(args: argparse.Namespace) -> int:
 def _row(part: dict[str, Any]) -> str:
     return (
         f"ghosts {100 * part['ghosts']:.2f} % of the object ({100 * part['ghosts_swept']:.2f} % of all it swept), "
-        f"static surface kept {100 * part['kept']:.2f} %"
+        f"static surface kept {100 * part['kept']:.2f} % ({100 * part['kept_of_all']:.2f} % of all points of the control)"
     )

@@ -36,7 +36,8 @@ def ghosts(
 
     Args:
         memory: [N, 3], its points, m. surface: one [M, 3] for each pose of the run, points all over the object there.
-        rests: [R, 3], the object where it came to stay, and belongs in memory; may be empty.
+        rests: [R, 3], the object where it came to stay, and belongs in memory, as a sensor shows it: its surface, and the
+            memory made of the frames in which it stood there (noise included, as in the control); may be empty.
         control: [C, 3], points of the memory made from the same frames without the object.
         rest_distance: distance of points to the true static surface, m.
         voxel_m: voxel side.
