@@ -19,7 +19,7 @@ from spatia_ros.config import DynamicsConfig
 from spatia_ros.memory import Memory, fuse
 from spatia_ros.slam.free_space import expanded
 from spatia_ros.slam.movers import Cluster, Track, follow, join, match, over, started, together
-from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, part_of, suspects
+from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, excess, part_of, suspects
 from spatia_ros.slam.trail import Trail, blocks_around, swept
 from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
 from spatia_ros.types import Bool, Float64, Frame
@@ -67,8 +67,10 @@ class StaticDynamic:
         if not self.config.enabled:
             return Split(np.ones(frame.depth.shape, bool), [], 0)
         cells = cells_of(frame, memory, self.config)
+        shown = memory.render_depth(cells.camera, cells.T_world_cam)
+        cells = cells.widened(excess(cells, shown, self._tracks))
         least = max(FEWEST, round(self.config.min_area * cells.depth.size))
-        found = suspects(cells, memory, self._witnesses, self._tracks, least)
+        found = suspects(cells, shown, memory, self._witnesses, self._tracks, least)
         movers = self._follow(frame, cells, found.clusters)
         held = np.zeros(frame.depth.shape, bool)
         for mover in movers:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from spatia_ros import geometry
@@ -31,6 +32,11 @@ LEAST_STAY_S = 1.0
 """What stands this long, at least, is not taken for a part of something that passes."""
 AHEAD = 0.3
 """How far ahead of what is seen of it, in its own length, a part of a moving thing may be first seen."""
+QUARTILE = 0.4
+"""Upper quartile of the differences to memory, in margins, that noise makes: 1.15 of its standard deviations, a third of a margin."""
+FEWEST_ASKED, MOST_EXCESS = 200, 4.0
+"""Cells that must be shown for that to be asked; and the most that margins grow."""
+BLOCK = np.ones((3, 3), np.uint8)
 FEWEST = 4
 """Cells of the smallest group, and of the certain part of any."""
 
@@ -43,18 +49,20 @@ class Suspects:
     vanished: Float64
 
 
-def suspects(cells: Cells, memory: Memory, witnesses: Witnesses, tracks: Sequence[Track], least: int) -> Suspects:
+def suspects(
+    cells: Cells, shown: Float32, memory: Memory, witnesses: Witnesses, tracks: Sequence[Track], least: int
+) -> Suspects:
     """Hold a frame against memory, the witnesses and what is followed.
 
     Args:
+        shown: float32 [h, w], depth of memory at the cells, m.
         least: smaller groups are noise, unless they are pieces of something followed.
     """
     z, margin = cells.depth, cells.margin(cells.depth)
-    shown = memory.render_depth(cells.camera, cells.T_world_cam)
     free = np.zeros_like(z)
     for witness in witnesses.asked(cells, memory):
         add_freeness(free, z, intrinsics_of(cells.camera), cells.T_world_cam, witness, cells.margin_m, cells.spread)
-    agrees = (shown > 0) & (np.abs(shown - z) < WEAK * margin)
+    agrees = _agrees(shown, z, WEAK * margin)
     # What comes nearer slowly agrees with memory of the frame before: it must have stood there for longer.
     creeps = agrees & (free > 1.0)
     agrees &= ~creeps | witnesses.stood(cells, creeps, LEAST_STAY_S, or_oldest=True)
@@ -67,12 +75,24 @@ def suspects(cells: Cells, memory: Memory, witnesses: Witnesses, tracks: Sequenc
     size, certain = np.bincount(label.ravel(), minlength=groups + 1), np.bincount(label[sure], minlength=groups + 1)
     boxes = [(t.low - cells.margin_m, t.high + cells.margin_m) for t in tracks]
     found = []
+    thick = np.bincount(label[cv2.erode((label > 0).astype(np.uint8), BLOCK) > 0], minlength=groups + 1) > 0
     for g in np.flatnonzero((certain >= FEWEST) & (size >= FEWEST)):
         cluster = cluster_of(label == g, z, cells.camera, cells.T_world_cam) if g else None
-        if cluster and (size[g] >= least or _within(0.5 * (cluster.low + cluster.high), boxes)):
+        if cluster and ((size[g] >= least and thick[g]) or _within(0.5 * (cluster.low + cluster.high), boxes)):
             found.append(cluster)
     points, _ = geometry.backproject(np.where(vanished, shown, np.float32(0)), cells.camera, cells.T_world_cam)
     return Suspects(found, points)
+
+
+def _agrees(shown: Float32, z: Float32, margin: Float32) -> Bool:
+    """Cells [h, w] with a surface that memory shows there or in a cell beside: poses err by that much too."""
+    out, wide = np.zeros(z.shape, bool), np.pad(shown, 1)
+    h, w = z.shape
+    for y in range(3):
+        for x in range(3):
+            there = wide[y : y + h, x : x + w]
+            out |= (there > 0) & (np.abs(there - z) < margin)
+    return out
 
 
 def _vanished(cells: Cells, shown: Float32, least: int) -> Bool:
@@ -97,6 +117,22 @@ def _around(cells: Cells, tracks: Sequence[Track], witnesses: Witnesses, news: B
         inside = _inside(cells, *track.expected(cells.stamp_ns), news)
         out |= inside & ~witnesses.stood(cells, inside, max(LEAST_STAY_S, track.passing_s()))
     return out
+
+
+def excess(cells: Cells, shown: Float32, tracks: Sequence[Track]) -> float:
+    """How much farther than noise alone would make it a frame is from what memory shows, 1 for not at all.
+
+    Wrong poses, a lens not quite as calibrated, noise beyond what was configured: all of that moves the whole picture, so
+    the upper quartile of all differences tells it from a thing that moves. Cells where something moving is expected do not count.
+    """
+    asked = (shown > 0) & (cells.depth > 0)
+    for track in tracks:
+        if track.state == "moving" and asked.any():
+            asked &= ~_inside(cells, *track.expected(cells.stamp_ns), asked)
+    if asked.sum() < FEWEST_ASKED:
+        return 1.0
+    off = np.abs(shown[asked] - cells.depth[asked]) / cells.margin(cells.depth[asked])
+    return float(np.clip(np.quantile(off, 0.75) / QUARTILE, 1.0, MOST_EXCESS))
 
 
 def part_of(cells: Cells, track: Track, witnesses: Witnesses) -> Bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -47,6 +47,10 @@ class Cells:
     def margin(self, z: Float32) -> Float32:
         """m, at depths z (m)."""
         return np.float32(self.margin_m) + np.float32(self.spread) * z * z
+
+    def widened(self, factor: float) -> Cells:
+        """The same with margins this many times as wide."""
+        return replace(self, margin_m=self.margin_m * factor, spread=self.spread * factor)
 
 
 def cells_of(frame: Frame, memory: Memory, config: DynamicsConfig) -> Cells:
