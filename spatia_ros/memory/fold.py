@@ -42,30 +42,36 @@ PART_BITS = 3
 
 
 @njit(cache=True)
+def _find(hash_key: np.ndarray, hash_block: np.ndarray, key: int, mask: int) -> int:
+    """Slot of a block, or UNSEEN."""
+    at = hash_place(key, mask)
+    while hash_key[at] != EMPTY and hash_key[at] != key:
+        at = (at + 1) & mask
+    return hash_block[at] if hash_key[at] != EMPTY else UNSEEN
+
+
+@njit(cache=True)
 def _look_up_band(
     hash_key: np.ndarray, hash_block: np.ndarray, voxel_place: np.ndarray, chunk: np.ndarray,
     changed: np.ndarray, key: np.ndarray, voxel: np.ndarray, block: np.ndarray, inside: np.ndarray,
 ) -> int:
     """Find the block and point of each heap; returns how many have none yet."""
-    mask, last_key, found, missing = hash_key.size - 1, EMPTY, LEFT_OUT, 0
+    mask, missing = hash_key.size - 1, 0
     flat, voxels = voxel_place.reshape(-1), voxel_place.shape[1]
+    # Noise makes the block change from heap to heap, but a band has few blocks: each is found once, and kept by its low bits.
+    known_key, known_block = np.full(512, EMPTY), np.full(512, LEFT_OUT)
     for i in range(key.size):
-        if key[i] != last_key:
-            last_key = key[i]
-            if last_key < 0:
-                found = LEFT_OUT
-            else:
-                at = hash_place(last_key, mask)
-                while hash_key[at] != EMPTY and hash_key[at] != last_key:
-                    at = (at + 1) & mask
-                found = hash_block[at] if hash_key[at] != EMPTY else UNSEEN
+        k = key[i]
+        at = (k & 7) | ((k >> (KEY_BITS - 3)) & 56) | ((k >> (2 * KEY_BITS - 6)) & 448)
+        if known_key[at] != k:
+            found = LEFT_OUT if k < 0 else _find(hash_key, hash_block, k, mask)
             if found >= 0:
                 changed[chunk[found]] = 1
-        block[i] = found
-        if found >= 0:
-            prefetch(flat, np.int64(found) * voxels + np.int64(voxel[i]))
+            known_key[at], known_block[at] = k, found
+        block[i] = known_block[at]
+        prefetch(flat, np.int64(max(block[i], np.int32(0))) * voxels + np.int64(voxel[i]))
     for i in range(key.size):
-        inside[i] = voxel_place[block[i], voxel[i]] if block[i] >= 0 else NO_POINT
+        inside[i] = flat[np.int64(block[i]) * voxels + np.int64(voxel[i])] if block[i] >= 0 else NO_POINT
         missing += inside[i] == NO_POINT and block[i] != LEFT_OUT
     return missing
 
@@ -127,7 +133,7 @@ def _corner(key: int, voxel: int, voxel_m: float) -> tuple[float, float, float]:
     return x * voxel_m, y * voxel_m, z * voxel_m
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _merge_part(
     blocks: Blocks, heaps: Heaps, features: np.ndarray, part: int, parts: int, seen_ms: int, sensed: bool, weight: float,
     max_weight: float, voxel_m: float, counts: np.ndarray,
@@ -148,7 +154,7 @@ def _merge_part(
                 prefetch(b_seen, p)
                 prefetch(look, p)
             slot = np.int64(block[i])
-            if slot < 0 or (slot >> PART_BITS) % parts != part:
+            if slot < 0 or (parts > 1 and np.uint32(slot >> PART_BITS) % np.uint32(parts) != part):
                 continue
             p, s = start[slot] + np.int64(inside[i]), heaps.sums[b, i]
             pixels = np.int64(s[6])

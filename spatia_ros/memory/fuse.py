@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit, prange
 
 from spatia_ros.memory.blocks import (
+    BLOCK_VOXELS,
     DONE,
     EMPTY,
     MAX_POINTS,
@@ -28,10 +29,15 @@ from spatia_ros.memory.blocks import (
     voxel_key,
 )
 from spatia_ros.memory.half import from_half, to_half
+from spatia_ros.memory.prefetch import prefetch
+from spatia_ros.memory.splat import BATCH, BLOCKS_AHEAD, FLOATS_A_LINE, GROUP
 
 # Places in the counts a fuse returns.
 MERGED, ADDED, REPLACED, KEPT, REFUSED, OUT_OF_REACH = range(6)
 COUNT_NAMES = ("merged", "added", "replaced", "kept", "refused", "out_of_reach")
+
+SHARE = 512
+"""Blocks a thread carves at a time."""
 
 
 def by_name(counts: np.ndarray) -> dict[str, int]:
@@ -223,35 +229,108 @@ def nearest_around(depth: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
-def _weaken_run(
-    xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: int, size: int, changed: np.ndarray, nearest: np.ndarray,
-    intrinsics: np.ndarray, T: np.ndarray, margin_m: float, margin_ratio: float,
-) -> int:
-    """:func:`weaken_seen_through` for one block's run of points; returns how many died.
+@njit(cache=True, error_model="numpy")
+def _pixels_of(
+    points: np.ndarray, count: int, T: np.ndarray, intrinsics: np.ndarray, width: int, height: int,
+    pixel: np.ndarray, zs: np.ndarray,
+) -> None:
+    """Pixel (row by row) and depth of the first ``count`` points, rounded up to a GROUP; depth infinite: not in the picture.
 
     Args:
-        changed: uint8 [1], set when any point was weakened.
+        points: float32 [3 N], x y z x y z .. in metres. pixel: int32 [N], zs: float32 [N], both filled.
+
+    No branch and no call, so that it is vectorised.
     """
-    h, w = nearest.shape
-    dead = 0
-    for p in range(start, start + size):
-        X, Y, Z = xyz[p]
-        z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
-        if z <= 0.0:
-            continue
-        u = intrinsics[0] * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + intrinsics[2]
-        v = intrinsics[1] * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + intrinsics[3]
-        if not (0.0 <= u < w and 0.0 <= v < h):
-            continue
-        d = nearest[int(v), int(u)]
-        if d > 0.0 and z < d - margin_m - margin_ratio * d:
-            changed[0] = 1
+    fx, fy, cx, cy = intrinsics
+    xx, xy, xz, xt = T[0]
+    yx, yy, yz, yt = T[1]
+    zx, zy, zz, zt = T[2]
+    zero, nowhere = np.float32(0.0), np.float32(np.inf)
+    w, h, across = np.float32(width), np.float32(height), np.int32(width)
+    for i in range((count + GROUP - 1) // GROUP * GROUP):
+        X, Y, Z = points[3 * i], points[3 * i + 1], points[3 * i + 2]
+        z = zx * X + zy * Y + zz * Z + zt
+        u = fx * (xx * X + xy * Y + xz * Z + xt) / z + cx
+        v = fy * (yx * X + yy * Y + yz * Z + yt) / z + cy
+        shown = (z > zero) & (u >= zero) & (u < w) & (v >= zero) & (v < h)
+        u, v = u if shown else zero, v if shown else zero
+        pixel[i] = np.int32(v) * across + np.int32(u)
+        zs[i] = z if shown else nowhere
+
+
+@njit(cache=True)
+def _any_before(limit: np.ndarray, pixel: np.ndarray, zs: np.ndarray, count: int) -> bool:
+    """Whether any of the points lies before its pixel's limit, float32 [H * W]. Asked to the end: no branch."""
+    before = np.int32(0)
+    for i in range(count):
+        before += np.int32(zs[i] < limit[np.uint32(pixel[i])])
+    return before > 0
+
+
+@njit(cache=True)
+def _weaken_run(
+    weight: np.ndarray, sensed: np.ndarray, start: int, size: int, limit: np.ndarray, pixel: np.ndarray, zs: np.ndarray
+) -> tuple[int, int]:
+    """Weaken the points of a run that lie before their pixels' limits; returns how many those are, and how many died."""
+    weakened, dead = 0, 0
+    for i in range(size):
+        if zs[i] < limit[pixel[i]]:
+            p = start + i
             weight[p] *= np.float32(0.25)
+            weakened += 1
             if weight[p] < 1.0 or not sensed[p]:
                 weight[p] = 0.0
                 dead += 1
-    return dead
+    return weakened, dead
+
+
+@njit(cache=True)
+def _weaken_share(
+    xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: np.ndarray, size: np.ndarray, chunk: np.ndarray,
+    changed: np.ndarray, visible: np.ndarray, limit: np.ndarray, width: int, intrinsics: np.ndarray, T: np.ndarray,
+    dead: np.ndarray,
+) -> None:
+    """:func:`weaken_seen_through` for some of the blocks, so many at a time that BATCH points come together.
+
+    Most of what is seen lies where it was: a batch is looked at one by one only if any point of it is seen through.
+    """
+    room, count, first = BATCH + BLOCK_VOXELS + GROUP, 0, 0
+    points, pixel, zs = np.zeros(3 * room, np.float32), np.empty(room, np.int32), np.empty(room, np.float32)
+    for k in range(visible.size):
+        if k + BLOCKS_AHEAD < visible.size:
+            ahead = visible[k + BLOCKS_AHEAD]
+            for i in range(3 * start[ahead], 3 * (start[ahead] + size[ahead]), FLOATS_A_LINE):
+                prefetch(xyz, i)
+        begin, n = start[visible[k]], np.int64(size[visible[k]])
+        points[3 * count : 3 * (count + n)] = xyz[3 * begin : 3 * (begin + n)]
+        count += n
+        if count < BATCH and k + 1 < visible.size:
+            continue
+        _pixels_of(points, count, T, intrinsics, width, limit.size // width, pixel, zs)
+        if _any_before(limit, pixel, zs, count):
+            at = 0
+            for j in range(first, k + 1):
+                block = visible[j]
+                weakened, dead[j] = _weaken_run(weight, sensed, start[block], size[block], limit, pixel[at:], zs[at:])
+                if weakened:
+                    changed[chunk[block]] = 1
+                at += size[block]
+        count, first = 0, k + 1
+
+
+@njit(cache=True, parallel=True)
+def _limits(nearest: np.ndarray, margin_m: float, margin_ratio: float) -> np.ndarray:
+    """float32 [H * W]: what is nearer than this is seen through. Not positive, so that nothing is, where nothing is known."""
+    out, margin, ratio = np.empty(nearest.shape, np.float32), np.float32(margin_m), np.float32(margin_ratio)
+    for row in prange(nearest.shape[0]):
+        _limit_row(nearest[row], margin, ratio, out[row])
+    return out.reshape(-1)
+
+
+@njit(cache=True)
+def _limit_row(nearest: np.ndarray, margin_m: float, margin_ratio: float, out: np.ndarray) -> None:
+    for x in range(nearest.size):
+        out[x] = nearest[x] - margin_m - margin_ratio * nearest[x]
 
 
 @njit(cache=True, parallel=True)
@@ -265,13 +344,13 @@ def weaken_seen_through(
     """
     f = intrinsics.astype(np.float32)
     T = T_cam_world.astype(np.float32)
+    limit, width, xyz = _limits(nearest, margin_m, margin_ratio), nearest.shape[1], blocks.xyz.reshape(-1)
     dead = np.zeros(visible.size, np.int32)
-    for each in prange(visible.size):
-        block = visible[each]
-        dead[each] = _weaken_run(
-            blocks.xyz, blocks.weight, blocks.sensed, blocks.start[block], blocks.size[block],
-            blocks.changed[blocks.chunk[block] : blocks.chunk[block] + 1], nearest, f, T,
-            np.float32(margin_m), np.float32(margin_ratio),
+    for each in prange((visible.size + SHARE - 1) // SHARE):
+        begin = np.int64(each) * SHARE
+        _weaken_share(
+            xyz, blocks.weight, blocks.sensed, blocks.start, blocks.size, blocks.chunk, blocks.changed,
+            visible[begin : begin + SHARE], limit, width, f, T, dead[begin : begin + SHARE],
         )
     return dead
 
