@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
     wall_memory().save(path / "wall.spatia")
     whole = (path / "wall.spatia").read_bytes()
     (path / "half.spatia").write_bytes(whole[: len(whole) // 2])
-    (path / "flipped.spatia").write_bytes(whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:])
+    at = len(whole) // 4  # among the points of its one chunk
+    (path / "flipped.spatia").write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     (path / "empty.spatia").touch()
     (path / "text.spatia").write_text("not a memory")
     (path / "folder.spatia").mkdir()
