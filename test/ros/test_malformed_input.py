@@ -161,7 +161,7 @@ def test_drops_are_seen_in_the_status_and_the_diagnostics(graph, world, publishe
     ("path", "words"),
     [
         ("half.spatia", "cut short or damaged"),
-        ("flipped.spatia", "does not match its checksum"),
+        ("flipped.spatia", "does not match the checksum of its part"),
         ("empty.spatia", "expected a memory file"),
         ("text.spatia", "expected a memory file"),
         ("missing.spatia", "expected a file"),
