@@ -73,8 +73,9 @@ class StaticDynamic:
         found = suspects(cells, shown, memory, self._witnesses, self._tracks, least)
         movers = self._follow(frame, cells, found.clusters)
         held = np.zeros(frame.depth.shape, bool)
+        unsure = {track.id for track in self._tracks if track.held(frame.stamp_ns)}
         for mover in movers:
-            if mover.state != "resting":
+            if mover.id in unsure:
                 held |= mover.mask
         self._note_trails(cells, found, movers, memory.config.voxel_m)
         carved = self._carve(frame, cells, movers, memory)

@@ -27,6 +27,10 @@ TOUCH_M = 0.1
 """Tracks no farther apart that move alike are one."""
 FEWEST_POINTS = 8
 """Of an old observation in view, for it to say anything."""
+DOUBT_S = 0.6
+"""What does not fit is kept out this long; if it has not moved by then, it is let in (and removed, should it move later)."""
+LEAVING = 2
+"""Frames on end that must see through where it was: a pose that is wrong once is soon another."""
 STRIDE_M = 0.3
 """Moving this far is moving, seen through or not (what comes nearer hides where it was)."""
 
@@ -51,7 +55,10 @@ class Track:
     high: Float64
     velocity: Float64
     origin: Float64
+    first_ns: int
     state: State = "tentative"
+    leaving: int = 0
+    """In how many frames on end it was seen to have left where it was."""
     seen: deque[tuple[int, Float64]] = field(default_factory=deque)
 
     @property
@@ -74,6 +81,10 @@ class Track:
         """How long it takes to move by its own length, s."""
         speed = float(np.linalg.norm(self.velocity))
         return float(np.abs(self.velocity) @ (self.high - self.low)) / max(speed, 1e-3) ** 2
+
+    def held(self, stamp_ns: int) -> bool:
+        """Whether it is kept out of memory: what moves is, and for a short while what may."""
+        return self.state == "moving" or (self.state == "tentative" and stamp_ns - self.first_ns <= DOUBT_S * 1e9)
 
     @property
     def travelled(self) -> Float64:
@@ -149,7 +160,7 @@ def _apart(low_a: Float64, high_a: Float64, low_b: Float64, high_b: Float64) -> 
 def started(number: int, cluster: Cluster, stamp_ns: int) -> Track:
     """A new track; it is tentative."""
     centre = 0.5 * (cluster.low + cluster.high)
-    track = Track(number, stamp_ns, cluster.low, cluster.high, np.zeros(3), centre)
+    track = Track(number, stamp_ns, cluster.low, cluster.high, np.zeros(3), centre, stamp_ns)
     track.seen.append((stamp_ns, _some(cluster.points)))
     return track
 
@@ -174,7 +185,8 @@ def _judged(track: Track, settle_s: float, cells: Cells) -> State:
     stamp_ns = cells.stamp_ns
     glances = [points for seen_ns, points in track.seen if stamp_ns - seen_ns >= GLANCE_S * 1e9]
     unhidden, through = left(glances[0], cells) if glances else (0.0, 0.0)
-    if unhidden > 0.2 and through > LEFT_SHARE:
+    track.leaving = track.leaving + 1 if unhidden > 0.2 and through > LEFT_SHARE else 0
+    if track.leaving >= LEAVING and np.linalg.norm(track.travelled) > _margin_at(track, cells):
         return "moving"
     waited = stamp_ns - track.seen[0][0] >= settle_s * 1e9
     if waited and unhidden > 0.5 and through < STAYED_SHARE:
@@ -182,6 +194,11 @@ def _judged(track: Track, settle_s: float, cells: Cells) -> State:
     if track.state == "tentative" and np.linalg.norm(track.travelled) > STRIDE_M:
         return "moving"
     return track.state
+
+
+def _margin_at(track: Track, cells: Cells) -> float:
+    """What may be noise where a track is, m."""
+    return float(cells.margin(np.float32(np.linalg.norm(track.centre - cells.T_world_cam[:3, 3]))))
 
 
 def over(track: Track, stamp_ns: int) -> bool:
