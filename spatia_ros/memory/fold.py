@@ -34,7 +34,7 @@ from spatia_ros.memory.fuse import ADDED, KEPT, MERGED, OUT_OF_REACH, REFUSED, R
 from spatia_ros.memory.heaps import Heaps, heap_up, keys_by_chunk, mean_features, room
 from spatia_ros.memory.prefetch import prefetch
 
-AHEAD = 8
+AHEAD = 32
 """Heaps looked ahead when memory is asked for."""
 UNSEEN, LEFT_OUT = np.int32(-1), np.int32(-2)
 PART_BITS = 3
@@ -116,7 +116,7 @@ def add_missing(blocks: Blocks, heaps: Heaps) -> int:
                 if place < 0:
                     return NEED_POOL
                 blocks.weight[place] = np.float32(0.0)
-                blocks.sensed[place] = 0
+                blocks.sensed[place], blocks.look[place] = 0, 0
             heaps.block[b, i], heaps.inside[b, i] = block, blocks.voxel_place[block, voxel]
         heaps.missing[b] = 0
     return DONE
@@ -139,47 +139,53 @@ def _merge_part(
     max_weight: float, voxel_m: float, counts: np.ndarray,
 ) -> None:
     """Merge the heaps whose blocks fall to one part of the pool, in order; ``counts`` are int64 [6], added to."""
-    xyz, rgb, b_weight = blocks.xyz, blocks.rgb, blocks.weight
+    xyz, rgb, b_weight = blocks.xyz.reshape(-1), blocks.rgb.reshape(-1), blocks.weight
     b_seen, b_sensed, look, label, start = blocks.seen_ms, blocks.sensed, blocks.look, blocks.label, blocks.start
-    flat_xyz, flat_rgb, one, labelled = xyz.reshape(-1), rgb.reshape(-1), np.float32(1.0), heaps.label.size > 0
+    one, labelled = np.float32(1.0), heaps.label.size > 0
     for b in range(heaps.used.size):
         block, inside, n = heaps.block[b], heaps.inside[b], heaps.used[b]
         for i in range(n):
             j = min(i + AHEAD, n - 1)
             if block[j] >= 0:
                 p = start[block[j]] + np.int64(inside[j])
-                prefetch(flat_xyz, 3 * p)
-                prefetch(flat_rgb, 3 * p)
+                prefetch(xyz, 3 * p)
+                prefetch(rgb, 3 * p)
                 prefetch(b_weight, p)
                 prefetch(b_seen, p)
                 prefetch(look, p)
             slot = np.int64(block[i])
             if slot < 0 or (parts > 1 and np.uint32(slot >> PART_BITS) % np.uint32(parts) != part):
                 continue
-            p, s = start[slot] + np.int64(inside[i]), heaps.sums[b, i]
-            pixels = np.int64(s[6])
-            if b_sensed[p] and not sensed:
+            # No sign: an index that could be negative costs a comparison every time.
+            p, s = np.uint64(start[slot] + np.int64(inside[i])), heaps.sums[b, i]
+            # Whether it was measured and when it was seen are read from the word that is drawn: one line of memory, not three.
+            pixels, word = np.int64(s[6]), look[p]
+            was_sensed = ((word >> np.uint64(24)) & np.uint64(1)) == np.uint64(1)
+            if was_sensed and not sensed:
                 counts[KEPT] += pixels
                 continue
-            old = b_weight[p] if b_sensed[p] == sensed else np.float32(0.0)
+            old = b_weight[p] if was_sensed == sensed else np.float32(0.0)
             if old > 0.0:
                 counts[MERGED] += pixels
             else:
                 counts[MERGED] += pixels - 1
                 counts[REPLACED if b_weight[p] > 0.0 else ADDED] += 1
             new = s[6] * weight
-            a = new / (old + new)
-            keep, mean = (one - a) if old > 0.0 else np.float32(0.0), one / s[6]
+            a, mean, when = new / (old + new), one / s[6], seen_ms
+            at = np.uint64(3) * p
+            at_y, at_z = at + np.uint64(1), at + np.uint64(2)
             X, Y, Z = _corner(heaps.key[b, i], heaps.voxel[b, i], voxel_m)
-            position = np.float32(X + s[0] * mean), np.float32(Y + s[1] * mean), np.float32(Z + s[2] * mean)
-            for k in range(3):
-                # A place never used may hold anything, even what is no number.
-                xyz[p, k] = keep * xyz[p, k] + a * position[k] if old > 0.0 else position[k]
-                rgb[p, k] = keep * rgb[p, k] + a * (s[3 + k] * mean) if old > 0.0 else s[3 + k] * mean
-            b_seen[p] = max(seen_ms, b_seen[p]) if old > 0.0 else seen_ms
-            b_weight[p] = min(old + new, max_weight)
-            b_sensed[p] = sensed
-            look[p] = pack_look(rgb[p, 0], rgb[p, 1], rgb[p, 2], b_sensed[p], b_seen[p])
+            x, y, z = np.float32(X + s[0] * mean), np.float32(Y + s[1] * mean), np.float32(Z + s[2] * mean)
+            red, green, blue = s[3] * mean, s[4] * mean, s[5] * mean
+            if old > 0.0:  # a place never used may hold anything, even what is no number
+                keep = one - a
+                x, y, z = keep * xyz[at] + a * x, keep * xyz[at_y] + a * y, keep * xyz[at_z] + a * z
+                red, green, blue = keep * rgb[at] + a * red, keep * rgb[at_y] + a * green, keep * rgb[at_z] + a * blue
+                when = max(seen_ms, np.int64(np.uint32(word >> np.uint64(32)).view(np.int32)))
+            xyz[at], xyz[at_y], xyz[at_z] = x, y, z
+            rgb[at], rgb[at_y], rgb[at_z] = red, green, blue
+            b_seen[p], b_sensed[p], b_weight[p] = when, sensed, min(old + new, max_weight)
+            look[p] = pack_look(red, green, blue, sensed, when)
             if labelled and heaps.label[b, i]:
                 label[p] = heaps.label[b, i]
             if features.size:
