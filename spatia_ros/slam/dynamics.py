@@ -25,6 +25,10 @@ from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
 from spatia_ros.types import Bool, Float64, Frame
 
 
+FADES = 0.9
+"""What is left of wider margins one frame later."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """A frame, divided.
@@ -57,6 +61,7 @@ class StaticDynamic:
         self._witnesses = Witnesses(self.config.witnesses)
         self._tracks: list[Track] = []
         self._trail = Trail()
+        self._excess = 1.0
 
     def split(self, frame: Frame, memory: Memory) -> Split:
         """Divide a posed frame, and remove from memory what movers left along their trails.
@@ -68,7 +73,9 @@ class StaticDynamic:
             return Split(np.ones(frame.depth.shape, bool), [], 0)
         cells = cells_of(frame, memory, self.config)
         shown = memory.render_depth(cells.camera, cells.T_world_cam)
-        cells = cells.widened(excess(cells, shown, self._tracks))
+        # The frames it is held against were as wrong as they were: that fades, and does not end with them.
+        self._excess = max(excess(cells, shown, self._tracks), 1.0 + FADES * (self._excess - 1.0))
+        cells = cells.widened(self._excess)
         least = max(FEWEST, round(self.config.min_area * cells.depth.size))
         found = suspects(cells, shown, memory, self._witnesses, self._tracks, least)
         movers = self._follow(frame, cells, found.clusters)
@@ -135,7 +142,7 @@ class StaticDynamic:
         for mover in movers:
             track = tracks[mover.id]
             approach = _approach(track, frame.T_world_cam)
-            if mover.state == "moving" and approach > cells.margin_m and _young(track):
+            if mover.state == "moving" and approach > cells.margin_m and track.young:
                 inner = cv2.erode(mover.mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2 * cells.stride) > 0
                 behind = approach + float(np.linalg.norm(track.high - track.low))
                 limit = np.where(inner & (lowest > 0), lowest + np.float32(behind), np.float32(0))
@@ -144,15 +151,10 @@ class StaticDynamic:
         return carved
 
 
-def _young(track: Track) -> bool:
-    """Whether a track has not moved much farther than its own length."""
-    return float(np.linalg.norm(track.travelled)) < 1.5 * float(np.linalg.norm(track.high - track.low))
-
-
 def _trodden(track: Track, voxel_m: float) -> Float64:
     """Points [N, 3], m, where a moving track is, and while it is young also where it may have been before it was seen whole."""
     latest = track.seen[-1][1]
-    if not _young(track):
+    if not track.young:
         return latest
     return np.concatenate([*(points for _, points in track.seen), swept(latest, track.travelled, voxel_m)])
 

@@ -61,6 +61,7 @@ class Track:
     """In how many frames on end it was seen to have left where it was."""
     seen: deque[tuple[int, Float64]] = field(default_factory=deque)
 
+
     @property
     def centre(self) -> Float64:
         """float64 [3], m."""
@@ -71,11 +72,16 @@ class Track:
         shift = self.velocity * ((stamp_ns - self.stamp_ns) * 1e-9)
         return self.low + shift, self.high + shift
 
-    def box_ahead(self, share: float) -> tuple[Float64, Float64]:
-        """Its box, low and high corner [3], m, longer by a share of it the way it moves."""
-        speed = float(np.linalg.norm(self.velocity))
+    def box_ahead(self, share: float, around: float) -> tuple[Float64, Float64]:
+        """Its box, low and high corner [3], m, longer by a share of it the way it moves, and of its largest side all around."""
+        speed, slack = float(np.linalg.norm(self.velocity)), around * float((self.high - self.low).max())
         ahead = share * (self.high - self.low) * self.velocity / max(speed, 1e-3)
-        return self.low + np.minimum(ahead, 0.0), self.high + np.maximum(ahead, 0.0)
+        return self.low + np.minimum(ahead, 0.0) - slack, self.high + np.maximum(ahead, 0.0) + slack
+
+    @property
+    def young(self) -> bool:
+        """Whether it has not moved much farther than its own length."""
+        return float(np.linalg.norm(self.travelled)) < 1.5 * float(np.linalg.norm(self.high - self.low))
 
     def passing_s(self) -> float:
         """How long it takes to move by its own length, s."""

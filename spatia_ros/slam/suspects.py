@@ -30,10 +30,14 @@ STEP_RATIO = 0.03
 """A larger step of depth between cells, relative to depth, parts two things."""
 LEAST_STAY_S = 1.0
 """What stands this long, at least, is not taken for a part of something that passes."""
+AROUND = 0.5
+"""How far around what is seen of it, in its largest side, parts of it may be that do not look as if they moved."""
+EARLIER_S = (1.5, 2.0, 3.0, 4.0, 5.0)
+"""How long ago a place is looked up, beside the time in which a thing passes: any look that shows a surface there will do."""
 AHEAD = 0.3
 """How far ahead of what is seen of it, in its own length, a part of a moving thing may be first seen."""
-QUARTILE = 0.4
-"""Upper quartile of the differences to memory, in margins, that noise makes: 1.15 of its standard deviations, a third of a margin."""
+MOST_CELLS, NOISE_OFF = 0.85, 0.5
+"""So many of the differences to memory are below this, in margins, if noise makes them: 1.44 of its standard deviations."""
 FEWEST_ASKED, MOST_EXCESS = 200, 4.0
 """Cells that must be shown for that to be asked; and the most that margins grow."""
 BLOCK = np.ones((3, 3), np.uint8)
@@ -123,7 +127,7 @@ def excess(cells: Cells, shown: Float32, tracks: Sequence[Track]) -> float:
     """How much farther than noise alone would make it a frame is from what memory shows, 1 for not at all.
 
     Wrong poses, a lens not quite as calibrated, noise beyond what was configured: all of that moves the whole picture, so
-    the upper quartile of all differences tells it from a thing that moves. Cells where something moving is expected do not count.
+    most differences tell it from a thing that moves. Cells where something moving is expected do not count.
     """
     asked = (shown > 0) & (cells.depth > 0)
     for track in tracks:
@@ -132,16 +136,23 @@ def excess(cells: Cells, shown: Float32, tracks: Sequence[Track]) -> float:
     if asked.sum() < FEWEST_ASKED:
         return 1.0
     off = np.abs(shown[asked] - cells.depth[asked]) / cells.margin(cells.depth[asked])
-    return float(np.clip(np.quantile(off, 0.75) / QUARTILE, 1.0, MOST_EXCESS))
+    return float(np.clip(np.quantile(off, MOST_CELLS) / NOISE_OFF, 1.0, MOST_EXCESS))
 
 
 def part_of(cells: Cells, track: Track, witnesses: Witnesses) -> Bool:
-    """Cells [h, w] in the box of a moving track and just ahead that show nothing that stands there for long.
+    """Cells [h, w] in the box of a moving track, just ahead and around, that show nothing that stands there for long.
 
-    Memory may show them already: the far side of what moves away is first seen, and so remembered, until it is left behind.
+    Memory may show them already: the far side of what moves away is first seen, and so remembered, until it is left behind,
+    and a part that slides along itself is never seen to be anywhere new.
     """
-    inside = _inside(cells, *track.box_ahead(AHEAD), cells.depth > 0)
-    return inside & ~witnesses.stood(cells, inside, max(LEAST_STAY_S, track.passing_s()))
+    passing = max(LEAST_STAY_S, track.passing_s())
+    if track.young:
+        inside = _inside(cells, *track.box_ahead(AHEAD, 0.0), cells.depth > 0)
+        return inside & ~witnesses.stood(cells, inside, passing)
+    inside = _inside(cells, *track.box_ahead(AHEAD, AROUND), cells.depth > 0)
+    for seconds in (passing, *(s for s in EARLIER_S if s > passing)):
+        inside &= ~witnesses.stood(cells, inside, seconds)
+    return inside
 
 
 def _inside(cells: Cells, low: Float64, high: Float64, which: Bool) -> Bool:
