@@ -42,7 +42,7 @@ PART_BITS = 3
 
 
 @njit(cache=True)
-def _find(hash_key: np.ndarray, hash_block: np.ndarray, key: int, mask: int) -> int:
+def _find(hash_key: np.ndarray, hash_block: np.ndarray, key: int, mask: int) -> np.int32:
     """Slot of a block, or UNSEEN."""
     at = hash_place(key, mask)
     while hash_key[at] != EMPTY and hash_key[at] != key:
@@ -181,7 +181,7 @@ def _merge_part(
                 keep = one - a
                 x, y, z = keep * xyz[at] + a * x, keep * xyz[at_y] + a * y, keep * xyz[at_z] + a * z
                 red, green, blue = keep * rgb[at] + a * red, keep * rgb[at_y] + a * green, keep * rgb[at_z] + a * blue
-                when = max(seen_ms, np.int64(np.uint32(word >> np.uint64(32)).view(np.int32)))
+                when = max(seen_ms, int(np.uint32(word >> np.uint64(32)).view(np.int32)))
             xyz[at], xyz[at_y], xyz[at_z] = x, y, z
             rgb[at], rgb[at_y], rgb[at_z] = red, green, blue
             b_seen[p], b_sensed[p], b_weight[p] = when, sensed, min(old + new, max_weight)

@@ -259,7 +259,7 @@ def _pixels_of(
 
 
 @njit(cache=True)
-def _any_before(limit: np.ndarray, pixel: np.ndarray, zs: np.ndarray, count: int) -> bool:
+def _any_before(limit: np.ndarray, pixel: np.ndarray, zs: np.ndarray, count: int) -> np.bool_:
     """Whether any of the points lies before its pixel's limit, float32 [H * W]. Asked to the end: no branch."""
     before = np.int32(0)
     for i in range(count):
@@ -301,7 +301,7 @@ def _weaken_share(
             ahead = visible[k + BLOCKS_AHEAD]
             for i in range(3 * start[ahead], 3 * (start[ahead] + size[ahead]), FLOATS_A_LINE):
                 prefetch(xyz, i)
-        begin, n = start[visible[k]], np.int64(size[visible[k]])
+        begin, n = start[visible[k]], size[visible[k]]
         points[3 * count : 3 * (count + n)] = xyz[3 * begin : 3 * (begin + n)]
         count += n
         if count < BATCH and k + 1 < visible.size:
