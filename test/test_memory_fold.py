@@ -9,7 +9,7 @@ import torch
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory, fold, fuse, overlap, truth
-from spatia_ros.memory.blocks import live_places
+from spatia_ros.memory.blocks import N_BLOCKS, N_POINTS, POOL_TOP, live_places
 from spatia_ros.memory.keyframes import Samples, intrinsics_of, shown_in_each
 from spatia_ros.memory.overlap import ball_around, may_see, nearest_first, shown_by_any
 from spatia_ros.types import Camera, Frame
@@ -83,6 +83,25 @@ def test_the_number_of_threads_changes_nothing(threads: int) -> None:
             fold_into(memory, random_frame(seed), shared)
     for one, other in zip(memories[0].points(), memories[1].points(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_tables_agree_after_any_mixture_of_frames() -> None:
+    rng = np.random.default_rng(5)
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, keyframes=4))
+    for seed in range(24):
+        memory.integrate(random_frame(seed % 9), sensed=bool(rng.random() < 0.7), mask=rng.random(SHAPE) < 0.9)
+        b = memory.store.blocks
+        n, at = b.counts[N_BLOCKS], live_places(b)
+        assert b.size[:n].sum() == b.counts[N_POINTS] == len(memory)
+        assert len(np.unique(at)) == len(at)
+        assert 0 <= at.min() <= at.max() < b.counts[POOL_TOP]
+        assert np.isfinite(b.xyz[at]).all()
+        assert (b.weight[at] > 0).all()
+        key, voxel = fuse.locate_points(b.xyz[at], VOXEL)
+        # Running means may round over a voxel's border.
+        assert ((key != np.repeat(b.key[:n], b.size[:n])) | (voxel != b.voxel[at])).mean() < 1e-3
+        place_in_run = np.concatenate([np.arange(size) for size in b.size[:n]])
+        assert (b.voxel_place[np.repeat(np.arange(n), b.size[:n]), b.voxel[at]] == place_in_run).all()
 
 
 def test_the_point_cap_counts_pixels_and_far_points_are_out_of_reach() -> None:
