@@ -19,7 +19,7 @@ from spatia_ros.memory import Memory
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.slam.free_space import add_freeness, connected
 from spatia_ros.slam.movers import Cluster, Track, cluster_of
-from spatia_ros.slam.witnesses import Cells, Witnesses
+from spatia_ros.slam.witnesses import Cells, Witnesses, near_any
 from spatia_ros.types import Bool, Float32, Float64
 
 WEAK = 0.5
@@ -36,8 +36,8 @@ EARLIER_S = (1.5, 2.0, 3.0, 4.0, 5.0)
 """How long ago a place is looked up, beside the time in which a thing passes: any look that shows a surface there will do."""
 AHEAD = 0.3
 """How far ahead of what is seen of it, in its own length, a part of a moving thing may be first seen."""
-MOST_CELLS, NOISE_OFF = 0.85, 0.5
-"""So many of the differences to memory are below this, in margins, if noise makes them: 1.44 of its standard deviations."""
+MOST_CELLS, NOISE_OFF = 0.75, 0.4
+"""So many of the differences to memory are below this, in margins, if noise makes them: 1.15 of its standard deviations."""
 FEWEST_ASKED, MOST_EXCESS = 200, 4.0
 """Cells that must be shown for that to be asked; and the most that margins grow."""
 BLOCK = np.ones((3, 3), np.uint8)
@@ -66,7 +66,7 @@ def suspects(
     free = np.zeros_like(z)
     for witness in witnesses.asked(cells, memory):
         add_freeness(free, z, intrinsics_of(cells.camera), cells.T_world_cam, witness, cells.margin_m, cells.spread)
-    agrees = _agrees(shown, z, WEAK * margin)
+    agrees = near_any(shown, z, WEAK * margin, cells.shift)
     # What comes nearer slowly agrees with memory of the frame before: it must have stood there for longer.
     creeps = agrees & (free > 1.0)
     agrees &= ~creeps | witnesses.stood(cells, creeps, LEAST_STAY_S, or_oldest=True)
@@ -86,17 +86,6 @@ def suspects(
             found.append(cluster)
     points, _ = geometry.backproject(np.where(vanished, shown, np.float32(0)), cells.camera, cells.T_world_cam)
     return Suspects(found, points)
-
-
-def _agrees(shown: Float32, z: Float32, margin: Float32) -> Bool:
-    """Cells [h, w] with a surface that memory shows there or in a cell beside: poses err by that much too."""
-    out, wide = np.zeros(z.shape, bool), np.pad(shown, 1)
-    h, w = z.shape
-    for y in range(3):
-        for x in range(3):
-            there = wide[y : y + h, x : x + w]
-            out |= (there > 0) & (np.abs(there - z) < margin)
-    return out
 
 
 def _vanished(cells: Cells, shown: Float32, least: int) -> Bool:

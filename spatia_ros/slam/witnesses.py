@@ -32,6 +32,7 @@ class Cells:
         camera: of the cells. T_world_cam: float64 [4, 4]. stamp_ns. stride: side of a cell, px.
         within: float32 [H, W], the frame's depth, thin holes filled, cut at memory's range.
         margin_m, spread: what counts as beyond noise is ``margin_m + spread * z^2``.
+        shift: a surface may be shown this many cells beside where it is: poses err by that much.
     """
 
     depth: Float32
@@ -43,14 +44,15 @@ class Cells:
     margin_m: float
     spread: float
     within: Float32 = field(repr=False)
+    shift: int = 1
 
     def margin(self, z: Float32) -> Float32:
         """m, at depths z (m)."""
         return np.float32(self.margin_m) + np.float32(self.spread) * z * z
 
     def widened(self, factor: float) -> Cells:
-        """The same with margins this many times as wide."""
-        return replace(self, margin_m=self.margin_m * factor, spread=self.spread * factor)
+        """The same with margins, and shifts allowed, this many times as wide."""
+        return replace(self, margin_m=self.margin_m * factor, spread=self.spread * factor, shift=max(1, round(factor)))
 
 
 def cells_of(frame: Frame, memory: Memory, config: DynamicsConfig) -> Cells:
@@ -104,7 +106,12 @@ class Witnesses:
         inside = (z > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < past.camera.width) & (pixels[:, 1] < past.camera.height)
         u, v = pixels[inside].astype(np.int64).T
         same = np.zeros(len(points), bool)
-        same[inside] = np.abs(past.depth[v, u] - z[inside]) < 0.5 * past.margin(z[inside].astype(np.float32))
+        near = z[inside].astype(np.float32)
+        margin, reach = 0.5 * np.maximum(past.margin(near), cells.margin(near)), max(past.shift, cells.shift) - 1
+        wide = np.pad(past.depth, reach)
+        for down in range(2 * reach + 1):
+            for right in range(2 * reach + 1):
+                same[inside] |= np.abs(wide[v + down, u + right] - near) < margin
         out[asked] = same
         return out
 
@@ -135,6 +142,17 @@ class Witnesses:
                 del self._of_keyframes[next(iter(self._of_keyframes))]
             self._of_keyframes[id(keyframe)] = known
         return known[1]
+
+
+def near_any(shown: Float32, z: Float32, margin: Float32, shift: int) -> Bool:
+    """Cells [h, w] with a depth z that the same cell of another image, or one at most ``shift`` beside it, shows within a margin."""
+    out, wide = np.zeros(z.shape, bool), np.pad(shown, shift)
+    h, w = z.shape
+    for y in range(2 * shift + 1):
+        for x in range(2 * shift + 1):
+            there = wide[y : y + h, x : x + w]
+            out |= (there > 0) & (np.abs(there - z) < margin)
+    return out
 
 
 def _unlike(poses: Float64, T_world_cam: Float64) -> Float64:
