@@ -27,7 +27,7 @@ TOUCH_M = 0.1
 """Tracks no farther apart that move alike are one."""
 FEWEST_POINTS = 8
 """Of an old observation in view, for it to say anything."""
-DOUBT_S = 0.6
+DOUBT_S = 0.5
 """What does not fit is kept out this long; if it has not moved by then, it is let in (and removed, should it move later)."""
 LEAVING = 2
 """Frames on end that must see through where it was: a pose that is wrong once is soon another."""

@@ -36,8 +36,9 @@ EARLIER_S = (1.5, 2.0, 3.0, 4.0, 5.0)
 """How long ago a place is looked up, beside the time in which a thing passes: any look that shows a surface there will do."""
 AHEAD = 0.3
 """How far ahead of what is seen of it, in its own length, a part of a moving thing may be first seen."""
-MOST_CELLS, NOISE_OFF = 0.75, 0.4
-"""So many of the differences to memory are below this, in margins, if noise makes them: 1.15 of its standard deviations."""
+MOST_CELLS, NOISE_OFF, SHELL = 0.8, 0.3, 0.35
+"""So many of the differences to memory are below this, in margins, if noise makes them: 0.84 of its standard deviations.
+Memory shows the nearest of its points, and so the outermost noise of all frames: it may lie nearer by a shell of this."""
 FEWEST_ASKED, MOST_EXCESS = 200, 4.0
 """Cells that must be shown for that to be asked; and the most that margins grow."""
 BLOCK = np.ones((3, 3), np.uint8)
@@ -124,8 +125,9 @@ def excess(cells: Cells, shown: Float32, tracks: Sequence[Track]) -> float:
             asked &= ~_inside(cells, *track.expected(cells.stamp_ns), asked)
     if asked.sum() < FEWEST_ASKED:
         return 1.0
-    off = np.abs(shown[asked] - cells.depth[asked]) / cells.margin(cells.depth[asked])
-    return float(np.clip(np.quantile(off, MOST_CELLS) / NOISE_OFF, 1.0, MOST_EXCESS))
+    off = (shown[asked] - cells.depth[asked]) / cells.margin(cells.depth[asked])
+    behind, before = np.quantile(off, MOST_CELLS), -np.quantile(off, 1.0 - MOST_CELLS) - SHELL
+    return float(np.clip(max(behind, before) / NOISE_OFF, 1.0, MOST_EXCESS))
 
 
 def part_of(cells: Cells, track: Track, witnesses: Witnesses) -> Bool:
