@@ -1,7 +1,9 @@
 """Static and dynamic: a ball in an empty room, seen by a camera that moves too."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -147,6 +149,20 @@ def test_a_place_that_does_not_change_is_static_in_spite_of_noise() -> None:
         assert split.static.all()
         assert split.carved == 0
         memory.integrate(frame, mask=split.static)
+
+
+def test_poses_that_err_make_no_movers() -> None:
+    rng = np.random.default_rng(2)
+    memory, dynamics, held = Memory(MEMORY), StaticDynamic(CONFIG), []
+    for t in np.arange(0, 4.0, 0.1):
+        frame = frame_at(t, across(2.0))
+        turn, _ = cv2.Rodrigues(rng.normal(0, 0.005, 3))
+        T_pose_noise = geometry.pose(turn, rng.normal(0, 0.012, 3))
+        frame = replace(frame, T_world_cam=frame.T_world_cam @ T_pose_noise)
+        split = dynamics.split(frame, memory)
+        held.append(1.0 - split.static.mean())
+        memory.integrate(frame, mask=split.static)
+    assert np.mean(held) < 0.005
 
 
 def test_what_a_loaded_memory_shows_to_be_free_is_free_to_a_new_stream() -> None:

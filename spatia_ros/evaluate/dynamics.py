@@ -140,7 +140,7 @@ def _measured(
     voxel_m = config.memory.voxel_m
     points, beside, empty = (_xyz(m.memory) for m in (ours, without, control))
     everywhere = [surface @ T[:3, :3].T + T[:3, 3] for T in run.displacements]
-    rests = np.zeros((0, 3))
+    rests: Float64 = np.zeros((0, 3))
     if scenario == "stops":
         rests = np.concatenate([everywhere[-1], _xyz(mapped(off, _standing(run)).memory)])
     twice = control.memory.points().confidence >= SURFACE_CONFIDENCE

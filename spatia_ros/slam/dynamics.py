@@ -24,7 +24,6 @@ from spatia_ros.slam.trail import Trail, blocks_around, swept
 from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
 from spatia_ros.types import Bool, Float64, Frame
 
-
 FADES = 0.9
 """What is left of wider margins one frame later."""
 

@@ -204,7 +204,8 @@ def _judged(track: Track, settle_s: float, cells: Cells) -> State:
 
 def _margin_at(track: Track, cells: Cells) -> float:
     """What may be noise where a track is, m."""
-    return float(cells.margin(np.float32(np.linalg.norm(track.centre - cells.T_world_cam[:3, 3]))))
+    away = np.linalg.norm(track.centre - cells.T_world_cam[:3, 3])
+    return float(cells.margin(np.array([away], np.float32))[0])
 
 
 def over(track: Track, stamp_ns: int) -> bool:

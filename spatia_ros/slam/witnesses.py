@@ -145,7 +145,7 @@ class Witnesses:
 
 
 def near_any(shown: Float32, z: Float32, margin: Float32, shift: int) -> Bool:
-    """Cells [h, w] with a depth z that the same cell of another image, or one at most ``shift`` beside it, shows within a margin."""
+    """Cells [h, w] whose depth z another image shows within a margin, there or at most ``shift`` cells beside."""
     out, wide = np.zeros(z.shape, bool), np.pad(shown, shift)
     h, w = z.shape
     for y in range(2 * shift + 1):
