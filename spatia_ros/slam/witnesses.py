@@ -44,7 +44,7 @@ class Cells:
     margin_m: float
     spread: float
     within: Float32 = field(repr=False)
-    shift: int = 1
+    shift: int = 0
 
     def margin(self, z: Float32) -> Float32:
         """m, at depths z (m)."""
@@ -52,7 +52,7 @@ class Cells:
 
     def widened(self, factor: float) -> Cells:
         """The same with margins, and shifts allowed, this many times as wide."""
-        return replace(self, margin_m=self.margin_m * factor, spread=self.spread * factor, shift=max(1, round(factor)))
+        return replace(self, margin_m=self.margin_m * factor, spread=self.spread * factor, shift=round(factor - 1.0))
 
 
 def cells_of(frame: Frame, memory: Memory, config: DynamicsConfig) -> Cells:
@@ -107,7 +107,7 @@ class Witnesses:
         u, v = pixels[inside].astype(np.int64).T
         same = np.zeros(len(points), bool)
         near = z[inside].astype(np.float32)
-        margin, reach = 0.5 * np.maximum(past.margin(near), cells.margin(near)), max(past.shift, cells.shift) - 1
+        margin, reach = 0.5 * np.maximum(past.margin(near), cells.margin(near)), max(past.shift, cells.shift)
         wide = np.pad(past.depth, reach)
         for down in range(2 * reach + 1):
             for right in range(2 * reach + 1):
