@@ -106,21 +106,31 @@ def box_bounds(
     return near_m, tiles
 
 
+@njit(cache=True)
+def _farthest_of_row(buffers: np.ndarray, top: int, width: int, height: int, farthest: np.ndarray) -> None:
+    """:func:`farthest_of_tiles` of one row of tiles, float32 [cols]: whole words are compared, for depth is their high bits."""
+    most = np.zeros(width, np.uint64)
+    for y in range(top, min(top + TILE_PX, height)):
+        least = buffers[0, y * width : (y + 1) * width].copy()
+        for t in range(1, buffers.shape[0]):
+            other = buffers[t, y * width : (y + 1) * width]
+            for x in range(width):
+                least[x] = min(least[x], other[x])
+        for x in range(width):
+            most[x] = max(most[x], least[x])
+    for col in range(farthest.size):
+        word = most[col * TILE_PX : (col + 1) * TILE_PX].max()
+        farthest[col] = np.float32(np.inf) if word == FAR else np.uint32(word >> np.uint64(32)).view(np.float32)
+
+
 @njit(cache=True, parallel=True)
 def farthest_of_tiles(buffers: np.ndarray, width: int, height: int) -> np.ndarray:
     """float32 [rows, cols] of tiles: the farthest depth drawn so far, infinite where a pixel is empty."""
     rows, cols = (height + TILE_PX - 1) // TILE_PX, (width + TILE_PX - 1) // TILE_PX
-    farthest = np.zeros((rows, cols), np.float32)
+    farthest = np.empty((rows, cols), np.float32)
     for each in prange(rows):
-        row = int(each)
-        for y in range(row * TILE_PX, min(row * TILE_PX + TILE_PX, height)):
-            for x in range(width):
-                at = np.uint64(y * width + x)
-                word = buffers[0, at]
-                for t in range(1, buffers.shape[0]):
-                    word = min(word, buffers[t, at])
-                depth = np.float32(np.inf) if word == FAR else np.uint32(word >> np.uint64(32)).view(np.float32)
-                farthest[row, x // TILE_PX] = max(farthest[row, x // TILE_PX], depth)
+        row = np.int64(each)
+        _farthest_of_row(buffers, row * TILE_PX, width, height, farthest[row])
     return farthest
 
 
