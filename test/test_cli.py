@@ -131,6 +131,19 @@ def test_run_follows_a_path_of_ones_own(recording, tmp_path):
     ]
 
 
+def test_run_follows_spatias_camera_files_and_leaves_them(recording, tmp_path):
+    from spatia_ros.sequence.w2c import read_w2c
+
+    (tmp_path / "w2c.txt").write_text("[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n[[1,0,0,-0.1],[0,1,0,0],[0,0,1,0.2],[0,0,0,1]]\n")
+    (tmp_path / "k.txt").write_text("[0.75 1.25 0.5 0.5]")
+    words = ["run", "--sequence", recording, "--trajectory", tmp_path / "w2c.txt", "--relative", "--intrinsics", tmp_path / "k.txt"]
+    assert spatia(*words, "--out", tmp_path / "run", "--no-video", *QUICK) == 0
+    first, second = read_w2c(tmp_path / "run/w2c.txt")
+    motion = np.linalg.inv(first) @ second
+    np.testing.assert_allclose(motion[:3, 3], [0.1, 0.0, -0.2], atol=1e-6)
+    assert (tmp_path / "run/intrinsics.txt").read_text() == "[0.75 1.25 0.5 0.5]\n"
+
+
 def test_run_from_a_saved_memory(recording, tmp_path):
     assert spatia("map", "--sequence", recording, "--out", tmp_path / "wall.spatia", *COARSE) == 0
     words = ["--trajectory", "orbit", "--frames", 8, "--out", tmp_path / "run", "--no-video", *SMALL]

@@ -1,8 +1,8 @@
 """Fly a camera through a world, frame by frame: render what is remembered, generate the rest, remember that too.
 
 The world is seeded from a recording, a saved memory, or the built-in room. Everything the run does is left in one
-folder: effective configuration, poses (TUM), frames (colour, depth in mm, provenance), the memory, figures, a video.
-An interrupted run is continued by the same command.
+folder: effective configuration, poses (TUM; w2c.txt and intrinsics.txt), frames (colour, depth in mm, provenance), the
+memory, figures, a video. An interrupted run is continued by the same command.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ EXAMPLES = examples("""
 spatia run                                              # the built-in room, out past the edge of its scan and back
 spatia run --sequence data/lounge --out out/lounge      # a recording; memory from its first third
 spatia run --sequence bag.mcap --trajectory path.txt    # along your own path (TUM: t tx ty tz qx qy qz qw)
+spatia run --place img.jpg --trajectory w2c.txt --relative --intrinsics intrinsics.txt   # Spatia's camera files
 spatia run --memory out/lounge/memory.spatia --trajectory orbit --frames 60
 spatia run --place house.glb --trajectory recorded      # a walk through a mesh, from room to room
 spatia run --set camera.width_px=512 --set camera.height_px=288 --set generator.name=projection
@@ -51,7 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path = parser.add_argument_group("the path")
     path.add_argument(
         "--trajectory", default=KINDS[0], metavar="FILE|KIND",
-        help=f"a TUM file with poses T_world_cam in the recording's frame, or one of {', '.join(KINDS)} (default: {KINDS[0]})",
+        help="a file with poses in the recording's frame (TUM lines T_world_cam, or w2c matrices as JSON lines, as Spatia's), "
+        f"or one of {', '.join(KINDS)} (default: {KINDS[0]})",
+    )
+    path.add_argument("--relative", action="store_true", help="the poses of the file are relative to the recording's first frame")
+    path.add_argument(
+        "--intrinsics", type=Path, metavar="FILE",
+        help="[fx fy cx cy] by image width and height, as Spatia's (default: the seed's)",
     )
     path.add_argument("--frames", type=count, default=120, metavar="N", help="length of a built-in path (default: 120)")
     out = parser.add_argument_group("what is left behind")
@@ -69,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
     from spatia_ros.record.run_folder import RunFolder
     from spatia_ros.world import open_generator
 
-    generator = open_generator(config_of(args))  # before anything that takes long: it may not be there
-    place = open_place(args, config_of(args))
-    config = place.effective(config_of(args))
+    asked = with_intrinsics(config_of(args), args.intrinsics)
+    generator = open_generator(asked)  # before anything that takes long: it may not be there
+    place = open_place(args, asked)
+    config = place.effective(asked)
     trajectory = trajectory_of(args, place, config)
     world = place.world(config, generator)
     folder = RunFolder(args.out, identity(place, config, trajectory), place.camera)
@@ -88,19 +96,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def with_intrinsics(config: WorldConfig, path: Path | None) -> WorldConfig:
+    """The configuration with the camera of an intrinsics file, at the configured size."""
+    from spatia_ros.sequence.w2c import read_intrinsics
+
+    if path is None:
+        return config
+    camera = read_intrinsics(path, config.camera.width_px, config.camera.height_px)
+    values = {"fx_px": camera.fx, "fy_px": camera.fy, "cx_px": camera.cx, "cy_px": camera.cy}
+    return config.model_copy(update={"camera": config.camera.model_copy(update=values)})
+
+
 def trajectory_of(args: argparse.Namespace, place: Place, config: WorldConfig) -> Trajectory:
     """The path the arguments ask for; built-in ones begin when the recording's seed ends."""
     import numpy as np
 
     from spatia_ros.cli import flight
-    from spatia_ros.sequence.tum import read_poses
-    from spatia_ros.types import SpatiaError
+    from spatia_ros.sequence.w2c import read_camera_path
+    from spatia_ros.types import SpatiaError, Trajectory
 
     recorded, start_ns = place.recorded.T_world_cam, int(place.recorded.stamps_ns[place.seeded - 1])
     if args.trajectory not in KINDS:
         if not Path(args.trajectory).is_file():
             raise SpatiaError(f"--trajectory: expected a file or one of {', '.join(KINDS)}, got {args.trajectory!r}")
-        return read_poses(Path(args.trajectory))
+        path = read_camera_path(Path(args.trajectory), config.frame_rate_hz, start_ns)
+        return Trajectory(path.stamps_ns, recorded[0] @ path.T_world_cam) if args.relative else path
     if args.trajectory == "out-and-back":
         # In a place that is known whole there is no edge to turn at: the way ends where it was cut.
         way = recorded[: place.seeded] if place.whole else recorded
@@ -145,15 +165,18 @@ def finish(
 ) -> None:
     """Figures, video and the short table."""
     from spatia_ros.cli.figures import run_figures
-    from spatia_ros.record.files import encode_png, write_bytes, write_json
+    from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
     from spatia_ros.record.panels import Film
     from spatia_ros.record.sheet import contact_sheet
     from spatia_ros.record.video import write_video
+    from spatia_ros.sequence.w2c import intrinsics_text, w2c_text
 
     film = Film(folder, name)
     figures = run_figures(film) | {"fps": rate_hz and round(rate_hz, 2), "memory_points": len(world.memory)}
     write_json(folder.path / "figures.json", figures)
     write_json_of(args, figures)
+    write_text(folder.path / "w2c.txt", w2c_text(folder.trajectory().T_world_cam))
+    write_text(folder.path / "intrinsics.txt", intrinsics_text(world.camera))
     if not args.no_video:
         pictures = (film.draw(i) for i in range(len(folder)))
         write_video(folder.path / "video.mp4", progress(pictures, "video", total=len(folder)), config.frame_rate_hz)

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(prog="python -m spatia_ros.nodes.tool", description=__doc__.split("\n\n")[0])
     programs = out.add_subparsers(required=True, metavar="PROGRAM")
     fly = programs.add_parser("fly", help="command a path (TUM: t tx ty tz qx qy qz qw, T_world_cam) and wait for its last frame")
-    fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
+    fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="camera poses, OpenCV axes: TUM or w2c lines")
     fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
     fly.add_argument("--camera", default="camera", metavar="NAME", help="the node's parameter frames.camera (default: camera)")
     fly.add_argument("--patience-s", type=float, default=60.0, metavar="S", help="longest silence of the node (default: 60 s)")
@@ -42,13 +42,15 @@ def parser() -> argparse.ArgumentParser:
 
 def run_fly(args: argparse.Namespace) -> None:
     """Fly a running world node along a path."""
+    from spatia_ros.config import WorldConfig
     from spatia_ros.nodes.frames import Rig
     from spatia_ros.nodes.pilot import fly
     from spatia_ros.nodes.settings import FrameSettings
-    from spatia_ros.sequence.tum import read_poses
+    from spatia_ros.sequence.w2c import read_camera_path
 
     rig = Rig(FrameSettings(map_up=args.map_up, camera=args.camera))
-    fly(read_poses(args.trajectory), rig, args.patience_s, args.save, args.save_ply, tell)
+    path = read_camera_path(args.trajectory, WorldConfig().frame_rate_hz)
+    fly(path, rig, args.patience_s, args.save, args.save_ply, tell)
 
 
 def run_record(args: argparse.Namespace) -> None:
