@@ -136,7 +136,8 @@ def test_run_follows_spatias_camera_files_and_leaves_them(recording, tmp_path):
 
     (tmp_path / "w2c.txt").write_text("[[1,0,0,0],[0,1,0,0],[0,0,1,0]]\n[[1,0,0,-0.1],[0,1,0,0],[0,0,1,0.2],[0,0,0,1]]\n")
     (tmp_path / "k.txt").write_text("[0.75 1.25 0.5 0.5]")
-    words = ["run", "--sequence", recording, "--trajectory", tmp_path / "w2c.txt", "--relative", "--intrinsics", tmp_path / "k.txt"]
+    words = ["run", "--sequence", recording, "--trajectory", tmp_path / "w2c.txt", "--relative"]
+    words += ["--intrinsics", tmp_path / "k.txt"]
     assert spatia(*words, "--out", tmp_path / "run", "--no-video", *QUICK) == 0
     first, second = read_w2c(tmp_path / "run/w2c.txt")
     motion = np.linalg.inv(first) @ second
