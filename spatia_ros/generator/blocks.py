@@ -1,0 +1,195 @@
+"""What the generator's networks are made of: convolutional blocks for maps, a transformer block for tokens.
+
+Every block begins as the identity. Tokens are float32 [B, T, N, W]: T frames of N places each.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SILENCE = -1e4
+"""Added to the attention logit of what is not there."""
+GRID = (10.0, 16.0)
+"""Rows and columns an image has for the places of its tokens, whatever its size."""
+
+
+def start_at_zero(layer: nn.Module) -> None:
+    """Zero a layer, so that what it feeds begins as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside the identity; starts as the identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        start_at_zero(self.leave)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return x + self.leave(F.silu(self.enter(F.silu(x))))
+
+
+def residual_stack(width: int, count: int) -> nn.Sequential:
+    """Residual blocks after each other."""
+    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+
+
+class Attention(nn.Module):
+    """Places [B, N, C] look at context tokens [B, M, C]; starts as the identity."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.norm_context = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
+        start_at_zero(self.out)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """See the class."""
+        B, N, C = x.shape
+        split = (B, -1, self.heads, C // self.heads)
+        q = self.q(self.norm(x)).view(split).transpose(1, 2)
+        k, v = (t.reshape(split).transpose(1, 2) for t in self.kv(self.norm_context(context)).chunk(2, -1))
+        attention = torch.softmax(q @ k.transpose(-1, -2) * (C // self.heads) ** -0.5, -1)
+        return x + self.out((attention @ v).transpose(1, 2).reshape(B, N, C))
+
+
+def waves(x: Tensor, count: int, longest: float) -> Tensor:
+    """Cosines and sines [..., 2 * count] of numbers [...], periods from 2 pi to ``longest`` times that."""
+    frequency = longest ** -(torch.arange(count, dtype=torch.float32, device=x.device) / count)
+    angle = x[..., None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], -1)
+
+
+Turn = tuple[Tensor, Tensor]
+"""Cosines and sines [B, 1, M, d / 2] of what the halves of a head's vectors are turned by."""
+
+
+class Places(nn.Module):
+    """Where tokens are, as rotations of d / 2 pairs (RoPE, arXiv 2104.09864), in time, rows and columns.
+
+    A quarter of the pairs turns with time, the rest with rows and columns in equal parts. Rows and
+    columns are counted in shares of the image, so grids of different sizes share their places; time
+    indices may have gaps and be no integers (Video4Spatial, arXiv 2512.03040).
+    """
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        assert d % 16 == 0, f"head width: expected a multiple of 16, got {d}"
+        times, sides = d // 8, 3 * d // 16
+        frequency = torch.zeros(3, d // 2)
+        frequency[0, :times] = 1e4 ** -(torch.arange(times) / times)
+        frequency[1, times : times + sides] = frequency[2, times + sides :] = 1e2 ** -(torch.arange(sides) / sides)
+        self.register_buffer("frequency", frequency, persistent=False)
+
+    def forward(self, time: Tensor, height: int, width: int) -> Turn:
+        """Turns for time indices [B, T] and a grid of ``height`` x ``width`` places: M = T * height * width."""
+        by_time, by_row, by_column = self.frequency
+        row = (torch.arange(height, device=time.device) + 0.5) / height * GRID[0]
+        column = (torch.arange(width, device=time.device) + 0.5) / width * GRID[1]
+        angle = time[:, :, None, None, None] * by_time + row[:, None, None] * by_row + column[:, None] * by_column
+        angle = angle.flatten(1, 3)[:, None]
+        return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, turn: Turn) -> Tensor:
+    """Turn the halves of x [B, heads, M, d] against each other."""
+    (a, b), (cos, sin) = x.chunk(2, -1), turn
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class RMSNorm(nn.Module):
+    """Vectors of mean square 1, times a learned gain (arXiv 1910.07467)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return rms_normalised(x, -1) * self.gain
+
+
+def rms_normalised(x: Tensor, dim: int) -> Tensor:
+    """Mean square 1 along ``dim``; zeros stay zeros."""
+    return x / torch.sqrt((x * x).mean(dim, keepdim=True) + 1e-6)
+
+
+def absent(tokens: Tensor) -> Tensor:
+    """What to add to attention logits [..., M] so that nobody looks at tokens [..., M, d] that are all zero."""
+    return (tokens.abs().amax(-1) == 0).to(tokens.dtype) * SILENCE
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention in parts, so that keys and values can be kept.
+
+    Queries and keys are RMS-normalised per head (arXiv 2302.05442) and turned by RoPE.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm_q, self.norm_k = RMSNorm(width // heads), RMSNorm(width // heads)
+
+    def project(self, x: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, M, d] of tokens [B, M, W]; unturned where there is no turn."""
+        B, M, W = x.shape
+        q, k, v = self.qkv(x).view(B, M, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        q, k = self.norm_q(q), self.norm_k(k)
+        return (q, k, v) if turn is None else (rotate(q, turn), rotate(k, turn), v)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        """What queries [B, heads, M, d] find among keys and values [B, heads, L, d], as tokens [B, M, W]."""
+        found = F.scaled_dot_product_attention(q, k, v, bias, scale=q.shape[-1] ** -0.5)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a two-layer perceptron, both modulated by the diffusion time.
+
+    adaLN-zero (DiT, arXiv 2212.09748) with one projection of time for all blocks and a learned
+    offset per block (PixArt-alpha, arXiv 2310.00426). Animation time is added to the tokens of
+    every block by a layer that starts at zero (SpaceTimePilot, arXiv 2512.25075).
+    """
+
+    def __init__(self, width: int, heads: int, clock_width: int) -> None:
+        super().__init__()
+        self.clock = nn.Linear(clock_width, width)
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.attention = SelfAttention(width, heads)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.offset = nn.Parameter(torch.zeros(6, width))
+        start_at_zero(self.clock)
+
+    def forward(
+        self, x: Tensor, time: Tensor, clock: Tensor, turn: Turn, more: tuple[Tensor, Tensor] | None, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One block.
+
+        Args:
+            x: [B, T, N, W]. time: [B, 6, W], diffusion time. clock: [B, T, clock_width], animation time.
+            turn: where the tokens are, M = T * N.
+            more: keys and values [B, heads, M, d] seen beside the tokens' own; bias: [B, 1, 1, T * N + M] for the logits.
+
+        Returns:
+            tokens like x, and their own keys and values [B, heads, T * N, d].
+        """
+        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = (time + self.offset)[:, :, None, None].unbind(1)
+        x = x + self.clock(clock)[:, :, None]
+        q, k, v = self.attention.project((self.norm(x) * (1.0 + scale) + shift).flatten(1, 2), turn)
+        keys, values = (k, v) if more is None else (torch.cat([k, more[0]], 2), torch.cat([v, more[1]], 2))
+        x = x + gate * self.attention.attend(q, keys, values, bias).view(x.shape)
+        x = x + gate_mlp * self.mlp(self.norm(x) * (1.0 + scale_mlp) + shift_mlp)
+        return x, k, v
+
+    def told(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, heads, S, d] of text tokens [B, S, W]: the same projections, without a place."""
+        _, keys, values = self.attention.project(self.norm(text), None)
+        return keys, values

@@ -1,0 +1,150 @@
+"""Latents and the filled view to what changes of the fill: what is remembered never passes through latents.
+
+Colour in holes is a mixture, pixel by pixel, of candidates: the fill, ever wider blurs of it, the
+fill without recall, the mean, and what the latents show. The network decides how far each is to be
+trusted. A free correction of colour learned the places it was trained on by heart, and lost on the
+unseen half of the same recordings what it won on the seen half; a mixture cannot. The latents' colour
+and depth start with next to no share, so an untrained network gives the fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter
+from spatia_ros.generator.blocks import Attention, residual_stack, start_at_zero
+from spatia_ros.generator.condition import INPUT_CHANNELS
+
+OUTPUT_CHANNELS = 5
+"""Change of colour 3 and of log-depth 1, and the log of the depth's expected relative error."""
+VIEW_CHANNELS = 5
+"""From the anchor's units to the view's: colour scale 1 and offset 3, log-depth offset 1."""
+FILL_PRIOR = (0.0, 0.0, 0.0, 0.0, -1.0, -3.0)
+"""Logits an untrained network gives the candidates of :func:`candidates`."""
+LATENT_PRIOR = -5.0
+"""Logit an untrained network gives the latents' colour, and their depth."""
+TOLD = 2 + len(FILL_PRIOR) + 2
+"""Per pixel: log-depth's correction, its spread, logits of the fills, of the latents' colour, of the latents' depth."""
+
+
+def blur(image: Tensor, side: int) -> Tensor:
+    """Two box filters of ``side`` px: close to a Gaussian of sigma ``side / 2.4``."""
+    for _ in range(2):
+        image = F.avg_pool2d(image, side, stride=1, padding=side // 2, count_include_pad=False)
+    return image
+
+
+def candidates(image: Tensor) -> tuple[Tensor, ...]:
+    """What colour a hole could take, each [B, 3, H, W]: fill, two blurs, fill without recall, widest blur, mean."""
+    filled, plain = image[:, :3], image[:, 10:13]
+    widest = F.interpolate(blur(F.avg_pool2d(filled, 8), 3), scale_factor=8.0, mode="bilinear", align_corners=False)
+    return filled, blur(filled, 3), blur(filled, 9), plain, widest, torch.zeros_like(filled)
+
+
+def mixture_change(image: Tensor, colours: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+    """What mixing n colours [B, 3, H, W] by logits [B, n, H, W] changes of the fill [B, 3, H, W], in holes only."""
+    share = torch.softmax(logits, 1)
+    mixed = sum(share[:, i : i + 1] * colour for i, colour in enumerate(colours))
+    return (1.0 - image[:, 4:5]) * (mixed - image[:, :3])
+
+
+class Decoder(nn.Module):
+    """Latents and view to change.
+
+    Args of forward:
+        z: float32 [N, C + 1, h, w]; its last channel, the box, is not looked at.
+        image: float32 [N, 15, 16 h, 16 w] (see :mod:`.condition`).
+        to_view: float32 [N, 5]: ``colour = scale * painted + offset``, ``log_depth = painted + offset``.
+
+    Returns:
+        float32 [N, 5, 16 h, 16 w].
+    """
+
+    def __init__(self, widths: tuple[int, int, int], painter: tuple[int, int, int], latent: int, heads: int) -> None:
+        super().__init__()
+        a, b, c = widths
+        self.latent = latent
+        self.paint = Painter(painter, latent)
+        self.stem = nn.Conv2d(INPUT_CHANNELS * SHUFFLE**2, a, 3, padding=1)
+        self.down_a, self.to_b = residual_stack(a, 2), nn.Conv2d(a, b, 4, stride=2, padding=1)
+        self.down_b, self.to_c = residual_stack(b, 2), nn.Conv2d(b, c, 4, stride=2, padding=1)
+        self.bottom = residual_stack(c, 2)
+        self.rays, self.latents = nn.Conv2d(2, c, 1), nn.Conv2d(latent, c, 1)
+        self.among = Attention(c, heads)
+        self.bottom_after = residual_stack(c, 2)
+        self.up_b, self.up_a = nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)
+        self.after_b, self.after_a = residual_stack(b, 2), residual_stack(a, 2)
+        self.head = nn.Conv2d(a, TOLD * SHUFFLE**2, 3, padding=1)
+        start_at_zero(self.latents)
+        start_at_zero(self.head)
+        assert self.head.bias is not None
+        with torch.no_grad():
+            self.head.bias[2 * SHUFFLE**2 :] = prior_logits()
+
+    def forward(self, z: Tensor, image: Tensor, to_view: Tensor) -> Tensor:
+        """See the class."""
+        assert z.shape[1] == self.latent + 1, z.shape
+        assert image.shape[1:] == (INPUT_CHANNELS, STRIDE * z.shape[2], STRIDE * z.shape[3]), (z.shape, image.shape)
+        assert to_view.shape[1:] == (VIEW_CHANNELS,), to_view.shape
+        z = z[:, : self.latent]
+        painted, to_view, hole = self.paint(z), to_view[:, :, None, None], 1.0 - image[:, 4:5]
+        colour = to_view[:, :1] * painted[:, :3] + to_view[:, 1:4]
+        further = painted[:, 3:] + to_view[:, 4:] - image[:, 3:4]
+        told = F.pixel_shuffle(self.head(F.silu(self.features(z, image))), SHUFFLE)
+        change = mixture_change(image, (*candidates(image), colour), told[:, 2:-1])
+        log_depth = told[:, :1] + hole * torch.sigmoid(told[:, -1:]) * further
+        change = torch.cat([change, log_depth, told[:, 1:2]], 1)
+        assert change.shape[1:] == (OUTPUT_CHANNELS, *image.shape[2:]), change.shape
+        return change
+
+    def features(self, z: Tensor, image: Tensor) -> Tensor:
+        """A quarter-resolution U-Net [N, a, H / 4, W / 4] over the view that meets the latents at its bottom."""
+        at_a = self.down_a(self.stem(F.pixel_unshuffle(image, SHUFFLE)))
+        at_b = self.down_b(self.to_b(at_a))
+        x = self.bottom(self.to_c(at_b)) + self.rays(F.avg_pool2d(image[:, -2:], STRIDE)) + self.latents(z)
+        tokens = x.flatten(2).transpose(1, 2)
+        x = self.bottom_after(self.among(tokens, tokens).transpose(1, 2).reshape(x.shape))
+        x = self.after_b(at_b + F.interpolate(self.up_b(x), scale_factor=2.0, mode="nearest"))
+        return self.after_a(at_a + F.interpolate(self.up_a(x), scale_factor=2.0, mode="nearest"))
+
+
+def prior_logits() -> Tensor:
+    """Logits an untrained head gives, [8 * 16]: the bias of its part that decides."""
+    return torch.tensor((*FILL_PRIOR, LATENT_PRIOR, LATENT_PRIOR)).repeat_interleave(SHUFFLE**2)
+
+
+@torch.no_grad()
+def shrink(decoder: Decoder, share: float) -> None:
+    """Move the decision between candidates to ``share`` of the way from its prior to what was learned, in place.
+
+    A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
+    prior is the cure for that. The free correction of depth is left as it is.
+    """
+    decides, prior = slice(2 * SHUFFLE**2, None), prior_logits()
+    assert decoder.head.bias is not None
+    decoder.head.weight[decides] *= share
+    decoder.head.bias[decides] = prior + share * (decoder.head.bias[decides] - prior)
+
+
+FILL_NET_ONLY = ("encode.", "across.")
+"""What of a FillNet has no place here: its references, which reach a decoder through the latents."""
+
+
+@torch.no_grad()
+def from_fill_nano(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
+    """Start a decoder from the weights of a trained FillNet of the same widths, in place; the latents keep their prior.
+
+    Raises:
+        KeyError, RuntimeError: when the weights are not a FillNet's of these widths.
+    """
+    own = decoder.state_dict()
+    for name, value in weights.items():
+        if name.startswith("head."):
+            own[name][: len(value)] = value
+        elif not name.startswith(FILL_NET_ONLY):
+            own[name] = value
+    decoder.load_state_dict(own)

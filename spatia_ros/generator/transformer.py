@@ -1,0 +1,149 @@
+"""The denoiser: tokens of the clip look at each other, at clean context, and at the text.
+
+Context tokens look only among themselves, at diffusion time 0, so their keys and values are
+computed once and kept while the context is held.
+
+One rule for every condition that is dropped or missing: zero means not there. Rays, memory, a
+context frame's latents and a text token are never all zero when they are there.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spatia_ros.generator.blocks import Places, TransformerBlock, absent, start_at_zero, waves
+
+RAY_CHANNELS = 6
+"""Pluecker rays in the anchor's frame: unit direction 3, moment 3 in metres."""
+RAY_OCTAVES = 4
+TICKS_S = 16.0
+"""Ticks of a second: time differences in rotations and waves are counted in these."""
+NO_CLOCK = -1e4
+"""Animation time, in seconds, of a frame that has none."""
+
+
+class Clock(nn.Module):
+    """Animation times [B, T] in seconds to embeddings [B, T, C].
+
+    Waves, a two-layer perceptron, and two causal 1-D convolutions over frames (SpaceTimePilot, arXiv
+    2512.25075; of stride 1 here, because our latents keep the frame rate). A frame that has no
+    clock looks like those before the first one.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.first, self.second = nn.Conv1d(width, width, 3), nn.Conv1d(width, width, 3)
+
+    def forward(self, animation: Tensor) -> Tensor:
+        """See the class."""
+        there = (animation > NO_CLOCK).to(animation.dtype)
+        x = self.mlp(waves(there * animation * TICKS_S, self.width // 2, 1e4)) * there[..., None]
+        x = F.silu(self.first(F.pad(x.transpose(1, 2), (2, 0))))
+        return self.second(F.pad(x, (2, 0))).transpose(1, 2)
+
+
+class DiffusionTime(nn.Module):
+    """Diffusion times [B] in 0..1 to what every block is modulated by, [B, 6, W]; starts at zero."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.enter, self.between = nn.Linear(width, width), nn.Linear(width, width)
+        self.leave = nn.Linear(width, 6 * width)
+        start_at_zero(self.leave)
+
+    def forward(self, flow_time: Tensor) -> Tensor:
+        """See the class."""
+        x = self.between(F.silu(self.enter(waves(flow_time * 1000.0, self.width // 2, 1e4))))
+        return self.leave(F.silu(x)).view(-1, 6, self.width)
+
+
+class Denoiser(nn.Module):
+    """A flow-matching transformer over C + 1 latent channels; the last is the box (+1 inside, -1 outside, 0 unknown).
+
+    Spatia's control blocks (arXiv 2512.15716): one for every ``control_every`` main ones, fed by the
+    memory's latents and how much of each is not covered, added to the main stream through layers
+    that start at zero.
+    """
+
+    def __init__(self, latent: int, width: int, depth: int, heads: int, control_every: int) -> None:
+        super().__init__()
+        clock = width // 4
+        self.latent, self.every = latent, control_every
+        self.enter = nn.Linear(latent + 1, width)
+        self.rays = nn.Linear(RAY_CHANNELS * (1 + 2 * RAY_OCTAVES), width)
+        self.memory = nn.Linear(latent + 1, width)
+        self.flow_time, self.clock = DiffusionTime(width), Clock(clock)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, clock) for _ in range(depth))
+        hints = -(-depth // control_every)
+        self.control = nn.ModuleList(TransformerBlock(width, heads, clock) for _ in range(hints))
+        self.hint = nn.ModuleList(nn.Linear(width, width) for _ in range(hints))
+        self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
+        self.leave = nn.Linear(width, latent + 1)
+        for layer in (self.rays, self.memory, *self.hint, self.leave):
+            start_at_zero(layer)
+        self.places = Places(width // heads)
+
+    def context(self, latents: Tensor, rays: Tensor, time: Tensor, animation: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of clean context, [B, depth, heads, K * h * w, d] each; zero where a frame is not there.
+
+        Args:
+            latents: [B, K, C + 1, h, w]. rays: [B, K, 6, h, w]. time, animation: [B, K], seconds since the anchor.
+        """
+        B, K, _, h, w = latents.shape
+        turn, clock = self.places(time * TICKS_S, h, w), self.clock(animation)
+        silence = absent(tokens_of(latents[:, :, : self.latent]).flatten(1, 2))
+        there, bias = (silence == 0).to(latents.dtype)[:, None, :, None], silence[:, None, None]
+        flow = self.flow_time(torch.zeros_like(time[:, 0]))
+        x = self.enter(tokens_of(latents)) + self.rays(octaves(tokens_of(rays)))
+        keys, values = [], []
+        for block in self.blocks:
+            x, k, v = block(x, flow, clock, turn, None, bias)
+            keys.append(k * there)
+            values.append(v * there)
+        return torch.stack(keys, 1), torch.stack(values, 1)
+
+    def denoise(
+        self, z: Tensor, flow_time: Tensor, memory: Tensor, uncovered: Tensor, rays: Tensor, time: Tensor,
+        animation: Tensor, text: Tensor, keys: Tensor, values: Tensor,
+    ) -> Tensor:
+        """The clean latents [B, T, C + 1, h, w] that noisy ones are thought to come from: the memory's, plus what is learned.
+
+        Args:
+            z: [B, T, C + 1, h, w]. flow_time: [B], 1 is noise and 0 is clean.
+            memory: [B, T, C, h, w]. uncovered: [B, T, 1, h, w], shares in 0..1.
+            rays, time, animation: as in :meth:`context`, of T frames.
+            text: [B, S, W]. keys, values: what :meth:`context` gave.
+        """
+        B, T, _, h, w = z.shape
+        assert memory.shape[2] + 1 == z.shape[2] == self.latent + 1, (z.shape, memory.shape)
+        assert keys.shape[1] == len(self.blocks), keys.shape
+        turn, clock, flow = self.places(time * TICKS_S, h, w), self.clock(animation), self.flow_time(flow_time)
+        nobody = torch.zeros_like(z[:, :, 0]).flatten(1)
+        bias = torch.cat([nobody, absent(keys[:, 0, 0]), absent(text)], 1)[:, None, None]
+        x = self.enter(tokens_of(z)) + self.rays(octaves(tokens_of(rays)))
+        hint = x + self.memory(tokens_of(torch.cat([memory, uncovered], 2)))
+        for i, block in enumerate(self.blocks):
+            if i % self.every == 0:
+                hint, _, _ = self.control[i // self.every](hint, flow, clock, turn, None, None)
+                x = x + self.hint[i // self.every](hint)
+            k, v = block.told(text)
+            x, _, _ = block(x, flow, clock, turn, (torch.cat([keys[:, i], k], 2), torch.cat([values[:, i], v], 2)), bias)
+        learned = self.leave(self.norm(x)).transpose(2, 3).reshape(z.shape)
+        return learned + torch.cat([memory, torch.zeros_like(uncovered)], 2)
+
+
+def tokens_of(grid: Tensor) -> Tensor:
+    """[B, T, C, h, w] to tokens [B, T, h * w, C]."""
+    return grid.flatten(3).transpose(2, 3)
+
+
+def octaves(rays: Tensor) -> Tensor:
+    """Rays [..., 6] beside their sines and cosines at rising frequencies [..., 6 * (1 + 2 * RAY_OCTAVES)] (NeRF, eq. 4)."""
+    angles = torch.cat([rays * 2.0**i for i in range(RAY_OCTAVES)], -1)
+    there = (rays.abs().amax(-1, keepdim=True) > 0).to(rays.dtype)
+    return torch.cat([rays, angles.sin(), angles.cos() * there], -1)
