@@ -53,7 +53,8 @@ class ModelConfig:
         known = {field.name for field in fields(ModelConfig)}
         if set(values) != known:
             raise SpatiaError(f"network: expected the fields {sorted(known)}, got {sorted(values)}")
-        return ModelConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        shape: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return ModelConfig(**shape)
 
 
 NANO = ModelConfig(16, 192, 8, 3, encoder=(32, 64, 128), painter=(32, 64, 128), decoder=(48, 96, 160))

@@ -94,7 +94,7 @@ class Denoiser(nn.Module):
         Args:
             latents: [B, K, C + 1, h, w]. rays: [B, K, 6, h, w]. time, animation: [B, K], seconds since the anchor.
         """
-        B, K, _, h, w = latents.shape
+        h, w = latents.shape[3:]
         turn, clock = self.places(time * TICKS_S, h, w), self.clock(animation)
         silence = absent(tokens_of(latents[:, :, : self.latent]).flatten(1, 2))
         there, bias = (silence == 0).to(latents.dtype)[:, None, :, None], silence[:, None, None]
@@ -119,7 +119,7 @@ class Denoiser(nn.Module):
             rays, time, animation: as in :meth:`context`, of T frames.
             text: [B, S, W]. keys, values: what :meth:`context` gave.
         """
-        B, T, _, h, w = z.shape
+        h, w = z.shape[3:]
         assert memory.shape[2] + 1 == z.shape[2] == self.latent + 1, (z.shape, memory.shape)
         assert keys.shape[1] == len(self.blocks), keys.shape
         turn, clock, flow = self.places(time * TICKS_S, h, w), self.clock(animation), self.flow_time(flow_time)
