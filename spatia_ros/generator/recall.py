@@ -2,8 +2,10 @@
 
 A depth sensor returns nothing from black, shiny or far surfaces, and memory keeps no point there;
 but the colour was seen. Where memory is blank, its depth is guessed from the surroundings, and the
-guess leads into the references: one that measured nothing there, or measured just that depth,
-lends its colour, unless an edit has masked it. It is a guess about geometry and so counts as invented, never as remembered.
+guess leads into the references: those that measured nothing there, or measured just that depth,
+lend their colour, unless an edit has masked it. It is a guess about geometry and so counts as
+invented, never as remembered; and it is trusted as far as the references agree with one another,
+for a wrong depth leads each of them elsewhere.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ from spatia_ros.types import Bool, Camera, Float32, Float64, UInt8
 
 TOLERANCE = 0.1
 """Relative depth difference within which a reference's measurement supports the guess."""
+SUPPORTED = np.float32(4.0)
+"""Weight of a colour whose depth supports the guess, against 1 of one whose depth is not known."""
+UNSUPPORTED_TRUST = np.float32(1.0 / 3.0)
+"""Trust where no depth supports the guess, against 1 where one does."""
+DISAGREEMENT = np.float32(20.0)
+"""Standard deviation of the lent colours (0..255) over which trust falls by e."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +36,25 @@ class Recalled:
     """Colour lent by references.
 
     Args:
-        rgb: uint8 [H, W, 3], 0 where nothing is recalled. known: bool [H, W].
+        rgb: uint8 [H, W, 3], 0 where nothing is recalled.
+        trust: float32 [H, W] in 0..1, how far it is to be believed; 0 where nothing is recalled.
     """
 
     rgb: UInt8
-    known: Bool
+    trust: Float32
+
+    @property
+    def known(self) -> Bool:
+        """bool [H, W], where anything is recalled."""
+        return self.trust > 0
 
 
 @njit(cache=True)
 def _ask(
     y: int, x: int, z: float, f: np.ndarray, A: np.ndarray, key_rgb: np.ndarray, key_depth: np.ndarray, g: np.ndarray,
-    rgb: np.ndarray, support: np.ndarray,
+    lent: np.ndarray,
 ) -> None:
-    """Let one reference lend its colour to one pixel, unless a better supported one has."""
+    """Let one reference lend its colour to one pixel: adds to ``lent`` [6], see :func:`_settle`."""
     px, py = (x + 0.5 - f[2]) / f[0] * z, (y + 0.5 - f[3]) / f[1] * z
     kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
     if kz <= 0.0:
@@ -53,35 +67,63 @@ def _ask(
     agrees = d > 0.0 and abs(d - kz) < TOLERANCE * kz
     if not agrees and d != 0.0:  # it measured something else there, or is masked
         return
-    strength = np.uint8(2) if agrees else np.uint8(1)
-    if strength > support[y, x]:
-        support[y, x] = strength
-        for k in range(3):
-            rgb[y, x, k] = key_rgb[int(v), int(u), k]
+    weight = SUPPORTED if agrees else np.float32(1.0)
+    for k in range(3):
+        value = np.float32(key_rgb[int(v), int(u), k])
+        lent[k] += weight * value
+        lent[3] += weight * value * value
+    lent[4] += weight
+    lent[5] = max(lent[5], weight)
 
 
 @njit(cache=True, parallel=True)
 def _ask_all(
     depth: np.ndarray, blank: np.ndarray, f: np.ndarray, A: np.ndarray, key_rgb: np.ndarray, key_depth: np.ndarray,
-    g: np.ndarray, rgb: np.ndarray, support: np.ndarray,
+    g: np.ndarray, lent: np.ndarray,
 ) -> None:
     for row in prange(depth.shape[0]):
         y = np.int64(row)
         for x in range(depth.shape[1]):
             if blank[y, x]:
-                _ask(y, x, depth[y, x], f, A, key_rgb, key_depth, g, rgb, support)
+                _ask(y, x, depth[y, x], f, A, key_rgb, key_depth, g, lent[y, x])
+
+
+@njit(cache=True)
+def _settle(lent: np.ndarray, rgb: np.ndarray) -> np.float32:
+    """The mean colour of a pixel into ``rgb`` uint8 [3]; returns its trust.
+
+    Args:
+        lent: float32 [6], sums over references: weighted colour 3, weighted squares, weight; and the largest weight.
+    """
+    if lent[4] <= 0.0:
+        return np.float32(0.0)
+    share, squares = np.float32(1.0) / lent[4], np.float32(0.0)
+    for k in range(3):
+        mean = lent[k] * share
+        squares += mean * mean
+        rgb[k] = np.uint8(mean + np.float32(0.5))
+    spread = np.sqrt(max(lent[3] * share - squares, np.float32(0.0)) / np.float32(3.0))
+    return np.exp(-spread / DISAGREEMENT) * (np.float32(1.0) if lent[5] >= SUPPORTED else UNSUPPORTED_TRUST)
+
+
+@njit(cache=True, parallel=True)
+def _settle_all(lent: np.ndarray, rgb: np.ndarray, trust: np.ndarray) -> None:
+    for row in prange(trust.shape[0]):
+        y = np.int64(row)
+        for x in range(trust.shape[1]):
+            trust[y, x] = _settle(lent[y, x], rgb[y, x])
 
 
 def recall(guess_m: Float32, blank: Bool, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Recalled:
-    """Colours the references lend to the blank pixels of a view, the first best supported.
+    """Colours the references lend to the blank pixels of a view: their mean, those first that measured the guessed depth.
 
     Args:
         guess_m: float32 [H, W], guessed depth in metres, positive. blank: bool [H, W].
-        references: by falling overlap; earlier ones speak first.
     """
-    rgb = np.zeros((*guess_m.shape, 3), np.uint8)
-    support = np.zeros(guess_m.shape, np.uint8)
+    lent = np.zeros((*guess_m.shape, 6), np.float32)
     for k in references:
         A = geometry.inverse(k.T_world_cam) @ T_world_cam
-        _ask_all(guess_m, blank, intrinsics_of(camera), A, k.rgb, k.surface_m, intrinsics_of(k.camera), rgb, support)
-    return Recalled(rgb, support > 0)
+        _ask_all(guess_m, blank, intrinsics_of(camera), A, k.rgb, k.surface_m, intrinsics_of(k.camera), lent)
+    rgb, trust = np.zeros((*guess_m.shape, 3), np.uint8), np.empty(guess_m.shape, np.float32)
+    _settle_all(lent, rgb, trust)
+    return Recalled(rgb, trust)

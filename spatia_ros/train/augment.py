@@ -31,7 +31,7 @@ def mirrored(pair: Pair) -> Pair:
         return np.ascontiguousarray(image[:, ::-1])
 
     view = View(flip(v.rgb), flip(v.depth), flip(v.coverage), flip(v.sensed), flip(v.age_s))
-    recalled = Recalled(flip(pair.recalled.rgb), flip(pair.recalled.known))
+    recalled = Recalled(flip(pair.recalled.rgb), flip(pair.recalled.trust))
     target = Frame(flip(t.rgb), flip(t.depth), _mirrored_camera(t.camera), _mirrored_pose(t.T_world_cam), t.stamp_ns)
     references = tuple(
         replace(
@@ -64,7 +64,7 @@ def recoloured(pair: Pair, rng: np.random.Generator) -> Pair:
 
     v, t = pair.view, pair.target
     view = View(recolour(v.rgb) * v.coverage[..., None], v.depth, v.coverage, v.sensed, v.age_s)
-    recalled = Recalled(recolour(pair.recalled.rgb) * pair.recalled.known[..., None], pair.recalled.known)
+    recalled = Recalled(recolour(pair.recalled.rgb) * pair.recalled.known[..., None], pair.recalled.trust)
     target = Frame(recolour(t.rgb), t.depth, t.camera, t.T_world_cam, t.stamp_ns)
     references = tuple(replace(k, rgb=recolour(k.rgb)) for k in pair.references)
     return Pair(view, recalled, target, references)
@@ -99,4 +99,4 @@ def forgotten(pair: Pair, mask: Bool) -> Pair:
         return pair
     view = View(v.rgb * keep[..., None], v.depth * keep, keep, v.sensed * keep, v.age_s * keep)
     known = pair.recalled.known & ~mask
-    return Pair(view, Recalled(pair.recalled.rgb * known[..., None], known), pair.target, pair.references)
+    return Pair(view, Recalled(pair.recalled.rgb * known[..., None], pair.recalled.trust * known), pair.target, pair.references)

@@ -49,7 +49,7 @@ def write_shard(path: Path, pairs: Sequence[Pair]) -> None:
         "view_sensed": np.stack([p.view.sensed > 0.5 for p in pairs]),
         "view_age": np.stack([np.clip(p.view.age_s / AGE_STEP_S, 0, 255) for p in pairs]).astype(np.uint8),
         "recalled_rgb": np.stack([p.recalled.rgb for p in pairs]),
-        "recalled_known": np.stack([p.recalled.known for p in pairs]),
+        "recalled_trust": np.stack([np.ceil(p.recalled.trust * 255.0) for p in pairs]).astype(np.uint8),
         "target_rgb": np.stack([p.target.rgb for p in pairs]),
         "target_depth": np.stack([p.target.depth for p in pairs]).astype(np.float16),
         "camera": np.array([_camera_row(p.target.camera) for p in pairs]),
@@ -95,5 +95,5 @@ def _pair(fields: dict[str, np.ndarray], i: int) -> Pair:
         )
         for k in range(int(fields["ref_count"][i]))
     )
-    recalled = Recalled(fields["recalled_rgb"][i], fields["recalled_known"][i])
+    recalled = Recalled(fields["recalled_rgb"][i], fields["recalled_trust"][i].astype(np.float32) / np.float32(255.0))
     return Pair(view, recalled, target, references)
