@@ -41,7 +41,7 @@ class Scene:
     def __init__(
         self, mesh: Mesh, lighting: Lighting, walk: Walk, rng: np.random.Generator, sky: UInt8 | None = None, threads: int = 1
     ) -> None:
-        self.mesh, self.walk = mesh, walk
+        self.mesh, self.lighting, self.walk = mesh, lighting, walk
         self._caster = o3d.t.geometry.RaycastingScene(nthreads=threads)
         self._caster.add_triangles(
             o3d.core.Tensor(mesh.vertices.astype(np.float32)), o3d.core.Tensor(mesh.faces.astype(np.uint32))
@@ -61,6 +61,12 @@ class Scene:
 
         Colour on edges is averaged over four points of a pixel unless ``antialias`` is false.
         """
+        return self.render_with_ids(camera, T_world_cam, stamp_ns, antialias=antialias)[0]
+
+    def render_with_ids(
+        self, camera: Camera, T_world_cam: Float64, stamp_ns: int = 0, *, antialias: bool = True
+    ) -> tuple[Frame, np.ndarray]:
+        """:meth:`render` and :meth:`render_ids` at the price of the first."""
         check_pose("scene.render: T_world_cam", T_world_cam)
         height, width = camera.height, camera.width
         rays = (pixel_rays(camera).reshape(-1, 3) @ T_world_cam[:3, :3].T).astype(np.float32)
@@ -70,21 +76,36 @@ class Scene:
         if antialias:
             self._smooth_edges(colour, hits, rays, camera, T_world_cam)
         depth = np.where(hits.prim == MISS, np.float32(0), hits.depth).reshape(height, width)
-        return Frame(gamma_bytes(colour).reshape(height, width, 3), depth, camera, T_world_cam, stamp_ns)
+        rgb = gamma_bytes(colour).reshape(height, width, 3)
+        return Frame(rgb, depth, camera, T_world_cam, stamp_ns), self._ids(hits).reshape(height, width)
 
     def render_ids(self, camera: Camera, T_world_cam: Float64) -> np.ndarray:
         """int32 [H, W], the number (from 1) of the object seen at each pixel centre; 0 for none."""
         check_pose("scene.render_ids: T_world_cam", T_world_cam)
         rays = (pixel_rays(camera).reshape(-1, 3) @ T_world_cam[:3, :3].T).astype(np.float32)
-        prim = self._cast(T_world_cam[:3, 3], rays).prim
-        hit = prim != MISS
-        ids = np.zeros(len(prim), np.int32)
-        ids[hit] = self._object[prim[hit]]
-        return ids.reshape(camera.height, camera.width)
+        return self._ids(self._cast(T_world_cam[:3, 3], rays)).reshape(camera.height, camera.width)
+
+    def _ids(self, hits: Hits) -> np.ndarray:
+        hit = hits.prim != MISS
+        ids = np.zeros(len(hit), np.int32)
+        ids[hit] = self._object[hits.prim[hit]]
+        return ids
 
     def distance(self, points: Float64) -> Float32:
         """float32 [N], metres from each world point [N, 3] to the nearest surface."""
         return self._caster.compute_distance(o3d.core.Tensor(np.ascontiguousarray(points, np.float32))).numpy()
+
+    def sees(self, eye: Float64, point: Float64) -> bool:
+        """Whether nothing lies between two points [3]."""
+        ray = np.concatenate([eye, point - eye]).astype(np.float32)[None]
+        return not bool(self._caster.test_occlusions(o3d.core.Tensor(ray), tnear=0.0, tfar=1.0).numpy()[0])
+
+    def below(self, point: Float64) -> float | None:
+        """Height (world z) of the level ground below a point [3]; None where there is none, or it slopes."""
+        ray = np.concatenate([point, (0, 0, -1)]).astype(np.float32)[None]
+        found = self._caster.cast_rays(o3d.core.Tensor(ray))
+        fall, up = float(found["t_hit"].numpy()[0]), abs(float(found["primitive_normals"].numpy()[0, 2]))
+        return float(point[2]) - fall if np.isfinite(fall) and up > 0.99 else None
 
     def random_path(self, rng: np.random.Generator, n: int) -> Float64:
         """``T_world_cam`` [n, 4, 4] of a smooth path through free space that sees some places twice.

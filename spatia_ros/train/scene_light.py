@@ -61,6 +61,31 @@ def bake(
     return front, back
 
 
+def light_on(
+    points: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting
+) -> Float64:
+    """Irradiance [N, 3] on things that move, at a price that can be paid in every frame.
+
+    Direct light is hidden by the still surroundings alone, and comes from the middle of each lamp; what
+    comes from walls and sky is that of an open place, of which a face sees more the more it looks up.
+    """
+    start = points + normals * LIFT_M
+    up = 0.5 + 0.5 * normals[:, 2:]
+    total = 0.8 * np.array(lighting.ambient) + up * np.array(lighting.sky)
+    for lamp in lighting.lamps:
+        share, way = share_of(start, normals, lamp, np.zeros(3))
+        noticed = share * max(lamp.colour) > FAINTEST
+        if noticed.any():
+            total[noticed] += lit(start[noticed], way[noticed], caster)[:, None] * share[noticed, None] * np.array(lamp.colour)
+    return total
+
+
+def lit(start: Float64, way: Float64, caster: o3d.t.geometry.RaycastingScene) -> np.ndarray:
+    """bool [N], whether nothing lies on the ways [N, 3] from these points, up to just short of their ends."""
+    rays = np.concatenate([start, way], -1).astype(np.float32)
+    return ~caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
+
+
 def _irradiance(
     points: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lighting: Lighting, rng: np.random.Generator
 ) -> Float64:
@@ -96,20 +121,18 @@ def _direct(
     start: Float64, normals: Float64, caster: o3d.t.geometry.RaycastingScene, lamp: Lamp, rng: np.random.Generator
 ) -> Float64:
     total = np.zeros((len(start), 3))
-    noticed = _share(start, normals, lamp, np.zeros(3))[0] * max(lamp.colour) > FAINTEST
+    noticed = share_of(start, normals, lamp, np.zeros(3))[0] * max(lamp.colour) > FAINTEST
     start, normals = start[noticed], normals[noticed]
     sum_of_shares = np.zeros(len(start))
     for offset in rng.normal(scale=lamp.radius_m / 2, size=(SHADOW_SAMPLES, 3)):
-        share, way = _share(start, normals, lamp, offset)
-        rays = np.concatenate([start, way], -1).astype(np.float32)
+        share, way = share_of(start, normals, lamp, offset)
         # Up to just short of the lamp: its own shade must not hide it.
-        hidden = caster.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=0.98).numpy()
-        sum_of_shares += share * ~hidden
+        sum_of_shares += share * lit(start, way, caster)
     total[noticed] = (sum_of_shares / SHADOW_SAMPLES)[:, None] * np.array(lamp.colour)
     return total
 
 
-def _share(start: Float64, normals: Float64, lamp: Lamp, offset: Float64) -> tuple[Float64, Float64]:
+def share_of(start: Float64, normals: Float64, lamp: Lamp, offset: Float64) -> tuple[Float64, Float64]:
     """Part [N] of a lamp's intensity that would arrive unshadowed from a point of it, and the way there [N, 3]."""
     way = lamp.position + offset - start
     square = np.einsum("ij,ij->i", way, way)

@@ -48,6 +48,15 @@ class TextureStore:
         finish = np.array([(m.specular, m.shininess, m.emission) for m in mesh.materials], np.float32)
         return cls(np.concatenate(chunks), levels, finish)
 
+    def joined(self, other: TextureStore) -> TextureStore:
+        """Both, the other's materials numbered behind this one's."""
+        depth = max(self.levels.shape[1], other.levels.shape[1])
+        moved = other.levels + np.array([len(self.texels), 0, 0])
+        tables = [np.concatenate([t, np.repeat(t[:, -1:], depth - t.shape[1], 1)], 1) for t in (self.levels, moved)]
+        return TextureStore(
+            np.concatenate([self.texels, other.texels]), np.concatenate(tables), np.concatenate([self.finish, other.finish])
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Look:

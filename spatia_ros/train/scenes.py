@@ -10,6 +10,7 @@ import numpy as np
 
 from spatia_ros.train import scene_glb, scene_picture
 from spatia_ros.train.scene import Scene
+from spatia_ros.train.scene_air import Air
 from spatia_ros.train.scene_furniture import Palette, chair
 from spatia_ros.train.scene_light import Lamp, Lighting
 from spatia_ros.train.scene_mesh import MeshBuilder, at
@@ -29,11 +30,12 @@ KINDS: dict[str, Callable[[np.random.Generator], tuple[MeshBuilder, Lighting, Wa
 }
 
 
-def random_scene(rng: np.random.Generator, kind: str = "room", *, threads: int = 1) -> Scene:
+def random_scene(rng: np.random.Generator, kind: str = "room", *, air: Air | None = None, threads: int = 1) -> Scene:
     """A scene drawn from ``rng``: the same generator state gives the same scene.
 
     Args:
         kind: "room", "corridor", "desk" or "street".
+        air: time of day and weather, which change its light and sky (haze is :class:`.scene_at.SceneAt`'s); None: as drawn.
         threads: CPU threads of the ray caster.
 
     Raises:
@@ -45,7 +47,23 @@ def random_scene(rng: np.random.Generator, kind: str = "room", *, threads: int =
     # Turned and shifted, so that walls do not line up with the voxels of a map.
     T = at(*rng.uniform(-5, 5, 2), rng.uniform(-1, 1), rng.uniform(0, 2 * np.pi))
     sky = scene_picture.sky(rng) if kind == "street" else None
-    return Scene(builder.mesh().placed(T), _lit_from(lighting, T), _walked_in(walk, T), rng, sky, threads)
+    if air is not None:
+        lighting = air.lit(lighting, _lanterns(walk, rng) if kind == "street" else ())
+    scene = Scene(builder.mesh().placed(T), _lit_from(lighting, T), _walked_in(walk, T), rng, sky, threads)
+    if air is not None:
+        scene.look = air.seen(scene.look)
+    return scene
+
+
+def _lanterns(walk: Walk, rng: np.random.Generator) -> tuple[Lamp, ...]:
+    """Street lamps of one warmth along both sides of a street's area."""
+    low, high = walk.areas[0]
+    warm, strength = np.array((1.0, rng.uniform(0.7, 0.95), rng.uniform(0.35, 0.8))), rng.uniform(3, 7)
+    xs = np.arange(low[0] + rng.uniform(0, 6), high[0], max(8.0, (high[0] - low[0]) / 4))
+    return tuple(
+        Lamp((float(x), float(low[1] + 1.5 if k % 2 else high[1] - 1.5), 4.3), tuple(strength * warm), 0.1)
+        for k, x in enumerate(xs)
+    )
 
 
 def room_with_chair(rng: np.random.Generator, *, threads: int = 1) -> MovingScene:
