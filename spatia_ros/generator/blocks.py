@@ -5,6 +5,8 @@ Every block begins as the identity. Tokens are float32 [B, T, N, W]: T frames of
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -104,18 +106,6 @@ def rotate(x: Tensor, turn: Turn) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
-class RMSNorm(nn.Module):
-    """Vectors of mean square 1, times a learned gain (arXiv 1910.07467)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return rms_normalised(x, -1) * self.gain
-
-
 def rms_normalised(x: Tensor, dim: int) -> Tensor:
     """Mean square 1 along ``dim``; zeros stay zeros."""
     return x / torch.sqrt((x * x).mean(dim, keepdim=True) + 1e-6)
@@ -129,67 +119,66 @@ def absent(tokens: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head attention in parts, so that keys and values can be kept.
 
-    Queries and keys are RMS-normalised per head (arXiv 2302.05442) and turned by RoPE.
+    Queries and keys are RMS-normalised per head (arXiv 2302.05442, 1910.07467) and turned by RoPE. The
+    usual 1 / sqrt(d) is where the queries' gain starts.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, d = heads, width // heads
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm_q, self.norm_k = RMSNorm(width // heads), RMSNorm(width // heads)
+        self.gain = nn.Parameter(torch.stack([torch.full((d,), d**-0.5), torch.ones(d)]))
 
     def project(self, x: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, M, d] of tokens [B, M, W]; unturned where there is no turn."""
         B, M, W = x.shape
-        q, k, v = self.qkv(x).view(B, M, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        q, k = self.norm_q(q), self.norm_k(k)
-        return (q, k, v) if turn is None else (rotate(q, turn), rotate(k, turn), v)
+        qkv = self.qkv(x).view(B, M, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)
+        qk = rms_normalised(qkv[:2], -1) * self.gain[:, None, None, None]
+        q, k = (qk if turn is None else rotate(qk, turn)).unbind(0)
+        return q, k, qkv[2]
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
         """What queries [B, heads, M, d] find among keys and values [B, heads, L, d], as tokens [B, M, W]."""
-        found = F.scaled_dot_product_attention(q, k, v, bias, scale=q.shape[-1] ** -0.5)
+        found = F.scaled_dot_product_attention(q, k, v, bias, scale=1.0)
         return self.out(found.transpose(1, 2).flatten(2))
 
 
+class Modulation(NamedTuple):
+    """What a block is told of time: its animation time's tokens [B, T, 1, W], then six of [B, 1, 1, W] by diffusion time."""
+
+    clock: Tensor
+    shift: Tensor
+    scale: Tensor
+    gate: Tensor
+    shift_mlp: Tensor
+    scale_mlp: Tensor
+    gate_mlp: Tensor
+
+
 class TransformerBlock(nn.Module):
-    """Attention and a two-layer perceptron, both modulated by the diffusion time.
+    """Attention and a two-layer perceptron, both modulated by the diffusion time (adaLN-zero, DiT, arXiv 2212.09748)."""
 
-    adaLN-zero (DiT, arXiv 2212.09748) with one projection of time for all blocks and a learned
-    offset per block (PixArt-alpha, arXiv 2310.00426). Animation time is added to the tokens of
-    every block by a layer that starts at zero (SpaceTimePilot, arXiv 2512.25075).
-    """
-
-    def __init__(self, width: int, heads: int, clock_width: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.clock = nn.Linear(clock_width, width)
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attention = SelfAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-        self.offset = nn.Parameter(torch.zeros(6, width))
-        start_at_zero(self.clock)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
 
     def forward(
-        self, x: Tensor, time: Tensor, clock: Tensor, turn: Turn, more: tuple[Tensor, Tensor] | None, bias: Tensor | None
+        self, x: Tensor, told: Modulation, turn: Turn, more: tuple[Tensor, Tensor] | None, bias: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One block.
 
         Args:
-            x: [B, T, N, W]. time: [B, 6, W], diffusion time. clock: [B, T, clock_width], animation time.
-            turn: where the tokens are, M = T * N.
-            more: keys and values [B, heads, M, d] seen beside the tokens' own; bias: [B, 1, 1, T * N + M] for the logits.
+            x: [B, T, N, W]. turn: where the tokens are, M = T * N.
+            more: keys and values [B, heads, L, d] seen beside the tokens' own; bias: [B, 1, 1, M + L] for the logits.
 
         Returns:
-            tokens like x, and their own keys and values [B, heads, T * N, d].
+            tokens like x, and their own keys and values [B, heads, M, d].
         """
-        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = (time + self.offset)[:, :, None, None].unbind(1)
-        x = x + self.clock(clock)[:, :, None]
-        q, k, v = self.attention.project((self.norm(x) * (1.0 + scale) + shift).flatten(1, 2), turn)
+        x = x + told.clock
+        q, k, v = self.attention.project((self.norm(x) * told.scale + told.shift).flatten(1, 2), turn)
         keys, values = (k, v) if more is None else (torch.cat([k, more[0]], 2), torch.cat([v, more[1]], 2))
-        x = x + gate * self.attention.attend(q, keys, values, bias).view(x.shape)
-        x = x + gate_mlp * self.mlp(self.norm(x) * (1.0 + scale_mlp) + shift_mlp)
+        x = x + told.gate * self.attention.attend(q, keys, values, bias).view(x.shape)
+        x = x + told.gate_mlp * self.mlp(self.norm(x) * told.scale_mlp + told.shift_mlp)
         return x, k, v
-
-    def told(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, heads, S, d] of text tokens [B, S, W]: the same projections, without a place."""
-        _, keys, values = self.attention.project(self.norm(text), None)
-        return keys, values

@@ -47,9 +47,10 @@ def candidates(image: Tensor) -> tuple[Tensor, ...]:
 
 def mixture_change(image: Tensor, colours: tuple[Tensor, ...], logits: Tensor) -> Tensor:
     """What mixing n colours [B, 3, H, W] by logits [B, n, H, W] changes of the fill [B, 3, H, W], in holes only."""
-    share = torch.softmax(logits, 1)
-    mixed = sum(share[:, i : i + 1] * colour for i, colour in enumerate(colours))
-    return (1.0 - image[:, 4:5]) * (mixed - image[:, :3])
+    # A softmax over channels, spelled out: runtimes have fast ones for the last axis only.
+    weight = torch.exp(logits - logits.amax(1, keepdim=True))
+    mixed = sum(part * colour for part, colour in zip(weight.chunk(len(colours), 1), colours, strict=True))
+    return (1.0 - image[:, 4:5]) * (mixed / weight.sum(1, keepdim=True) - image[:, :3])
 
 
 class Decoder(nn.Module):

@@ -7,6 +7,7 @@ matching, arXiv 2210.02747). A denoiser says which clean latents a noisy one cam
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def schedule(steps: int, shift: float) -> list[float]:
 def sample(denoise: Denoise, noise: Tensor, steps: int, shift: float) -> Tensor:
     """Walk from noise [B, ...] to clean latents in Euler steps; the last one lands on what the denoiser says."""
     z, times = noise, schedule(steps, shift)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         t = torch.full(z.shape[:1], now, dtype=z.dtype, device=z.device)
         z = z + (then - now) * velocity(z, denoise(z, t), t)
     return z

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.blocks import Places, TransformerBlock, absent, start_at_zero, waves
+from spatia_ros.generator.blocks import Modulation, Places, TransformerBlock, absent, rms_normalised, start_at_zero, waves
 
 RAY_CHANNELS = 6
 """Pluecker rays in the anchor's frame: unit direction 3, moment 3 in metres."""
@@ -47,7 +47,7 @@ class Clock(nn.Module):
 
 
 class DiffusionTime(nn.Module):
-    """Diffusion times [B] in 0..1 to what every block is modulated by, [B, 6, W]; starts at zero."""
+    """Diffusion times [B] in 0..1 to what every block is modulated by, [B, 6 * W]; starts at zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -59,7 +59,32 @@ class DiffusionTime(nn.Module):
     def forward(self, flow_time: Tensor) -> Tensor:
         """See the class."""
         x = self.between(F.silu(self.enter(waves(flow_time * 1000.0, self.width // 2, 1e4))))
-        return self.leave(F.silu(x)).view(-1, 6, self.width)
+        return self.leave(F.silu(x))
+
+
+class Timing(nn.Module):
+    """What every block is told of diffusion time and of animation time, all blocks at once.
+
+    One projection of diffusion time for all blocks and a learned offset per block (PixArt-alpha, arXiv
+    2310.00426), whose scales start at 1 and gates at 0. Animation time is added to the tokens of every
+    block (SpaceTimePilot, arXiv 2512.25075) by a layer that starts at zero.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.flow_time, self.clock = DiffusionTime(width), Clock(width // 4)
+        self.offset = nn.Parameter(torch.tensor([0.0, 1.0, 0.0, 0.0, 1.0, 0.0])[:, None].repeat(blocks, width))
+        self.added = nn.Linear(width // 4, blocks * width)
+        start_at_zero(self.added)
+
+    def forward(self, flow_time: Tensor, animation: Tensor) -> list[Modulation]:
+        """Of every block, from diffusion times [B] and animation times [B, T] in seconds."""
+        W = self.offset.shape[1]
+        flow = self.flow_time(flow_time).view(-1, 1, 6, W) + self.offset.view(self.blocks, 6, W)
+        parts = flow.flatten(1, 2)[:, :, None].chunk(6 * self.blocks, 1)
+        clocks = self.added(self.clock(animation))[:, :, None].chunk(self.blocks, -1)
+        return [Modulation(clock, *parts[6 * i : 6 * i + 6]) for i, clock in enumerate(clocks)]
 
 
 class Denoiser(nn.Module):
@@ -72,21 +97,19 @@ class Denoiser(nn.Module):
 
     def __init__(self, latent: int, width: int, depth: int, heads: int, control_every: int) -> None:
         super().__init__()
-        clock = width // 4
+        hints = -(-depth // control_every)
         self.latent, self.every = latent, control_every
         self.enter = nn.Linear(latent + 1, width)
         self.rays = nn.Linear(RAY_CHANNELS * (1 + 2 * RAY_OCTAVES), width)
         self.memory = nn.Linear(latent + 1, width)
-        self.flow_time, self.clock = DiffusionTime(width), Clock(clock)
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, clock) for _ in range(depth))
-        hints = -(-depth // control_every)
-        self.control = nn.ModuleList(TransformerBlock(width, heads, clock) for _ in range(hints))
+        self.places, self.timing = Places(width // heads), Timing(width, depth + hints)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads) for _ in range(depth))
+        self.control = nn.ModuleList(TransformerBlock(width, heads) for _ in range(hints))
         self.hint = nn.ModuleList(nn.Linear(width, width) for _ in range(hints))
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.leave = nn.Linear(width, latent + 1)
         for layer in (self.rays, self.memory, *self.hint, self.leave):
             start_at_zero(layer)
-        self.places = Places(width // heads)
 
     def context(self, latents: Tensor, rays: Tensor, time: Tensor, animation: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of clean context, [B, depth, heads, K * h * w, d] each; zero where a frame is not there.
@@ -94,18 +117,16 @@ class Denoiser(nn.Module):
         Args:
             latents: [B, K, C + 1, h, w]. rays: [B, K, 6, h, w]. time, animation: [B, K], seconds since the anchor.
         """
-        h, w = latents.shape[3:]
-        turn, clock = self.places(time * TICKS_S, h, w), self.clock(animation)
+        turn, told = self.places(time * TICKS_S, *latents.shape[3:]), self.timing(torch.zeros_like(time[:, 0]), animation)
         silence = absent(tokens_of(latents[:, :, : self.latent]).flatten(1, 2))
-        there, bias = (silence == 0).to(latents.dtype)[:, None, :, None], silence[:, None, None]
-        flow = self.flow_time(torch.zeros_like(time[:, 0]))
+        there, bias = (silence == 0).to(latents.dtype)[:, None, None, :, None], silence[:, None, None]
         x = self.enter(tokens_of(latents)) + self.rays(octaves(tokens_of(rays)))
         keys, values = [], []
-        for block in self.blocks:
-            x, k, v = block(x, flow, clock, turn, None, bias)
-            keys.append(k * there)
-            values.append(v * there)
-        return torch.stack(keys, 1), torch.stack(values, 1)
+        for block, timing in zip(self.blocks, told, strict=False):
+            x, k, v = block(x, timing, turn, None, bias)
+            keys.append(k)
+            values.append(v)
+        return torch.stack(keys, 1) * there, torch.stack(values, 1) * there
 
     def denoise(
         self, z: Tensor, flow_time: Tensor, memory: Tensor, uncovered: Tensor, rays: Tensor, time: Tensor,
@@ -119,22 +140,31 @@ class Denoiser(nn.Module):
             rays, time, animation: as in :meth:`context`, of T frames.
             text: [B, S, W]. keys, values: what :meth:`context` gave.
         """
-        h, w = z.shape[3:]
         assert memory.shape[2] + 1 == z.shape[2] == self.latent + 1, (z.shape, memory.shape)
         assert keys.shape[1] == len(self.blocks), keys.shape
-        turn, clock, flow = self.places(time * TICKS_S, h, w), self.clock(animation), self.flow_time(flow_time)
+        turn, told = self.places(time * TICKS_S, *z.shape[3:]), self.timing(flow_time, animation)
         nobody = torch.zeros_like(z[:, :, 0]).flatten(1)
         bias = torch.cat([nobody, absent(keys[:, 0, 0]), absent(text)], 1)[:, None, None]
+        seen = [torch.cat(pair, 3).unbind(1) for pair in zip((keys, values), self.text_keys(text), strict=True)]
         x = self.enter(tokens_of(z)) + self.rays(octaves(tokens_of(rays)))
         hint = x + self.memory(tokens_of(torch.cat([memory, uncovered], 2)))
         for i, block in enumerate(self.blocks):
             if i % self.every == 0:
-                hint, _, _ = self.control[i // self.every](hint, flow, clock, turn, None, None)
-                x = x + self.hint[i // self.every](hint)
-            k, v = block.told(text)
-            x, _, _ = block(x, flow, clock, turn, (torch.cat([keys[:, i], k], 2), torch.cat([values[:, i], v], 2)), bias)
+                j = i // self.every
+                hint, _, _ = self.control[j](hint, told[len(self.blocks) + j], turn, None, None)
+                x = x + self.hint[j](hint)
+            x, _, _ = block(x, told[i], turn, (seen[0][i], seen[1][i]), bias)
         learned = self.leave(self.norm(x)).transpose(2, 3).reshape(z.shape)
         return learned + torch.cat([memory, torch.zeros_like(uncovered)], 2)
+
+    def text_keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, depth, heads, S, d] of text tokens [B, S, W], by every block's own projection, without a place."""
+        layers = [block.attention for block in self.blocks]
+        (B, S, W), heads = text.shape, layers[0].heads
+        weight, bias = (torch.cat([p[W:] for p in ps]) for ps in zip(*((a.qkv.weight, a.qkv.bias) for a in layers), strict=True))
+        split = F.linear(self.norm(text), weight, bias).view(B, S, len(layers), 2, heads, W // heads)
+        keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)
+        return rms_normalised(keys, -1) * torch.stack([a.gain[1] for a in layers])[:, None, None], values
 
 
 def tokens_of(grid: Tensor) -> Tensor:
