@@ -13,7 +13,8 @@ from tiny_room import CAMERA, room_depth, room_rgb
 from spatia_ros import cli, geometry
 from spatia_ros.config import MemoryConfig, WorldConfig
 from spatia_ros.evaluate.measures import psnr
-from spatia_ros.generator import ProjectionGenerator, condition
+from spatia_ros.generator import ProjectionGenerator
+from spatia_ros.generator.fill_nano import condition
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Memory, Points, rows
 from spatia_ros.memory.edit import Editor, things

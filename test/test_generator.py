@@ -14,9 +14,10 @@ from spatia_ros import geometry
 from spatia_ros.engine import open_engine
 from spatia_ros.engine.export import example_inputs, export, export_again, load_network
 from spatia_ros.engine.torch_engine import TorchEngine
-from spatia_ros.generator import LearnedGenerator, ProjectionGenerator, condition, truth
-from spatia_ros.generator.condition import guess_depth
-from spatia_ros.generator.fill import membrane
+from spatia_ros.generator import LearnedGenerator, ProjectionGenerator, truth
+from spatia_ros.generator.fill import HELD, membrane, trust_weight
+from spatia_ros.generator.fill_nano import condition
+from spatia_ros.generator.image import guess_depth
 from spatia_ros.generator.model import FillNet, FillNetConfig
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Keyframe
@@ -56,9 +57,12 @@ def test_membrane_is_its_twin_in_torch(height: int, width: int) -> None:
     values = rng.standard_normal((height, width, 4)).astype(np.float32)
     known = rng.random((height, width)) < 0.2
     known[:, width // 2 :] = False
+    trust = np.where(rng.random((height, width)) < 0.3, rng.random((height, width)), 0.0).astype(np.float32)
     filled, far = membrane(values, known)
-    expected = truth.membrane(torch.from_numpy(values).double(), torch.from_numpy(known))
-    np.testing.assert_allclose(filled, expected.numpy(), atol=1e-4)
+    for soft, drawn in ((0.0 * trust, filled), (trust, membrane(values, known, trust)[0])):
+        weight = np.where(known, HELD, trust_weight(soft))
+        expected = truth.membrane(torch.from_numpy(values).double(), torch.from_numpy(weight))
+        np.testing.assert_allclose(drawn, expected.numpy(), atol=1e-4)
     np.testing.assert_array_equal(filled[known], values[known])
     assert (far[known] == 0).all()
     assert far[height // 2, -1] > far[~known].mean() > 0
@@ -83,6 +87,22 @@ def test_membrane_of_a_constant_is_that_constant_and_of_nothing_is_zero() -> Non
     np.testing.assert_allclose(filled, 0.7, rtol=1e-5)
     nothing, _ = membrane(np.full((24, 40, 2), 0.7, np.float32), np.zeros((24, 40), bool))
     assert (nothing == 0).all()
+
+
+def test_membrane_is_drawn_towards_what_is_trusted_and_held_by_it_at_the_limit() -> None:
+    """A spot of 1 in a hole of 0: the more it is trusted the higher it stands, and the nearer the known it is held to be."""
+    values, known, spot = np.zeros((32, 32, 1), np.float32), np.ones((32, 32), bool), (slice(14, 18), slice(14, 18))
+    known[4:28, 4:28] = False
+    values[spot] = 1.0
+    heights, distances = [], []
+    for trust in (0.0, 0.1, 1.0, float(HELD)):
+        given = np.zeros((32, 32), np.float32)
+        given[spot] = trust
+        filled, far = membrane(values, known, given)
+        heights.append(float(filled[16, 16, 0]))
+        distances.append(float(far[16, 16]))
+    assert heights[0] == 0.0 < heights[1] < heights[2] < heights[3] == 1.0
+    assert distances[0] > distances[1] > distances[2] > distances[3] == 0.0
 
 
 def test_depth_guessed_across_a_hole_in_a_plane_is_the_plane() -> None:
@@ -111,6 +131,12 @@ def test_recall_lends_the_colour_of_what_had_no_depth() -> None:
     assert lent.known[blank].mean() > 0.95
     assert (lent.rgb[lent.known] == 15).all(-1).mean() > 0.9
     assert not lent.known[~blank].any()
+    other = Keyframe(np.full_like(rgb, 90), np.zeros_like(depth), depth > 9, camera, np.eye(4), 0)
+    doubted = recall(np.full((48, 80), 2.0, np.float32), blank, camera, T, [key, other])
+    assert (doubted.trust[blank] < lent.trust[blank]).mean() > 0.9, "references that disagree are trusted less"
+    supported = recall(np.full((48, 80), 2.0, np.float32), depth > 0, camera, np.eye(4), [key])
+    assert np.isclose(supported.trust[depth > 0], 1.0).all()
+    assert lent.trust.max() < 0.5, "what no depth supports is trusted less"
     nearer = recall(np.full((48, 80), 1.0, np.float32), np.ones((48, 80), bool), camera, np.eye(4), [key])
     assert not nearer.known[depth > 0].any(), "a reference that measured another depth there lends nothing"
 

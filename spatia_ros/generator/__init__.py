@@ -1,7 +1,6 @@
 """The generator: what memory cannot show is filled and refined, colour and depth together."""
 
-from spatia_ros.generator.condition import Condition, condition
 from spatia_ros.generator.generators import Generator, LearnedGenerator, ProjectionGenerator
 from spatia_ros.generator.sample import Engine, Generated, sample
 
-__all__ = ["Condition", "Engine", "Generated", "Generator", "LearnedGenerator", "ProjectionGenerator", "condition", "sample"]
+__all__ = ["Engine", "Generated", "Generator", "LearnedGenerator", "ProjectionGenerator", "sample"]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from spatia_ros.generator.condition import Condition, condition
+from spatia_ros.generator.fill_nano import Condition, condition
 from spatia_ros.generator.sample import Engine, Generated, compose, sample
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Camera, Float64, View

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.condition import INPUT_CHANNELS, REFERENCE_CHANNELS
+from spatia_ros.generator.fill_nano import REFERENCE_CHANNELS
+from spatia_ros.generator.image import INPUT_CHANNELS
 
 SHUFFLE = 4
 OUTPUT_CHANNELS = 5

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatia_ros.generator.condition import Condition
+from spatia_ros.generator.fill_nano import Condition
+from spatia_ros.generator.image import ViewImage
 from spatia_ros.types import Float32, UInt8, check_array
 
 Engine = Callable[[Mapping[str, Float32]], dict[str, Float32]]
@@ -30,13 +31,13 @@ class Generated:
     depth_spread: Float32
 
 
-def compose(condition: Condition, change: Float32) -> Generated:
+def compose(view: ViewImage, change: Float32) -> Generated:
     """Add the network's change float32 [5, H, W] (colour 3, log-depth, log of its spread) to the fill."""
-    h, w = condition.size
-    check_array("change", change, (5, *condition.image.shape[1:]), np.float32)
-    change, filled = change[:, :h, :w], condition.image[:4, :h, :w]
-    colour = (filled[:3] + change[:3]).transpose(1, 2, 0) * np.float32(condition.colour_scale) + condition.colour_mean
-    log_depth = filled[3] + change[3] + np.float32(condition.log_depth_mean)
+    h, w = view.size
+    check_array("change", change, (5, *view.image.shape[1:]), np.float32)
+    change, filled = change[:, :h, :w], view.image[:4, :h, :w]
+    colour = (filled[:3] + change[:3]).transpose(1, 2, 0) * np.float32(view.colour_scale) + view.colour_mean
+    log_depth = filled[3] + change[3] + np.float32(view.log_depth_mean)
     return Generated(
         np.clip(colour * 255.0 + 0.5, 0, 255).astype(np.uint8),
         np.clip(np.exp(log_depth), MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32),

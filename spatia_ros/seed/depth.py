@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from spatia_ros.generator import Generator
-from spatia_ros.generator.condition import BLIND_DEPTH_M, assemble
+from spatia_ros.generator.fill import HELD
+from spatia_ros.generator.fill_nano import assemble
+from spatia_ros.generator.image import BLIND_DEPTH_M
 from spatia_ros.generator.recall import Recalled
 from spatia_ros.geometry import pixel_rays
 from spatia_ros.memory import Keyframe
@@ -74,7 +76,7 @@ class GeneratorDepth:
         blank, guess = np.zeros((height, width), np.float32), np.full((height, width), BLIND_DEPTH_M, np.float32)
         nothing = View(np.zeros_like(rgb), blank, blank > 0, blank, blank)
         shown = Keyframe(rgb, guess, np.zeros(guess.shape, bool), camera, np.eye(4), 0)
-        told = assemble(nothing, guess, Recalled(rgb, np.ones(guess.shape, bool)), camera, np.eye(4), [shown])
+        told = assemble(nothing, guess, Recalled(rgb, np.full(guess.shape, HELD, np.float32)), camera, np.eye(4), [shown])
         return Estimate(self.generator.sample(told, np.random.default_rng(0)).depth, "scale", None)
 
 

@@ -1,0 +1,113 @@
+"""One view of memory as the network's image: normalised by itself, its holes filled without learning.
+
+Colour is relative to what is visible in the view (so a plain white room asks for next to no
+change), log-depth relative to the visible depth. Holes are filled twice by a smooth membrane: from
+memory alone, and from memory with what the references recall (see :mod:`.recall`). The network
+adds to the second, knowing both. Training and inference share this very code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatia_ros.generator.fill import membrane
+from spatia_ros.generator.recall import Recalled
+from spatia_ros.memory import Keyframe
+from spatia_ros.memory.keyframes import SILENT
+from spatia_ros.types import Camera, Float32, SpatiaError, View
+
+INPUT_CHANNELS = 15
+"""Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
+with recall 2, colour filled without recall 3, pixel ray x y 2 (last)."""
+MULTIPLE = 16
+"""Image sides are padded to a multiple of this; a latent stands for so many pixels a side."""
+MIN_SCALE = 0.03
+"""Smallest colour spread a view is normalised by (colours in 0..1)."""
+BLIND_DEPTH_M = 2.0
+"""Depth assumed where memory shows nothing at all: a room's."""
+AGE_SCALE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ViewImage:
+    """One view as the network sees it, and what undoes its normalisation.
+
+    Args:
+        image: float32 [INPUT_CHANNELS, H, W], H and W padded to MULTIPLE.
+        colour_mean: float32 [3], colour_scale: float, of the visible colour in 0..1.
+        log_depth_mean: float, of the visible depth in metres.
+        size: rows and columns before padding.
+    """
+
+    image: Float32
+    colour_mean: Float32
+    colour_scale: float
+    log_depth_mean: float
+    size: tuple[int, int]
+
+
+def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Float32, float, float]:
+    """Colour mean [3] and spread (0..1) and mean log-depth of what is visible; the references' if nothing is."""
+    rgb, depth = view.rgb[view.coverage], view.depth[view.coverage]
+    if len(rgb) < 64 and references:
+        surface = references[0].surface_m
+        rgb, depth = references[0].rgb[surface != SILENT], surface[surface > 0]
+    if not len(rgb) or not len(depth):
+        return np.full(3, 0.5, np.float32), 0.25, float(np.log(2.0))
+    mean = rgb.mean(0, dtype=np.float64) / 255.0
+    spread = np.sqrt(np.mean((rgb / 255.0 - mean) ** 2))
+    return mean.astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
+
+
+def guess_depth(view: View) -> Float32:
+    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes."""
+    if not view.coverage.any():
+        return np.full(view.depth.shape, BLIND_DEPTH_M, np.float32)
+    inverse = np.where(view.coverage, 1.0 / np.maximum(view.depth, 1e-3), 0.0).astype(np.float32)
+    filled, _ = membrane(inverse[..., None], view.coverage)
+    return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32)
+
+
+def view_image(view: View, depth: Float32, recalled: Recalled, camera: Camera, references: Sequence[Keyframe]) -> ViewImage:
+    """The image of one view from its parts (training forgets some of them on purpose).
+
+    Args:
+        depth: float32 [H, W], metres, :func:`guess_depth` of the view.
+        recalled: what references lend to the pixels the view does not cover.
+        references: stand in for statistics of a view that shows next to nothing.
+
+    Raises:
+        SpatiaError: when the view holds a number that is not finite.
+    """
+    h, w = view.depth.shape
+    mean, scale, log_depth = visible_statistics(view, references)
+    rgb = np.where(view.coverage[..., None], view.rgb, recalled.rgb).astype(np.float32)
+    seen = (rgb / np.float32(255.0) - mean) / np.float32(scale)
+    plain, far = membrane(seen, view.coverage)
+    filled, far_recalled = membrane(seen, view.coverage, recalled.trust)
+    image = np.zeros((INPUT_CHANNELS, -(-h // MULTIPLE) * MULTIPLE, -(-w // MULTIPLE) * MULTIPLE), np.float32)
+    image[:3, :h, :w] = filled.transpose(2, 0, 1)
+    image[3, :h, :w] = np.log(depth) - np.float32(log_depth)
+    image[4, :h, :w] = view.coverage
+    image[5, :h, :w] = view.sensed
+    image[6, :h, :w] = np.clip(view.age_s / AGE_SCALE_S, 0.0, 1.0)
+    image[7, :h, :w] = np.minimum(recalled.trust, 1.0)
+    image[8, :h, :w] = far
+    image[9, :h, :w] = far_recalled
+    image[10:13, :h, :w] = plain.transpose(2, 0, 1)
+    image[13, :h, :w] = (np.arange(w, dtype=np.float32) + np.float32(0.5 - camera.cx)) / np.float32(camera.fx)
+    image[14, :h, :w] = ((np.arange(h, dtype=np.float32) + np.float32(0.5 - camera.cy)) / np.float32(camera.fy))[:, None]
+    # Padding repeats the border, so that the network sees no edge that is not there.
+    image[:, h:, :w] = image[:, h - 1 : h, :w]
+    image[:, :, w:] = image[:, :, w - 1 : w]
+    check_finite("the image of a view", image)
+    return ViewImage(image, mean, scale, log_depth, (h, w))
+
+
+def check_finite(name: str, array: Float32) -> None:
+    """Raise :class:`SpatiaError` when an array holds NaN or infinity."""
+    if not np.isfinite(array).all():
+        raise SpatiaError(f"{name}: expected finite numbers, got {np.size(array) - int(np.isfinite(array).sum())} that are not")
