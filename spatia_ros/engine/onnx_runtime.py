@@ -8,33 +8,52 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from spatia_ros.engine.table import INPUTS, OUTPUTS
+from spatia_ros.engine.table import FILL, AnyArray, Graph
 from spatia_ros.types import Float32, SpatiaError
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+def has_cuda() -> bool:
+    """Whether the installed ONNX Runtime was built for CUDA."""
+    return CUDA in onnxruntime.get_available_providers()
 
 
 class OnnxRuntimeEngine:
-    """A network run by ONNX Runtime on the CPU; ``sha256`` is that of its weights, where they are known.
+    """A network run by ONNX Runtime.
+
+    Args:
+        path: of the ONNX file; external data lies beside it.
+        threads: of the CPU.
+        sha256: of its weights, where they are known.
+        graph: which line of the table it is.
+        cuda: run on the GPU.
 
     Raises:
         SpatiaError: when the file is no network with the inputs and outputs of :mod:`.table`.
     """
 
-    def __init__(self, path: Path, threads: int, sha256: str = "") -> None:
-        self.sha256 = sha256
+    def __init__(self, path: Path, threads: int, sha256: str = "", graph: Graph = FILL, *, cuda: bool = False) -> None:
+        self.sha256, self.graph = sha256, graph
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Idle workers that spin would take the cores memory's own kernels run on.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if cuda and not has_cuda():
+            raise SpatiaError(f"engine {path}: expected an ONNX Runtime with {CUDA}; pip install onnxruntime-gpu in its place")
         try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=[CUDA, CPU] if cuda else [CPU])
         except Exception as error:  # onnxruntime raises its own unrelated types for a file it cannot use
             raise SpatiaError(f"engine {path}: expected an ONNX network, ONNX Runtime says: {error}") from None
+        if cuda and CUDA not in self.session.get_providers():
+            raise SpatiaError(f"engine {path}: expected ONNX Runtime to run it on CUDA, it fell back to the CPU")
         got = sorted(port.name for port in self.session.get_inputs()), sorted(port.name for port in self.session.get_outputs())
-        want = sorted(port.name for port in INPUTS), sorted(port.name for port in OUTPUTS)
+        want = sorted(port.name for port in graph.inputs), sorted(port.name for port in graph.outputs)
         if got != want:
             raise SpatiaError(f"engine {path}: expected inputs and outputs {want}, got {got}")
 
-    def __call__(self, inputs: Mapping[str, Float32]) -> dict[str, Float32]:
+    def __call__(self, inputs: Mapping[str, AnyArray]) -> dict[str, Float32]:
         """Run the network once; names and shapes are those of :mod:`.table`."""
-        arrays = {name: np.ascontiguousarray(value, np.float32) for name, value in inputs.items()}
-        return dict(zip((port.name for port in OUTPUTS), self.session.run([port.name for port in OUTPUTS], arrays), strict=True))
+        arrays = {port.name: np.ascontiguousarray(inputs[port.name], port.dtype) for port in self.graph.inputs}
+        names = [port.name for port in self.graph.outputs]
+        return dict(zip(names, self.session.run(names, arrays), strict=True))

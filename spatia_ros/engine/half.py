@@ -1,0 +1,72 @@
+"""A float32 graph as a strongly typed float16 one: tensors and weights are float16, what needs range or precision is not.
+
+TensorRT 10 and 11 build such a graph as it stands: types are what the graph says, no flag decides
+them. Inputs and outputs stay float32, so callers do not know.
+"""
+
+from __future__ import annotations
+
+import onnx
+from onnx import shape_inference
+
+SENSITIVE = ("Sqrt", "Sin", "Cos", "LayerNormalization")
+"""Computed in float32: norms, whose squares overflow and whose small terms vanish, and the angles of times and positions."""
+NORM = ("Add", "ReduceMean")
+"""What lies between a square and its root in a norm."""
+ALLOWED = ("Min", "Max", "Upsample")
+"""Refused by the converter for the sake of old ONNX Runtimes; float16 in TensorRT."""
+
+
+def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The float16 twin of a model whose weights are loaded.
+
+    Raises:
+        onnx.shape_inference.InferenceError: when a type in it is inconsistent (a fault of the conversion).
+    """
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    known = shape_inference.infer_shapes(model, data_prop=True)
+    operators = [name for name in DEFAULT_OP_BLOCK_LIST if name not in ALLOWED] + list(SENSITIVE)
+    half = convert_float_to_float16(
+        known, keep_io_types=True, disable_shape_infer=True, op_block_list=operators, node_block_list=feeding(model),
+    )  # fmt: skip
+    del half.graph.value_info[:]
+    OnnxModel(half).topological_sort(is_deterministic=True)
+    check_types(half)
+    return half
+
+
+def feeding(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes whose results must reach a sensitive one in float32.
+
+    All that an angle is computed from (a time of some seconds as float16 is off by turns of the fast
+    waves), and the squares and means under a root.
+    """
+    maker = {output: node for node in model.graph.node for output in node.output}
+    found: dict[str, None] = {}
+
+    def follow(name: str, *, norm: bool) -> None:
+        node = maker.get(name)
+        if node is None or node.name in found or (norm and node.op_type not in (*NORM, "Mul", "Pow")):
+            return
+        found[node.name] = None
+        if not (norm and node.op_type in ("Mul", "Pow")):
+            for source in node.input:
+                follow(source, norm=norm)
+
+    for node in model.graph.node:
+        if node.op_type in ("Sin", "Cos"):
+            follow(node.input[0], norm=False)
+        elif node.op_type == "Sqrt":
+            follow(node.input[0], norm=True)
+    return list(found)
+
+
+def check_types(model: onnx.ModelProto) -> None:
+    """Prove a model strongly typed: every operator gets the types its definition allows, and every output has one.
+
+    Raises:
+        onnx.shape_inference.InferenceError: naming the node that does not.
+    """
+    shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
