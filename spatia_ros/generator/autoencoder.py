@@ -21,6 +21,18 @@ SHUFFLE = 4
 STRIDE = 16
 
 
+def shuffled_convolution(channels: int, width: int) -> nn.Conv2d:
+    """A 3x3 convolution over 4x4 pixels shuffled into channels, as the one strided convolution it is (and runs faster as)."""
+    return nn.Conv2d(channels, width, 3 * SHUFFLE, stride=SHUFFLE, padding=SHUFFLE)
+
+
+def unshuffled(weight: Tensor) -> Tensor:
+    """The weight [width, channels, 12, 12] of that convolution from the [width, channels * 16, 3, 3] over shuffled pixels."""
+    width, channels = weight.shape[0], weight.shape[1] // SHUFFLE**2
+    parts = weight.view(width, channels, SHUFFLE, SHUFFLE, 3, 3).permute(0, 1, 4, 2, 5, 3)
+    return parts.reshape(width, channels, 3 * SHUFFLE, 3 * SHUFFLE)
+
+
 class Encoder(nn.Module):
     """Frames [N, 5, H, W] to latents [N, C, H / 16, W / 16] of mean square 1; H and W multiples of 16."""
 
@@ -28,7 +40,7 @@ class Encoder(nn.Module):
         super().__init__()
         a, b, c = widths
         self.layers = nn.Sequential(
-            nn.PixelUnshuffle(SHUFFLE), nn.Conv2d(FRAME_CHANNELS * SHUFFLE**2, a, 3, padding=1), residual_stack(a, 1),
+            shuffled_convolution(FRAME_CHANNELS, a), residual_stack(a, 1),
             nn.Conv2d(a, b, 4, stride=2, padding=1), residual_stack(b, 1),
             nn.Conv2d(b, c, 4, stride=2, padding=1), residual_stack(c, 1), nn.SiLU(), nn.Conv2d(c, latent, 3, padding=1),
         )

@@ -102,7 +102,8 @@ class Places(nn.Module):
 
 def rotate(x: Tensor, turn: Turn) -> Tensor:
     """Turn the halves of x [B, heads, M, d] against each other."""
-    (a, b), (cos, sin) = x.chunk(2, -1), turn
+    half = int(x.shape[-1]) // 2
+    (a, b), (cos, sin) = x.split((half, half), -1), turn
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
@@ -125,22 +126,21 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads, d = heads, width // heads
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.split, d = (3, heads, width // heads), width // heads
+        self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.gain = nn.Parameter(torch.stack([torch.full((d,), d**-0.5), torch.ones(d)]))
 
     def project(self, x: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [B, heads, M, d] of tokens [B, M, W]; unturned where there is no turn."""
-        B, M, W = x.shape
-        qkv = self.qkv(x).view(B, M, 3, self.heads, W // self.heads).permute(2, 0, 3, 1, 4)
+        """Queries, keys and values [B, heads, M, d] of tokens [B, ..., W], M in all; unturned where there is no turn."""
+        qkv = self.qkv(x).view(x.shape[0], -1, *self.split).permute(2, 0, 3, 1, 4)
         qk = rms_normalised(qkv[:2], -1) * self.gain[:, None, None, None]
         q, k = (qk if turn is None else rotate(qk, turn)).unbind(0)
         return q, k, qkv[2]
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """What queries [B, heads, M, d] find among keys and values [B, heads, L, d], as tokens [B, M, W]."""
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, like: Tensor) -> Tensor:
+        """What queries [B, heads, M, d] find among keys and values [B, heads, L, d], as tokens of the shape of ``like``."""
         found = F.scaled_dot_product_attention(q, k, v, bias, scale=1.0)
-        return self.out(found.transpose(1, 2).flatten(2))
+        return self.out(found.transpose(1, 2).reshape_as(like))
 
 
 class Modulation(NamedTuple):
@@ -156,13 +156,16 @@ class Modulation(NamedTuple):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a two-layer perceptron, both modulated by the diffusion time (adaLN-zero, DiT, arXiv 2212.09748)."""
+    """Attention and a two-layer perceptron, both modulated by the diffusion time (adaLN-zero, DiT, arXiv 2212.09748).
+
+    Its layers have no biases: the shifts before them and the clock's tokens are theirs.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False)
         self.attention = SelfAttention(width, heads)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width, bias=False), nn.SiLU(), nn.Linear(4 * width, width, bias=False))
 
     def forward(
         self, x: Tensor, told: Modulation, turn: Turn, more: tuple[Tensor, Tensor] | None, bias: Tensor | None
@@ -177,8 +180,8 @@ class TransformerBlock(nn.Module):
             tokens like x, and their own keys and values [B, heads, M, d].
         """
         x = x + told.clock
-        q, k, v = self.attention.project((self.norm(x) * told.scale + told.shift).flatten(1, 2), turn)
+        q, k, v = self.attention.project(self.norm(x) * told.scale + told.shift, turn)
         keys, values = (k, v) if more is None else (torch.cat([k, more[0]], 2), torch.cat([v, more[1]], 2))
-        x = x + told.gate * self.attention.attend(q, keys, values, bias).view(x.shape)
+        x = x + told.gate * self.attention.attend(q, keys, values, bias, x)
         x = x + told.gate_mlp * self.mlp(self.norm(x) * told.scale_mlp + told.shift_mlp)
         return x, k, v

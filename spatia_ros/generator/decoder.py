@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter
+from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter, shuffled_convolution, unshuffled
 from spatia_ros.generator.blocks import Attention, residual_stack, start_at_zero
 from spatia_ros.generator.condition import INPUT_CHANNELS
 
@@ -49,7 +49,7 @@ def mixture_change(image: Tensor, colours: tuple[Tensor, ...], logits: Tensor) -
     """What mixing n colours [B, 3, H, W] by logits [B, n, H, W] changes of the fill [B, 3, H, W], in holes only."""
     # A softmax over channels, spelled out: runtimes have fast ones for the last axis only.
     weight = torch.exp(logits - logits.amax(1, keepdim=True))
-    mixed = sum(part * colour for part, colour in zip(weight.chunk(len(colours), 1), colours, strict=True))
+    mixed = sum(part * colour for part, colour in zip(weight.split([1] * len(colours), 1), colours, strict=True))
     return (1.0 - image[:, 4:5]) * (mixed / weight.sum(1, keepdim=True) - image[:, :3])
 
 
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
         a, b, c = widths
         self.latent = latent
         self.paint = Painter(painter, latent)
-        self.stem = nn.Conv2d(INPUT_CHANNELS * SHUFFLE**2, a, 3, padding=1)
+        self.stem = shuffled_convolution(INPUT_CHANNELS, a)
         self.down_a, self.to_b = residual_stack(a, 2), nn.Conv2d(a, b, 4, stride=2, padding=1)
         self.down_b, self.to_c = residual_stack(b, 2), nn.Conv2d(b, c, 4, stride=2, padding=1)
         self.bottom = residual_stack(c, 2)
@@ -104,7 +104,7 @@ class Decoder(nn.Module):
 
     def features(self, z: Tensor, image: Tensor) -> Tensor:
         """A quarter-resolution U-Net [N, a, H / 4, W / 4] over the view that meets the latents at its bottom."""
-        at_a = self.down_a(self.stem(F.pixel_unshuffle(image, SHUFFLE)))
+        at_a = self.down_a(self.stem(image))
         at_b = self.down_b(self.to_b(at_a))
         x = self.bottom(self.to_c(at_b)) + self.rays(F.avg_pool2d(image[:, -2:], STRIDE)) + self.latents(z)
         tokens = x.flatten(2).transpose(1, 2)
@@ -146,6 +146,8 @@ def from_fill_nano(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
     for name, value in weights.items():
         if name.startswith("head."):
             own[name][: len(value)] = value
+        elif name == "stem.weight":
+            own[name] = unshuffled(value)
         elif not name.startswith(FILL_NET_ONLY):
             own[name] = value
     decoder.load_state_dict(own)

@@ -17,7 +17,7 @@ class TextBlock(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """See the class."""
-        x = x + self.attention.attend(*self.attention.project(self.norm(x), None), bias)
+        x = x + self.attention.attend(*self.attention.project(self.norm(x), None), bias, x)
         return x + self.mlp(self.norm_mlp(x))
 
 

@@ -1,7 +1,7 @@
 """The denoiser: tokens of the clip look at each other, at clean context, and at the text.
 
-Context tokens look only among themselves, at diffusion time 0, so their keys and values are
-computed once and kept while the context is held.
+The tokens of a context frame look only among themselves, at diffusion time 0, so their keys and
+values are computed once and kept while the frame is held.
 
 One rule for every condition that is dropped or missing: zero means not there. Rays, memory, a
 context frame's latents and a text token are never all zero when they are there.
@@ -82,8 +82,8 @@ class Timing(nn.Module):
         """Of every block, from diffusion times [B] and animation times [B, T] in seconds."""
         W = self.offset.shape[1]
         flow = self.flow_time(flow_time).view(-1, 1, 6, W) + self.offset.view(self.blocks, 6, W)
-        parts = flow.flatten(1, 2)[:, :, None].chunk(6 * self.blocks, 1)
-        clocks = self.added(self.clock(animation))[:, :, None].chunk(self.blocks, -1)
+        parts = flow.flatten(1, 2)[:, :, None].split([1] * (6 * self.blocks), 1)
+        clocks = self.added(self.clock(animation))[:, :, None].split([W] * self.blocks, -1)
         return [Modulation(clock, *parts[6 * i : 6 * i + 6]) for i, clock in enumerate(clocks)]
 
 
@@ -114,19 +114,23 @@ class Denoiser(nn.Module):
     def context(self, latents: Tensor, rays: Tensor, time: Tensor, animation: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of clean context, [B, depth, heads, K * h * w, d] each; zero where a frame is not there.
 
+        Frames do not look at each other, so each one's h * w keys and values can be kept on their own.
+
         Args:
             latents: [B, K, C + 1, h, w]. rays: [B, K, 6, h, w]. time, animation: [B, K], seconds since the anchor.
         """
+        B, frames = latents.shape[0], latents.flatten(0, 1)[:, None]
+        time, animation, rays = time.reshape(-1, 1), animation.reshape(-1, 1), rays.flatten(0, 1)[:, None]
         turn, told = self.places(time * TICKS_S, *latents.shape[3:]), self.timing(torch.zeros_like(time[:, 0]), animation)
-        silence = absent(tokens_of(latents[:, :, : self.latent]).flatten(1, 2))
-        there, bias = (silence == 0).to(latents.dtype)[:, None, None, :, None], silence[:, None, None]
-        x = self.enter(tokens_of(latents)) + self.rays(octaves(tokens_of(rays)))
-        keys, values = [], []
+        x = self.enter(tokens_of(frames)) + self.rays(octaves(tokens_of(rays)))
+        kept = []
         for block, timing in zip(self.blocks, told, strict=False):
-            x, k, v = block(x, timing, turn, None, bias)
-            keys.append(k)
-            values.append(v)
-        return torch.stack(keys, 1) * there, torch.stack(values, 1) * there
+            x, k, v = block(x, timing, turn, None, None)
+            kept.append(torch.stack([k, v]))
+        there = (absent(tokens_of(frames[:, :, : self.latent])) == 0).to(x.dtype)[:, :, None, :, None]
+        both = torch.stack(kept, 2) * there  # [2, B * K, depth, heads, h * w, d]
+        both = both.view(2, B, -1, *both.shape[2:]).permute(0, 1, 3, 4, 2, 5, 6).flatten(4, 5)
+        return both[0], both[1]
 
     def denoise(
         self, z: Tensor, flow_time: Tensor, memory: Tensor, uncovered: Tensor, rays: Tensor, time: Tensor,
@@ -159,12 +163,11 @@ class Denoiser(nn.Module):
 
     def text_keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, depth, heads, S, d] of text tokens [B, S, W], by every block's own projection, without a place."""
-        layers = [block.attention for block in self.blocks]
-        (B, S, W), heads = text.shape, layers[0].heads
-        weight, bias = (torch.cat([p[W:] for p in ps]) for ps in zip(*((a.qkv.weight, a.qkv.bias) for a in layers), strict=True))
-        split = F.linear(self.norm(text), weight, bias).view(B, S, len(layers), 2, heads, W // heads)
+        layers, W = [block.attention for block in self.blocks], int(text.shape[2])
+        split = F.linear(self.norm(text), torch.cat([layer.qkv.weight[W:] for layer in layers]))
+        split = split.view(text.shape[0], -1, len(layers), 2, *layers[0].split[1:])
         keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)
-        return rms_normalised(keys, -1) * torch.stack([a.gain[1] for a in layers])[:, None, None], values
+        return rms_normalised(keys, -1) * torch.stack([layer.gain[1] for layer in layers])[:, None, None], values
 
 
 def tokens_of(grid: Tensor) -> Tensor:
