@@ -25,8 +25,8 @@ def write(folder: Path, seed: int = 0) -> Path:
     transformer.save_pretrained(base / "transformer")
     AutoencoderKLWan(
         base_dim=4, decoder_base_dim=4, z_dim=CHANNELS, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-        temperal_downsample=[False, True, True], is_residual=True, in_channels=12, out_channels=12, patch_size=2, scale_factor_spatial=16,
-        latents_mean=[0.1] * CHANNELS, latents_std=[0.9] * CHANNELS,
+        temperal_downsample=[False, True, True], is_residual=True, in_channels=12, out_channels=12, patch_size=2,
+        scale_factor_spatial=16, latents_mean=[0.1] * CHANNELS, latents_std=[0.9] * CHANNELS,
     ).save_pretrained(base / "vae")
     config = UMT5Config(vocab_size=32, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
     UMT5EncoderModel(config).save_pretrained(base / "text_encoder")
@@ -38,7 +38,8 @@ def write(folder: Path, seed: int = 0) -> Path:
     save_file(ControlBranch(transformer).published(), folder / "Spatia/step.safetensors")
     save_file(low_rank(transformer), folder / "Spatia/lora.safetensors")
     settings = {"format": "spatia-wan", "base": base.name, "control": "Spatia/step.safetensors"}
-    settings |= {"low_rank": "Spatia/lora.safetensors", "depth": "depth", "steps": 2, "canvas": CANVAS, "references": 2, "prompt": "a room"}
+    settings |= {"low_rank": "Spatia/lora.safetensors", "depth": "depth"}
+    settings |= {"steps": 2, "canvas": CANVAS, "references": 2, "prompt": "a room"}
     (folder / "spatia.json").write_text(json.dumps(settings))
     return folder
 

@@ -88,7 +88,7 @@ def plan(profile: str, env: dict[str, str]) -> list[Stage]:
     ]
     if profile == "test":
         stages.append(pip_stage("test", "pytest, ruff, mypy", base, [REQUIREMENTS / "test.txt"]))
-        stages.append(pip_stage("train", "torch", base, [REQUIREMENTS / "train.txt"]))
+        stages.append(pip_stage("train", "torch, diffusers", base, [REQUIREMENTS / "train.txt", REQUIREMENTS / "big.txt"]))
     return stages
 
 
