@@ -13,6 +13,7 @@ from torch import nn
 
 from spatia_ros.engine import table
 from spatia_ros.engine.bundle import FP32, WEIGHTS
+from spatia_ros.engine.fold import fold_constants
 from spatia_ros.engine.half import check_types, to_half
 from spatia_ros.engine.weights_file import gather, point_into
 
@@ -40,6 +41,7 @@ def graph_model(network: nn.Module, graph: table.Graph, sizes: Mapping[str, int]
             dynamic_axes={name: free for name, free in axes.items() if free}, dynamo=False, do_constant_folding=False,
         )
     model = onnx.load(str(path))
+    fold_constants(model)
     check_types(model)
     return model
 

@@ -1,0 +1,99 @@
+"""Post-training INT8: weights and activations of convolutions and linear layers between QuantizeLinear pairs.
+
+Static scales from calibration batches, symmetric, one scale a weight channel: what TensorRT wants of
+explicitly quantised graphs (zero points must be zero), and what ONNX Runtime runs with integer
+kernels. Products of two activations (attention), norms, mixtures and fixed filters stay float.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+from spatia_ros.engine.table import AnyArray
+from spatia_ros.types import SpatiaError
+
+LEAST_WEIGHTS = 1024
+"""Layers with fewer weights stay float: there is nothing to win, and fixed filters are among them."""
+LAYERS = ("Conv", "MatMul", "Gemm")
+
+
+class Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Recorded inputs of one graph, as the calibrator asks for them."""
+
+    def __init__(self, batches: Sequence[Mapping[str, AnyArray]]) -> None:
+        self._rest: Iterator[Mapping[str, AnyArray]] = iter(batches)
+
+    def get_next(self) -> dict[str, AnyArray] | None:
+        """The next batch, or None."""
+        batch = next(self._rest, None)
+        return None if batch is None else dict(batch)
+
+
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model whose constants are computed: transposed weights become weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "folded.onnx"
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        plain = onnx.load(str(path))
+    used = {node.domain for node in plain.graph.node}
+    imports = [entry for entry in plain.opset_import if entry.domain in used]  # it names all the domains it knows
+    del plain.opset_import[:]
+    plain.opset_import.extend(imports)
+    return plain
+
+
+def layers_of(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes worth quantising: those with enough weights of their own."""
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    return [
+        node.name for node in model.graph.node
+        if node.op_type in LAYERS and sizes.get(node.input[1], 0) >= LEAST_WEIGHTS
+    ]  # fmt: skip
+
+
+def quantised(model: onnx.ModelProto, batches: Sequence[Mapping[str, AnyArray]], exclude: Sequence[str] = ()) -> onnx.ModelProto:
+    """The INT8 twin of a model.
+
+    Args:
+        model: float32 or float16, weights inside.
+        batches: inputs to calibrate with, dozens; the table's names.
+        exclude: names of nodes to leave alone.
+
+    Raises:
+        SpatiaError: when there are no batches, or no layer to quantise.
+    """
+    if not batches:
+        raise SpatiaError("quantise: expected calibration batches, got none")
+    plain = folded(model)
+    chosen = [name for name in layers_of(plain) if name not in set(exclude)]
+    if not chosen:
+        raise SpatiaError(f"quantise: expected a convolution or linear layer with {LEAST_WEIGHTS} weights, got none")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
+        onnx.save(plain, str(source))
+        quantize_static(
+            str(source), str(target), Batches(batches), quant_format=QuantFormat.QDQ, nodes_to_quantize=chosen,
+            op_types_to_quantize=list(LAYERS), per_channel=True, activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+        )  # fmt: skip
+        return onnx.load(str(target))
+
+
+def integer_share(model: onnx.ModelProto) -> float:
+    """Share of a model's weights that are stored as int8."""
+    arrays = [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    whole = sum(array.size for array in arrays) or 1
+    return sum(array.size for array in arrays if array.dtype == np.int8) / whole
