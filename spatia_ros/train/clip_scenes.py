@@ -1,0 +1,207 @@
+"""Runs through procedural scenes and meshes: a simulated depth camera, a memory of what stands still, truth at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Keyframe, Memory
+from spatia_ros.train import text_of
+from spatia_ros.train.clips import FRAME_NS, Clip, Sight, as_kept, context_of, look_back
+from spatia_ros.train.scene import Scene
+from spatia_ros.train.scene_actors import TAU_S
+from spatia_ros.train.scene_air import CLEAR, Air
+from spatia_ros.train.scene_at import SceneAt, Seen
+from spatia_ros.train.scene_crowd import crowd
+from spatia_ros.train.scene_texture import noise
+from spatia_ros.train.sensor import Sensor, observe
+from spatia_ros.train.time_warp import random_warp
+from spatia_ros.types import Bool, Camera, Float64, Frame, SpatiaError, UInt8
+
+COVERAGE = (0.08, 0.985)
+"""Share of a clip that memory must show for it to teach anything."""
+PATH = 40
+"""Poses of a run's way, at steps of the scene's walk."""
+SIGHTS = (3, 9)
+"""Fewest and most frames seen in a run."""
+CONTEXT = 6
+"""Sights given whole at most."""
+MOVERS = (0.2, 0.35, 0.3, 0.15)
+"""Chances of 0, 1, 2 and 3 movers."""
+BEYOND_M = 8.0
+"""Memory reaches this far in rooms; farther, and coarser, where there is more to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A scene with the words for it.
+
+    Args:
+        kind: a key of :data:`.scene_crowd.SHARES`.
+    """
+
+    scene: Scene
+    kind: str
+    air: Air = CLEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How clips are taken: size (width, height) px, frames T of a clip, references asked for recall, clips of a run."""
+
+    size: tuple[int, int] = (256, 160)
+    frames: int = 4
+    references: int = 8
+    clips: int = 4
+
+
+def run_of(place: Place, plan: Plan, rng: np.random.Generator) -> list[Clip]:
+    """The clips of one run; they share their sights.
+
+    Raises:
+        SpatiaError: when the scene has no free path.
+    """
+    camera = Camera.from_fov(*plan.size, float(np.radians(rng.uniform(48, 82))))
+    poses = place.scene.random_path(rng, PATH)
+    actors = crowd(place.scene, place.kind, camera, poses, rng, int(rng.choice(len(MOVERS), p=MOVERS)))
+    scene = SceneAt(place.scene, actors, place.air)
+    recorded = _Recorded.of(scene, camera, poses, rng)
+    clips = []
+    for _ in range(3 * plan.clips):
+        clip = _clip(place, scene, recorded, plan, poses, rng)
+        if clip is not None:
+            clips.append(clip)
+        if len(clips) == plan.clips:
+            break
+    return clips
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """What was seen before the clips: sights, which of them show something that moves, and the memory of the still part."""
+
+    camera: Camera
+    memory: Memory
+    sights: list[Sight]
+    showing: list[int]
+    end_ns: int
+
+    @classmethod
+    def of(cls, scene: SceneAt, camera: Camera, poses: Float64, rng: np.random.Generator) -> _Recorded:
+        n = int(rng.integers(SIGHTS[0], SIGHTS[1] + 1))
+        stride = int(rng.integers(1, max(2, PATH // n) + 1))
+        first = int(rng.integers(0, max(1, len(poses) - stride * (n - 1))))
+        places = np.minimum(first + stride * np.arange(n), len(poses) - 1)
+        taus, stamps = _played(rng, n), _stamps(rng, n)
+        seen = [scene.look_at(camera, poses[k], tau, stamp) for k, tau, stamp in zip(places, taus, stamps, strict=True)]
+        moving = [np.isin(s.ids, scene.numbers) for s in seen]
+        sensor, light = Sensor.random(rng), _old_light(rng)
+        remembered = int(rng.integers(1, n + 1))
+        invented = int(rng.integers(1, remembered + 1)) if remembered > 1 and rng.random() < 0.25 else remembered
+        memory = Memory(_memory_config([s.frame for s in seen], rng))
+        sights = []
+        for k, (s, m, tau) in enumerate(zip(seen, moving, taus, strict=True)):
+            frame, still = observe(s.frame, sensor, rng), ~cv2.dilate(m.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+            if k < remembered:
+                frame = replace(frame, rgb=light[frame.rgb, np.arange(3)])
+                kept = _remember(memory, frame, still, k < invented, rng)
+            else:
+                kept = None
+            sights.append(Sight(as_kept(frame, kept, still), float(tau)))
+        return cls(camera, memory, sights, [k for k, m in enumerate(moving) if m.mean() > 0.005], int(stamps[-1]))
+
+
+def _remember(memory: Memory, frame: Frame, still: Bool, measured: bool, rng: np.random.Generator) -> Keyframe | None:
+    """Fold a frame in, as measured or as if it had been generated; returns memory's keyframe of it, if it kept one."""
+    if measured:
+        memory.integrate(frame, mask=still)
+    else:
+        memory.integrate(imagined(frame, rng), sensed=False, mask=still & (frame.depth > 0))
+    last = memory.keyframes.keyframes[-1] if len(memory.keyframes) else None
+    return last if last is not None and last.stamp_ns == frame.stamp_ns else None
+
+
+def imagined(frame: Frame, rng: np.random.Generator) -> Frame:
+    """The frame as a generator might have made it up: soft, and off in depth by a smooth error."""
+    rgb = cv2.GaussianBlur(frame.rgb, (0, 0), rng.uniform(1.0, 4.0))
+    error = np.exp(rng.uniform(0.0, 0.08) * noise(rng, *frame.depth.shape, slope=2.5)).astype(np.float32)
+    return replace(frame, rgb=rgb, depth=frame.depth * error)
+
+
+def _played(rng: np.random.Generator, n: int) -> Float64:
+    """Animation times [n] of the sights, s: mostly as time goes by, else any."""
+    if rng.random() < 0.3:
+        return rng.uniform(0.0, TAU_S, n)
+    length = rng.uniform(0.3, 1.0) * TAU_S
+    return rng.uniform(0.0, TAU_S - length) + np.linspace(0.0, length, n)
+
+
+def _stamps(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Times int64 [n], ns, rising; now and then a long pause after some sight, so that memory is old."""
+    steps = np.full(n, FRAME_NS * int(rng.integers(1, 6)), np.int64)
+    if n > 1 and rng.random() < 0.4:
+        steps[rng.integers(1, n)] += int(1e9 * np.exp(rng.uniform(np.log(0.5), np.log(60.0))))
+    return np.cumsum(steps)
+
+
+def _old_light(rng: np.random.Generator) -> UInt8:
+    """A table uint8 [256, 3]: how colours looked when memory was made; mostly as they look now."""
+    levels = np.repeat(np.arange(256.0)[:, None], 3, 1)
+    if rng.random() < 0.25:
+        levels = 255.0 * (levels / 255.0) ** np.exp(rng.normal(0.0, 0.12)) * rng.uniform(0.8, 1.2) * rng.uniform(0.93, 1.07, 3)
+    return np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+
+
+def _memory_config(frames: list[Frame], rng: np.random.Generator) -> MemoryConfig:
+    """Streets are wider than rooms: the memory reaches, and coarsens, with what there is to see."""
+    reach = float(np.median([np.percentile(f.depth[f.depth > 0], 90) for f in frames if (f.depth > 0).any()] or [4.0]))
+    scale = max(1.0, min(reach / BEYOND_M, 6.0))
+    return MemoryConfig(voxel_m=float(rng.choice([0.01, 0.02, 0.02])) * scale, max_range_m=BEYOND_M * scale)
+
+
+def _clip(
+    place: Place, scene: SceneAt, recorded: _Recorded, plan: Plan, poses: Float64, rng: np.random.Generator
+) -> Clip | None:
+    """A clip somewhere on the way, or None where memory shows too little or too much of it."""
+    stride = int(rng.choice((0, 1, 1, 2, 3)))
+    first = int(rng.integers(0, len(poses) - stride * (plan.frames - 1)))
+    ways = poses[first + stride * np.arange(plan.frames)]
+    step_ns = FRAME_NS * int(rng.choice((1, 1, 2, 3)))
+    stamps = recorded.end_ns + step_ns * (1 + np.arange(plan.frames))
+    glance = recorded.memory.render(recorded.camera, ways[plan.frames // 2], int(stamps[0]))
+    if not COVERAGE[0] <= float(glance.coverage.mean()) <= COVERAGE[1]:
+        return None
+    _, taus = random_warp(rng, plan.frames)
+    seen = [scene.look_at(recorded.camera, T, tau, int(t)) for T, tau, t in zip(ways, taus, stamps, strict=True)]
+    targets = tuple(s.frame for s in seen)
+    views, retrieved = look_back(recorded.memory, recorded.sights, targets, plan.references)
+    recent = list(range(len(recorded.sights)))[::-1][:3]
+    context = context_of(retrieved, recent, recorded.showing, CONTEXT, rng)
+    named = _named(seen, rng)
+    return Clip(
+        views, targets, taus, retrieved, context, tuple(recorded.sights), text_of.prompt(place.kind, place.air, scene.actors, named),
+        None if named is None else np.stack([s.boxes[named] for s in seen]),
+        np.stack([np.isin(s.ids, scene.numbers) for s in seen]),
+    )
+
+
+def _named(seen: list[Seen], rng: np.random.Generator) -> int | None:
+    """Number of a mover that the prompt names and whose box is told: one that is seen; None when none is."""
+    visible = np.flatnonzero(np.isfinite(np.stack([s.boxes[:, 0] for s in seen])).any(0))
+    return int(rng.choice(visible)) if len(visible) else None
+
+
+def runs(place: Place, plan: Plan, rng: np.random.Generator, count: int) -> Iterator[list[Clip]]:
+    """Runs through one scene, those without a clip left out."""
+    for _ in range(count):
+        try:
+            clips = run_of(place, plan, rng)
+        except SpatiaError:
+            continue
+        if clips:
+            yield clips
+

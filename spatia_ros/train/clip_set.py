@@ -1,0 +1,86 @@
+"""A folder of shards to learn from: any draw depends on the random state alone, and nothing but one clip is in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from spatia_ros.train.clip_augment import augment
+from spatia_ros.train.clip_shards import clips_in, read_clip
+from spatia_ros.train.clips import Clip
+from spatia_ros.train.example import Example, example_of
+from spatia_ros.types import SpatiaError
+
+SHARES = {"scenes": 0.6, "mesh": 0.12, "recordings": 0.18, "warped": 0.1}
+"""How often a batch draws from each source; one that a set lacks leaves its share to the others."""
+VALIDATION = "validation"
+CHECKS = ("memory", "references", "rays", "animation")
+"""Held-out clips each of which needs the condition named; sources ``check-NAME``."""
+
+Place = tuple[Path, int, int]
+"""A clip: its shard, run and number."""
+
+
+class ClipSet:
+    """The clips of a folder.
+
+    Args:
+        shares: how often :meth:`draw` takes each source; those of no clip are left out.
+
+    Raises:
+        SpatiaError: when the folder has none of them.
+    """
+
+    def __init__(self, folder: Path | str, shares: Mapping[str, float] | None = None) -> None:
+        folder, shares = Path(folder), SHARES if shares is None else shares
+        found = {source: places(folder, source) for source in shares}
+        self.sources = {source: clips for source, clips in found.items() if clips}
+        if not self.sources:
+            raise SpatiaError(f"clips: expected shards of {', '.join(shares)} in {folder}, found none (spatia clips builds them)")
+        share = np.array([shares[source] for source in self.sources])
+        self._share = share / share.sum()
+        self.validation = HeldOut(places(folder, VALIDATION))
+        self.checks = {name: HeldOut(places(folder, f"check-{name}")) for name in CHECKS}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sources.values()))
+
+    def draw(self, rng: np.random.Generator) -> Example:
+        """A random clip, augmented: first the source, by its share, then any clip of it."""
+        clips = self.sources[list(self.sources)[rng.choice(len(self._share), p=self._share)]]
+        clip, unlent = augment(read_clip(*clips[rng.integers(len(clips))]), rng)
+        return example_of(clip, rng, unlent)
+
+
+class HeldOut(Sequence[Example]):
+    """Clips never learned from, as they are; each made into an example when it is asked for, always the same."""
+
+    def __init__(self, clips: Sequence[Place]) -> None:
+        self.clips = list(clips)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return example_of(self.clip(index), np.random.default_rng(index % len(self)))
+
+    def clip(self, index: int) -> Clip:
+        """The clip itself."""
+        return read_clip(*self.clips[index])
+
+
+def places(folder: Path, source: str) -> list[Place]:
+    """Every clip of a source, in the order of shards."""
+    shards = sorted(folder.glob(f"{source}-[0-9]*.zip"))
+    return [(path, run, clip) for path in shards for run, clip in clips_in(path)]

@@ -1,0 +1,97 @@
+"""Training clips: what memory shows along a camera's way, frames seen earlier, and what is really there.
+
+A run is one camera in one place: it sees some frames (sights), of which some are folded into a memory by the
+memory's own ``integrate``, without what moves, as the mapper does; then clips of T frames are looked at: memory's own
+``render`` and ``retrieve`` at each camera, and the truth at the animation time asked for. Everything that depends on the
+generator's condition (recall, fills, normalisation) is left to be made when a clip is learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatia_ros.memory import Keyframe, Memory
+from spatia_ros.types import Bool, Float64, Frame, View
+
+FRAME_NS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A frame seen earlier.
+
+    Args:
+        keyframe: depth 0 where unknown or moving.
+        animation_s: the animation time it shows; None: no clock (a recording's).
+    """
+
+    keyframe: Keyframe
+    animation_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One example: T frames to be generated, and what there is to go by.
+
+    Args:
+        views: T of memory. targets: the T truths; depth 0 where the sensor had none.
+        animation_s: float64 [T], None: no clock.
+        retrieved: for each frame, numbers of the sights memory retrieves, best first (for recall).
+        context: numbers of the sights to be given whole, best first.
+        sights: what those numbers mean.
+        prompt: words for what is there, separated by spaces.
+        boxes: float64 [T, 4], left, top, right, bottom, px, of the thing the prompt names first; NaN: out of sight. None: no thing.
+        moving: bool [T, H, W], pixels of the truth that show something that moves.
+    """
+
+    views: tuple[View, ...]
+    targets: tuple[Frame, ...]
+    animation_s: Float64 | None
+    retrieved: tuple[tuple[int, ...], ...]
+    context: tuple[int, ...]
+    sights: tuple[Sight, ...]
+    prompt: str
+    boxes: Float64 | None
+    moving: Bool
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the frames that memory shows."""
+        return float(np.mean([view.coverage.mean() for view in self.views]))
+
+
+def look_back(memory: Memory, sights: Sequence[Sight], targets: Sequence[Frame], references: int) -> tuple[
+    tuple[View, ...], tuple[tuple[int, ...], ...]
+]:
+    """What memory shows at the targets' cameras, and the numbers of the sights it retrieves for each."""
+    number = {sight.keyframe.stamp_ns: k for k, sight in enumerate(sights)}
+    views = tuple(memory.render(t.camera, t.T_world_cam, t.stamp_ns) for t in targets)
+    kept = [memory.retrieve(v, t.camera, t.T_world_cam, references) for v, t in zip(views, targets, strict=True)]
+    return views, tuple(tuple(number[k.stamp_ns] for k in each) for each in kept)
+
+
+def context_of(
+    retrieved: Sequence[tuple[int, ...]], recent: Sequence[int], showing: Sequence[int], most: int, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """Which sights are given whole: what memory retrieves and what was seen last, as at run time, and some that show what moves.
+
+    Args:
+        retrieved: per frame, best first. recent: the last sights, latest first. showing: sights with something that moves in them.
+    """
+    overlapping = [k for rank in range(max(map(len, retrieved), default=0)) for each in retrieved for k in each[rank : rank + 1]]
+    moving = list(rng.permutation(np.array(showing, np.int64)))[: most // 2]
+    order = [*recent[: int(rng.integers(1, 3))], *moving, *overlapping[: most // 2], *recent, *overlapping]
+    return tuple(int(k) for k in dict.fromkeys(order))[:most]
+
+
+def as_kept(frame: Frame, kept: Keyframe | None, still: Bool) -> Keyframe:
+    """A frame as memory's keyframe of it, or, where memory did not keep it, as one would be."""
+    if kept is not None:
+        return kept
+    return Keyframe(frame.rgb, frame.depth * still, np.ones(still.shape, bool), frame.camera, frame.T_world_cam, frame.stamp_ns)
