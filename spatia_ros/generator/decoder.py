@@ -1,10 +1,11 @@
 """Latents and the filled view to what changes of the fill: what is remembered never passes through latents.
 
 Colour in holes is a mixture, pixel by pixel, of candidates: the fill, ever wider blurs of it, the
-fill without recall, the mean, and what the latents show. The network decides how far each is to be
-trusted. A free correction of colour learned the places it was trained on by heart, and lost on the
-unseen half of the same recordings what it won on the seen half; a mixture cannot. The latents' colour
-and depth start with next to no share, so an untrained network gives the fill.
+fill without recall, the mean, and what the latents show. Depth is one of the guess, what the latents
+show, and a step nearer and further. The network decides how far each is to be trusted. Free
+corrections learned the places they were trained on by heart, and lost on unseen recordings what they
+won on seen ones; a mixture cannot. The latents start with next to no share, so an untrained network
+gives the fill.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ OUTPUT_CHANNELS = 5
 """Change of colour 3 and of log-depth 1, and the log of the depth's expected relative error."""
 VIEW_CHANNELS = 5
 """From the anchor's units to the view's: colour scale 1 and offset 3, log-depth offset 1."""
-FILL_PRIOR = (0.0, 0.0, 0.0, 0.0, -1.0, -3.0)
-"""Logits an untrained network gives the candidates of :func:`candidates`."""
-LATENT_PRIOR = -5.0
-"""Logit an untrained network gives the latents' colour, and their depth."""
-TOLD = 2 + len(FILL_PRIOR) + 2
-"""Per pixel: log-depth's correction, its spread, logits of the fills, of the latents' colour, of the latents' depth."""
+COLOUR_PRIOR = (0.0, 0.0, 0.0, 0.0, -1.0, -3.0, -5.0)
+"""Logits an untrained network gives the candidates of :func:`candidates`, and the latents' colour."""
+DEPTH_PRIOR = (0.0, -3.0, -3.0, -6.0)
+"""The same for depth: as guessed, nearer, further, as the latents have it."""
+DEPTH_STEP = 0.2
+"""How much nearer or further depth can be made, of its logarithm."""
+TOLD = 1 + len(COLOUR_PRIOR) + len(DEPTH_PRIOR)
+"""Per pixel: the log of depth's spread, and logits of colour's and depth's candidates."""
 
 
 def blur(image: Tensor, side: int) -> Tensor:
@@ -45,12 +48,12 @@ def candidates(image: Tensor) -> tuple[Tensor, ...]:
     return filled, blur(filled, 3), blur(filled, 9), plain, widest, torch.zeros_like(filled)
 
 
-def mixture_change(image: Tensor, colours: tuple[Tensor, ...], logits: Tensor) -> Tensor:
-    """What mixing n colours [B, 3, H, W] by logits [B, n, H, W] changes of the fill [B, 3, H, W], in holes only."""
-    # A softmax over channels, spelled out: runtimes have fast ones for the last axis only.
+def mixture(parts: tuple[Tensor, ...], logits: Tensor) -> Tensor:
+    """The mean of n parts [B, C, H, W] by the softmax of logits [B, n, H, W]."""
+    # Spelled out: runtimes have fast softmaxes for the last axis only.
     weight = torch.exp(logits - logits.amax(1, keepdim=True))
-    mixed = sum(part * colour for part, colour in zip(weight.split([1] * len(colours), 1), colours, strict=True))
-    return (1.0 - image[:, 4:5]) * (mixed / weight.sum(1, keepdim=True) - image[:, :3])
+    total = sum(share * part for share, part in zip(weight.split([1] * len(parts), 1), parts, strict=True))
+    return total / weight.sum(1, keepdim=True)
 
 
 class Decoder(nn.Module):
@@ -84,7 +87,7 @@ class Decoder(nn.Module):
         start_at_zero(self.head)
         assert self.head.bias is not None
         with torch.no_grad():
-            self.head.bias[2 * SHUFFLE**2 :] = prior_logits()
+            self.head.bias[SHUFFLE**2 :] = prior_logits()
 
     def forward(self, z: Tensor, image: Tensor, to_view: Tensor) -> Tensor:
         """See the class."""
@@ -93,12 +96,13 @@ class Decoder(nn.Module):
         assert to_view.shape[1:] == (VIEW_CHANNELS,), to_view.shape
         z = z[:, : self.latent]
         painted, to_view, hole = self.paint(z), to_view[:, :, None, None], 1.0 - image[:, 4:5]
-        colour = to_view[:, :1] * painted[:, :3] + to_view[:, 1:4]
-        further = painted[:, 3:] + to_view[:, 4:] - image[:, 3:4]
         told = F.pixel_shuffle(self.head(F.silu(self.features(z, image))), SHUFFLE)
-        change = mixture_change(image, (*candidates(image), colour), told[:, 2:-1])
-        log_depth = told[:, :1] + hole * torch.sigmoid(told[:, -1:]) * further
-        change = torch.cat([change, log_depth, told[:, 1:2]], 1)
+        spread, of_colour, of_depth = told.split([1, len(COLOUR_PRIOR), len(DEPTH_PRIOR)], 1)
+        colour = to_view[:, :1] * painted[:, :3] + to_view[:, 1:4]
+        colour = mixture((*candidates(image), colour), of_colour) - image[:, :3]
+        step = torch.full_like(hole, DEPTH_STEP)
+        further = mixture((torch.zeros_like(hole), -step, step, painted[:, 3:] + to_view[:, 4:] - image[:, 3:4]), of_depth)
+        change = torch.cat([hole * colour, hole * further, spread], 1)
         assert change.shape[1:] == (OUTPUT_CHANNELS, *image.shape[2:]), change.shape
         return change
 
@@ -114,8 +118,8 @@ class Decoder(nn.Module):
 
 
 def prior_logits() -> Tensor:
-    """Logits an untrained head gives, [8 * 16]: the bias of its part that decides."""
-    return torch.tensor((*FILL_PRIOR, LATENT_PRIOR, LATENT_PRIOR)).repeat_interleave(SHUFFLE**2)
+    """Logits an untrained head gives, [11 * 16]: the bias of its part that decides."""
+    return torch.tensor((*COLOUR_PRIOR, *DEPTH_PRIOR)).repeat_interleave(SHUFFLE**2)
 
 
 @torch.no_grad()
@@ -123,12 +127,12 @@ def shrink(decoder: Decoder, share: float) -> None:
     """Move the decision between candidates to ``share`` of the way from its prior to what was learned, in place.
 
     A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
-    prior is the cure for that. The free correction of depth is left as it is.
+    prior is the cure for that.
     """
-    decides, prior = slice(2 * SHUFFLE**2, None), prior_logits()
+    decides, prior = slice(SHUFFLE**2, None), prior_logits()
     assert decoder.head.bias is not None
     decoder.head.weight[decides] *= share
-    decoder.head.bias[decides] = prior + share * (decoder.head.bias[decides] - prior)
+    decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))
 
 
 FILL_NET_ONLY = ("encode.", "across.")
@@ -137,7 +141,10 @@ FILL_NET_ONLY = ("encode.", "across.")
 
 @torch.no_grad()
 def from_fill_nano(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
-    """Start a decoder from the weights of a trained FillNet of the same widths, in place; the latents keep their prior.
+    """Start a decoder from the weights of a trained FillNet of the same widths, in place.
+
+    The latents keep their prior, and depth too: a FillNet's free correction of it was worse than none
+    on recordings it had not seen.
 
     Raises:
         KeyError, RuntimeError: when the weights are not a FillNet's of these widths.
@@ -145,7 +152,8 @@ def from_fill_nano(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
     own = decoder.state_dict()
     for name, value in weights.items():
         if name.startswith("head."):
-            own[name][: len(value)] = value
+            told = value[SHUFFLE**2 :]  # after depth: its spread, and the fills' logits
+            own[name][: len(told)] = told
         elif name == "stem.weight":
             own[name] = unshuffled(value)
         elif not name.startswith(FILL_NET_ONLY):

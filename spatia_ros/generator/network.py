@@ -57,7 +57,7 @@ class ModelConfig:
         return ModelConfig(**shape)
 
 
-NANO = ModelConfig(16, 192, 8, 3, encoder=(32, 64, 128), painter=(32, 64, 128), decoder=(48, 96, 160))
+NANO = ModelConfig(16, 192, 8, 3, encoder=(32, 64, 96), painter=(32, 64, 96), decoder=(48, 96, 160))
 SMALL = ModelConfig(32, 512, 16, 8, encoder=(64, 128, 256), painter=(64, 128, 256), decoder=(64, 128, 256))
 BASE = ModelConfig(32, 1024, 24, 16, encoder=(96, 192, 384), painter=(96, 192, 384), decoder=(96, 192, 384))
 PRESETS = {"nano": NANO, "small": SMALL, "base": BASE}

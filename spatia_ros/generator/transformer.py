@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.blocks import Modulation, Places, TransformerBlock, absent, rms_normalised, start_at_zero, waves
+from spatia_ros.generator.blocks import Modulation, Places, TransformerBlock, absent, rms_normalised, rotate, start_at_zero, waves
 
 RAY_CHANNELS = 6
 """Pluecker rays in the anchor's frame: unit direction 3, moment 3 in metres."""
@@ -40,9 +40,9 @@ class Clock(nn.Module):
 
     def forward(self, animation: Tensor) -> Tensor:
         """See the class."""
-        there = (animation > NO_CLOCK).to(animation.dtype)
-        x = self.mlp(waves(there * animation * TICKS_S, self.width // 2, 1e4)) * there[..., None]
-        x = F.silu(self.first(F.pad(x.transpose(1, 2), (2, 0))))
+        there = (animation > NO_CLOCK).to(animation.dtype)[:, None]
+        x = self.mlp(waves(there[:, 0] * animation * TICKS_S, self.width // 2, 1e4)).transpose(1, 2) * there
+        x = F.silu(self.first(F.pad(x, (2, 0)))) * there
         return self.second(F.pad(x, (2, 0))).transpose(1, 2)
 
 
@@ -149,7 +149,7 @@ class Denoiser(nn.Module):
         turn, told = self.places(time * TICKS_S, *z.shape[3:]), self.timing(flow_time, animation)
         nobody = torch.zeros_like(z[:, :, 0]).flatten(1)
         bias = torch.cat([nobody, absent(keys[:, 0, 0]), absent(text)], 1)[:, None, None]
-        seen = [torch.cat(pair, 3).unbind(1) for pair in zip((keys, values), self.text_keys(text), strict=True)]
+        seen = [torch.cat(pair, 3).unbind(1) for pair in zip((keys, values), self.text_keys(text, time[:, :1]), strict=True)]
         x = self.enter(tokens_of(z)) + self.rays(octaves(tokens_of(rays)))
         hint = x + self.memory(tokens_of(torch.cat([memory, uncovered], 2)))
         for i, block in enumerate(self.blocks):
@@ -161,13 +161,18 @@ class Denoiser(nn.Module):
         learned = self.leave(self.norm(x)).transpose(2, 3).reshape(z.shape)
         return learned + torch.cat([memory, torch.zeros_like(uncovered)], 2)
 
-    def text_keys(self, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, depth, heads, S, d] of text tokens [B, S, W], by every block's own projection, without a place."""
+    def text_keys(self, text: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, depth, heads, S, d] of text tokens [B, S, W], by every block's own projection.
+
+        Text has the place of the middle of the clip's first frame, time [B, 1]: so only differences of time matter.
+        """
         layers, W = [block.attention for block in self.blocks], int(text.shape[2])
         split = F.linear(self.norm(text), torch.cat([layer.qkv.weight[W:] for layer in layers]))
         split = split.view(text.shape[0], -1, len(layers), 2, *layers[0].split[1:])
         keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)
-        return rms_normalised(keys, -1) * torch.stack([layer.gain[1] for layer in layers])[:, None, None], values
+        keys = rms_normalised(keys, -1) * torch.stack([layer.gain[1] for layer in layers])[:, None, None]
+        cos, sin = self.places(time * TICKS_S, 1, 1)
+        return rotate(keys, (cos[:, None], sin[:, None])), values
 
 
 def tokens_of(grid: Tensor) -> Tensor:
