@@ -218,8 +218,8 @@ class Step:
         depth: float32 [T, H, W], metres, 0 = unknown.
         coverage: bool [T, H, W], what memory showed before generation.
         provenance: uint8 [T, H, W], 255 = remembered from a sensor .. 0 = invented now.
-        verdict: uint8 [T, H, W], what became of each pixel: 0 remembered, 1 accepted into memory, above: why not
-            (its place in :data:`spatia_ros.slam.verify.REASONS`).
+        verdict: uint8 [T, H, W], what became of each pixel: 0 remembered (by the time the frame was verified), 1 accepted
+            into memory, above: why not (its place in :data:`spatia_ros.slam.verify.REASONS`).
         figures: scalar measures of this step by name (latencies in ms, ratios, counts).
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +11,14 @@ import numpy as np
 
 from spatia_ros.config import WorldConfig
 from spatia_ros.engine import open_engine
+from spatia_ros.engine.bundle import FORMAT, folder_of, format_of
+from spatia_ros.engine.runtimes import open_engines
 from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator
+from spatia_ros.generator.condition import ClipView
+from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Memory, MemorySnapshot
 from spatia_ros.slam import Verdict, drift_of, verify
-from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_pose
+from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_array, check_pose
 
 REMEMBERED_INVENTION = 96
 """Provenance of a pixel that memory shows but no sensor saw; 255 is a sensor's, 0 is new."""
@@ -25,6 +29,7 @@ class WorldSnapshot:
     """Everything a :class:`World` is at one moment: restored, the same commands give the same frames."""
 
     memory: MemorySnapshot
+    stream: Any
     rng_state: dict[str, Any]
     index: int
     time_ns: int
@@ -40,39 +45,63 @@ class World:
 
     def __init__(self, config: WorldConfig, memory: Memory, generator: Generator, camera: Camera) -> None:
         self.config, self.memory, self.generator, self.camera = config, memory, generator, camera
+        self.stream = generator.stream()
         self.rng = np.random.default_rng(config.seed)
         self.index = 0
         self.time_ns = 0
         self.frozen = False
         """While true, frames are generated but memory does not change."""
 
-    def advance(self, trajectory: Trajectory) -> Step:
+    def advance(self, trajectory: Trajectory, animation_s: Float64 | None = None) -> Step:
         """Move the camera along a path and give back what it sees, one frame a pose.
 
-        Each frame is rendered from memory, completed by the generator, and its verified new part
-        folded into memory before the next, so later frames show the same inventions.
+        A clip of frames is rendered from memory and completed by the generator together; then the verified
+        new part of each is folded into memory, so later frames show the same inventions.
+
+        Args:
+            animation_s: float64 [T], the animation time each frame is to show; None: its own time.
 
         Returns:
             A :class:`Step` of ``len(trajectory)`` frames; its poses are the commanded ones.
         """
-        first, seen = self.index, []
-        for stamp_ns, T_world_cam in zip(trajectory.stamps_ns.tolist(), trajectory.T_world_cam, strict=True):
-            clock = _Stopwatch()
-            view = self.memory.render(self.camera, T_world_cam, stamp_ns)
-            references = self.memory.retrieve(view, self.camera, T_world_cam, self.generator.references)
-            clock.lap("render_ms")
-            condition = self.generator.condition(view, self.camera, T_world_cam, references)
-            generated = self.generator.sample(condition, self.rng)
-            clock.lap("generate_ms")
-            frame = Frame(generated.rgb, trusted_depth(generated, view), self.camera, T_world_cam, stamp_ns)
-            verdict = self._verify(generated, view, T_world_cam)
-            drift = drift_of(generated, view, self.camera, self.config.tracking)
-            clock.lap("verify_ms")
-            merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
-            clock.lap("integrate_ms")
-            seen.append(_Seen(frame, view, verdict.reasons, verdict.counts | merged, clock.laps | drift))
-            self.index, self.time_ns = self.index + 1, stamp_ns
+        first, seen = self.index, list[_Seen]()
+        for clip, clock_s in _clips(trajectory, animation_s, self.config.generator.clip):
+            watch = _Stopwatch(len(clip))
+            shown = self._show(clip, clock_s)
+            watch.lap("render_ms")
+            told = self.generator.condition(shown, self.stream)
+            generated = self.generator.sample(told, self.stream, self.rng)
+            watch.lap("generate_ms")
+            for t, (view, made) in enumerate(zip(shown.views, generated, strict=True)):
+                each, T_world_cam, stamp_ns = _Stopwatch(), clip.T_world_cam[t], int(clip.stamps_ns[t])
+                frame = Frame(made.rgb, trusted_depth(made, view), self.camera, T_world_cam, stamp_ns)
+                verdict = self._verify(made, self._shown_now(view, frame, t), T_world_cam)
+                drift = drift_of(made, view, self.camera, self.config.tracking)
+                each.lap("verify_ms")
+                merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
+                each.lap("integrate_ms")
+                seen.append(_Seen(frame, view, verdict.reasons, verdict.counts | merged, watch.laps | each.laps | drift))
+                self.index, self.time_ns = self.index + 1, stamp_ns
+            self.stream.follow([s.frame for s in seen[-len(clip) :]], clock_s)
         return _step(first, self.config.seed, trajectory, self.camera, seen)
+
+    def _show(self, clip: Trajectory, clock_s: Float64) -> ClipView:
+        """What memory shows along a clip, and for each of its frames the keyframes that saw the same space."""
+        views, references = [], []
+        for stamp_ns, T_world_cam in zip(clip.stamps_ns.tolist(), clip.T_world_cam, strict=True):
+            views.append(self.memory.render(self.camera, T_world_cam, stamp_ns))
+            references.append(tuple(self.memory.retrieve(views[-1], self.camera, T_world_cam, self.generator.references)))
+        return ClipView(tuple(views), tuple(references), self.camera, clip.T_world_cam, clip.stamps_ns * 1e-9, clock_s)
+
+    def _shown_now(self, view: View, frame: Frame, before: int) -> View:
+        """What memory shows at a frame once the ``before`` earlier ones of its clip have entered it.
+
+        Frames of a clip agree on what they invent as far as they were sampled together; where they do not, memory
+        takes the first one's word.
+        """
+        if not before or self.frozen:
+            return view
+        return self.memory.render(self.camera, frame.T_world_cam, frame.stamp_ns)
 
     def _verify(self, generated: Generated, view: View, T_world_cam: Float64) -> Verdict:
         witnesses = self.memory.retrieve(view, self.camera, T_world_cam, self.config.verify.keyframes)
@@ -91,11 +120,13 @@ class World:
 
     def snapshot(self) -> WorldSnapshot:
         """The whole state, independent of what the world does next."""
-        return WorldSnapshot(self.memory.snapshot(), dict(self.rng.bit_generator.state), self.index, self.time_ns)
+        rng_state = dict(self.rng.bit_generator.state)
+        return WorldSnapshot(self.memory.snapshot(), self.stream.snapshot(), rng_state, self.index, self.time_ns)
 
     def restore(self, snapshot: WorldSnapshot) -> None:
         """Go back to a snapshot, which stays usable."""
         self.memory.restore(snapshot.memory)
+        self.stream.restore(snapshot.stream)
         self.rng.bit_generator.state = snapshot.rng_state
         self.index, self.time_ns = snapshot.index, snapshot.time_ns
 
@@ -104,12 +135,16 @@ def open_generator(config: WorldConfig) -> Generator:
     """The generator a config names.
 
     Raises:
-        SpatiaError: when its engine is missing, foreign or stale, saying how to get it.
+        SpatiaError: when its engine is missing, foreign or stale, saying how to get it; or the prompt cannot be followed.
     """
-    if config.generator.name == ProjectionGenerator.name:
+    wanted = config.generator
+    if wanted.name != ProjectionGenerator.name and format_of(folder_of(wanted.name)) == FORMAT:
+        return SpaceTimeGenerator(wanted.name, open_engines(wanted.name, wanted.runtime, wanted.threads), wanted)
+    if wanted.prompt:
+        raise SpatiaError(f"generator.prompt: expected none, as generator {wanted.name!r} reads no text, got {wanted.prompt!r}")
+    if wanted.name == ProjectionGenerator.name:
         return ProjectionGenerator()
-    engine = open_engine(config.generator.name, config.generator.threads)
-    return LearnedGenerator(config.generator.name, engine, config.generator.references)
+    return LearnedGenerator(wanted.name, open_engine(wanted.name, wanted.threads), wanted.references)
 
 
 def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:
@@ -140,16 +175,27 @@ def provenance(view: View) -> UInt8:
     return np.where(view.coverage, remembered, 0.0).astype(np.uint8)
 
 
-class _Stopwatch:
-    """Milliseconds between laps, by name."""
+def _clips(trajectory: Trajectory, animation_s: Float64 | None, length: int) -> Iterator[tuple[Trajectory, Float64]]:
+    """A path by clips, each with the animation time its frames are to show: their own time unless it is given."""
+    clock_s = trajectory.stamps_ns * 1e-9 if animation_s is None else animation_s
+    check_array("animation_s", clock_s, (len(trajectory),), np.float64)
+    if not np.isfinite(clock_s).all():
+        raise SpatiaError("animation_s: expected finite seconds, got NaN or infinity")
+    for i, clip in enumerate(trajectory.clips(length)):
+        yield clip, clock_s[i * length : i * length + len(clip)]
 
-    def __init__(self) -> None:
+
+class _Stopwatch:
+    """Milliseconds between laps, by name, shared out over so many frames."""
+
+    def __init__(self, frames: int = 1) -> None:
         self.laps: dict[str, float] = {}
+        self._frames = frames
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self.laps[name] = (now - self._last) * 1e3
+        self.laps[name] = (now - self._last) * 1e3 / self._frames
         self._last = now
 
 

@@ -14,7 +14,8 @@ from spatia_ros import geometry
 from spatia_ros.engine import open_engine
 from spatia_ros.engine.export import example_inputs, export, export_again, load_network
 from spatia_ros.engine.torch_engine import TorchEngine
-from spatia_ros.generator import LearnedGenerator, ProjectionGenerator, truth
+from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator, truth
+from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.fill import HELD, membrane, trust_weight
 from spatia_ros.generator.fill_nano import condition
 from spatia_ros.generator.image import guess_depth
@@ -49,6 +50,14 @@ def keyframe(seed: int, T_world_cam: np.ndarray) -> Keyframe:
         rng.integers(0, 256, (60, 96, 3), dtype=np.uint8), rng.uniform(1, 3, (60, 96)).astype(np.float32),
         np.ones((60, 96), bool), Camera.from_fov(96, 60, 1.0), T_world_cam, 0,
     )
+
+
+def one_frame(generator: Generator, view: View, camera: Camera, references: list[Keyframe]) -> Generated:
+    """What a generator makes of one view, seen from the origin."""
+    stream = generator.stream()
+    told = generator.condition(ClipView.still(view, references, camera, np.eye(4)), stream)
+    (generated,) = generator.sample(told, stream, np.random.default_rng(0))
+    return generated
 
 
 @pytest.mark.parametrize(("height", "width"), [(48, 80), (32, 64), (16, 112)])
@@ -144,9 +153,7 @@ def test_recall_lends_the_colour_of_what_had_no_depth() -> None:
 def test_no_change_gives_memory_back() -> None:
     """Condition and compose are each other's inverse on what is remembered."""
     view, camera = random_view(1), Camera.from_fov(80, 48, 1.0)
-    generated = LearnedGenerator("x", TorchEngine(FillNet(TINY)), 1).sample(
-        condition(view, camera, np.eye(4), [keyframe(0, np.eye(4))]), np.random.default_rng(0)
-    )
+    generated = one_frame(LearnedGenerator("x", TorchEngine(FillNet(TINY)), 1), view, camera, [keyframe(0, np.eye(4))])
     np.testing.assert_allclose(generated.rgb[view.coverage].astype(int), view.rgb[view.coverage], atol=1)
     np.testing.assert_allclose(generated.depth[view.coverage], view.depth[view.coverage], rtol=1e-4)
     assert generated.rgb.shape == (48, 80, 3)
@@ -155,8 +162,7 @@ def test_no_change_gives_memory_back() -> None:
 
 def test_null_generator_fills_holes_with_the_mean() -> None:
     view, camera = random_view(2), Camera.from_fov(80, 48, 1.0)
-    null = ProjectionGenerator()
-    generated = null.sample(null.condition(view, camera, np.eye(4), []), np.random.default_rng(0))
+    generated = one_frame(ProjectionGenerator(), view, camera, [])
     np.testing.assert_allclose(generated.rgb[~view.coverage].mean(0), view.rgb[view.coverage].mean(0), atol=1.0)
     np.testing.assert_allclose(generated.rgb[view.coverage].astype(int), view.rgb[view.coverage], atol=1)
 
@@ -221,5 +227,5 @@ def test_padding_does_not_change_what_a_multiple_of_16_gives() -> None:
     view, camera = random_view(6, 40, 70), Camera.from_fov(70, 40, 1.0)
     told = condition(view, camera, np.eye(4), [keyframe(0, np.eye(4))])
     assert told.image.shape == (15, 48, 80)
-    generated = LearnedGenerator("x", TorchEngine(random_network()), 1).sample(told, np.random.default_rng(0))
+    generated = one_frame(LearnedGenerator("x", TorchEngine(random_network()), 1), view, camera, [keyframe(0, np.eye(4))])
     assert generated.rgb.shape == (40, 70, 3)

@@ -10,6 +10,7 @@ import pytest
 from spatia_ros import geometry
 from spatia_ros.config import WorldConfig, dump, from_dict, load, override
 from spatia_ros.generator import Generated
+from spatia_ros.generator.stream import Stream
 from spatia_ros.memory import Memory
 from spatia_ros.slam import REASONS, verify
 from spatia_ros.types import Camera, Frame, SpatiaError, Trajectory, View
@@ -53,14 +54,16 @@ class OracleGenerator:
 
     name, references = "oracle", 1
 
-    def __init__(self) -> None:
-        self.told: tuple[View, np.ndarray] | None = None
+    def stream(self) -> Stream:
+        return Stream(context_frames=0)
 
-    def condition(self, view, camera, T_world_cam, references):
-        return view, T_world_cam, len(references)
+    def condition(self, shown, stream):
+        return shown
 
-    def sample(self, condition, rng) -> Generated:
-        view, T, _ = condition
+    def sample(self, told, stream, rng) -> list[Generated]:
+        return [self.invented(view, T) for view, T in zip(told.views, told.T_world_cams, strict=True)]
+
+    def invented(self, view: View, T: np.ndarray) -> Generated:
         rgb = np.where(view.coverage[..., None], view.rgb, wall_colour(T))
         return Generated(rgb, wall_depth(T), np.full(view.depth.shape, 0.01, np.float32))
 

@@ -320,8 +320,8 @@ class ClipView:
 
     def __post_init__(self) -> None:
         T = len(self.views)
-        if not 1 <= T <= MAX_CLIP or len(self.references) != T:
-            raise SpatiaError(f"clip: expected 1..{MAX_CLIP} views, each with its references, got {T} and {len(self.references)}")
+        if not T or len(self.references) != T:
+            raise SpatiaError(f"clip: expected views, each with its references, got {T} and {len(self.references)}")
         check_array("clip.T_world_cams", self.T_world_cams, (T, 4, 4), np.float64)
         for name in ("times_s", "animation_s"):
             check_array(f"clip.{name}", getattr(self, name), (T,), np.float64)
@@ -329,6 +329,12 @@ class ClipView:
 
     def __len__(self) -> int:
         return len(self.views)
+
+    @classmethod
+    def still(cls, view: View, references: Sequence[Keyframe], camera: Camera, T_world_cam: Float64) -> ClipView:
+        """A clip of one frame, at time 0."""
+        time = np.zeros(1)
+        return cls((view,), (tuple(references),), camera, T_world_cam[None], time, time)
 
 
 def images_of(shown: ClipView) -> list[ViewImage]:

@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from spatia_ros.generator.fill_nano import Condition, condition
+from spatia_ros.generator import fill_nano
+from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.sample import Engine, Generated, compose, sample
-from spatia_ros.memory import Keyframe
-from spatia_ros.types import Camera, Float64, View
+from spatia_ros.generator.stream import Stream
+from spatia_ros.types import Float64, Frame
+
+
+class Carried(Protocol):
+    """What a generator carries from clip to clip; it belongs to a world, and to the world's snapshot."""
+
+    def follow(self, frames: Sequence[Frame], animation_s: Float64) -> None:
+        """Take note of the frames of a clip, and of the animation time [T] each shows."""
+
+    def snapshot(self) -> Any:
+        """The whole state, independent of what comes next."""
+
+    def restore(self, state: Any) -> None:
+        """Go back to a snapshot, which stays usable."""
 
 
 class Generator(Protocol):
-    """Fills and refines what memory shows: condition, then sample."""
+    """Fills and refines what memory shows along a clip: condition, then sample.
+
+    ``references`` is how many keyframes it wants retrieved for each frame.
+    """
 
     name: str
     references: int
 
-    def condition(self, view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
-        """What the generator is told of one frame."""
+    def stream(self) -> Carried:
+        """What is carried from clip to clip, at the start of a world."""
 
-    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:
-        """One frame; the same condition and generator state give the same frame."""
+    def condition(self, shown: ClipView, stream: Any) -> Any:
+        """What the generator is told of a clip."""
+
+    def sample(self, told: Any, stream: Any, rng: np.random.Generator) -> list[Generated]:
+        """The frames of a clip; what it is told, the stream and the state of ``rng`` decide them."""
 
 
 class LearnedGenerator:
-    """The network behind an engine."""
+    """The network behind an engine, frame by frame."""
 
     def __init__(self, name: str, engine: Engine, references: int) -> None:
         self.name, self.engine, self.references = name, engine, references
 
-    def condition(self, view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
-        """What the network is told of one frame."""
-        return condition(view, camera, T_world_cam, references)
+    def stream(self) -> Stream:
+        """Nothing is carried: memory hands over."""
+        return Stream(context_frames=0)
 
-    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:  # noqa: ARG002  (the network is deterministic)
-        """One frame."""
-        return sample(self.engine, condition)
+    def condition(self, shown: ClipView, stream: Stream) -> list[fill_nano.Condition]:  # noqa: ARG002
+        """What the network is told of each frame."""
+        return each_alone(shown)
+
+    def sample(self, told: list[fill_nano.Condition], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
+        """The frames; the network is deterministic, so no randomness is asked for."""
+        return [sample(self.engine, each) for each in told]
 
 
 class ProjectionGenerator:
@@ -46,13 +70,23 @@ class ProjectionGenerator:
 
     name, references = "projection", 0
 
-    def condition(self, view: View, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]) -> Condition:
+    def stream(self) -> Stream:
+        """Nothing is carried."""
+        return Stream(context_frames=0)
+
+    def condition(self, shown: ClipView, stream: Stream) -> list[fill_nano.Condition]:  # noqa: ARG002
         """What memory shows, with the mean of it in the holes."""
-        told = condition(view, camera, T_world_cam, references)
-        told.image[:4, told.image[4] == 0] = 0.0  # the mean, in normalised units
+        told = each_alone(shown)
+        for each in told:
+            each.image[:4, each.image[4] == 0] = 0.0  # the mean, in normalised units
         return told
 
-    def sample(self, condition: Condition, rng: np.random.Generator) -> Generated:  # noqa: ARG002  (nothing is drawn)
-        """One frame: the condition itself."""
-        no_change = np.zeros((5, *condition.image.shape[1:]), np.float32)
-        return compose(condition, no_change)
+    def sample(self, told: list[fill_nano.Condition], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
+        """The frames: the condition itself."""
+        return [compose(each, np.zeros((5, *each.image.shape[1:]), np.float32)) for each in told]
+
+
+def each_alone(shown: ClipView) -> list[fill_nano.Condition]:
+    """The conditions of a clip's frames, none of which knows of the others."""
+    each = zip(shown.views, shown.T_world_cams, shown.references, strict=True)
+    return [fill_nano.condition(view, shown.camera, T_world_cam, references) for view, T_world_cam, references in each]

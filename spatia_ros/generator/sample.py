@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spatia_ros.generator.fill_nano import Condition
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.types import Float32, UInt8, check_array
 
-Engine = Callable[[Mapping[str, Float32]], dict[str, Float32]]
+Engine = Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, Float32]]
 """Named arrays in, named arrays out: torch module, ONNX Runtime and TensorRT alike (see spatia_ros.engine.table)."""
 
 MIN_DEPTH_M, MAX_DEPTH_M = 0.05, 1000.0

@@ -15,10 +15,8 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from spatia_ros.generator import Generator
-from spatia_ros.generator.fill import HELD
-from spatia_ros.generator.fill_nano import assemble
+from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.image import BLIND_DEPTH_M
-from spatia_ros.generator.recall import Recalled
 from spatia_ros.geometry import pixel_rays
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Camera, Float32, Float64, SpatiaError, UInt8, View, check_array
@@ -76,8 +74,10 @@ class GeneratorDepth:
         blank, guess = np.zeros((height, width), np.float32), np.full((height, width), BLIND_DEPTH_M, np.float32)
         nothing = View(np.zeros_like(rgb), blank, blank > 0, blank, blank)
         shown = Keyframe(rgb, guess, np.zeros(guess.shape, bool), camera, np.eye(4), 0)
-        told = assemble(nothing, guess, Recalled(rgb, np.full(guess.shape, HELD, np.float32)), camera, np.eye(4), [shown])
-        return Estimate(self.generator.sample(told, np.random.default_rng(0)).depth, "scale", None)
+        stream = self.generator.stream()
+        told = self.generator.condition(ClipView.still(nothing, [shown], camera, np.eye(4)), stream)
+        (generated,) = self.generator.sample(told, stream, np.random.default_rng(0))
+        return Estimate(generated.depth, "scale", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,145 @@
+"""The generator of space, time and context: five networks, run in a clip's few steps."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from spatia_ros.config import GeneratorConfig
+from spatia_ros.generator.condition import (
+    CONTEXT_SIZE,
+    FRAME_CHANNELS,
+    NO_CLOCK,
+    ClipCondition,
+    ClipView,
+    Context,
+    condition,
+    images_of,
+)
+from spatia_ros.generator.image import MULTIPLE
+from spatia_ros.generator.sample import Engine, Generated, compose
+from spatia_ros.generator.sampling import Denoise, boxed, guided, sample
+from spatia_ros.generator.stream import Stream
+from spatia_ros.generator.text import tokenise
+from spatia_ros.types import Float32, check_array
+
+
+class Networks(Protocol):
+    """The five networks behind engines, as :mod:`spatia_ros.engine.table` names what goes in and out."""
+
+    @property
+    def encode(self) -> Engine:
+        """Frames to latents."""
+
+    @property
+    def text(self) -> Engine:
+        """Tokens to text."""
+
+    @property
+    def context(self) -> Engine:
+        """Clean latents to keys and values."""
+
+    @property
+    def denoise(self) -> Engine:
+        """Noisy latents, and all that is told, to clean ones."""
+
+    @property
+    def decode(self) -> Engine:
+        """Clean latents and the images of the views to what changes in them."""
+
+
+class SpaceTimeGenerator:
+    """The networks, and how they are asked.
+
+    Encodes what memory shows, takes up the context (once for as long as it is held), walks from noise
+    to clean latents, and decodes them onto the images of the views.
+
+    Args:
+        engine: the networks.
+        config: steps, guidance, context frames, references and the prompt.
+
+    Raises:
+        SpatiaError: when the prompt has unknown words.
+    """
+
+    def __init__(self, name: str, engine: Networks, config: GeneratorConfig) -> None:
+        self.name, self.engine, self.config = name, engine, config
+        self.references = config.references
+        self.tokens = tokenise(config.prompt)
+
+    def stream(self) -> Stream:
+        """A stream without a past."""
+        return Stream(self.config.context_frames)
+
+    def condition(self, shown: ClipView, stream: Stream) -> ClipCondition:
+        """What the networks are told of a clip; the stream takes new context if it is due."""
+        images = images_of(shown)
+        held = stream.prepare(shown, images[0])
+        return condition(
+            images, shown.camera, shown.T_world_cams, shown.times_s, shown.animation_s, held.anchor, self.tokens
+        )
+
+    def sample(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> list[Generated]:
+        """The frames of a clip. Noise is drawn when the context is new, and then kept with it."""
+        memory = self.engine.encode({"frames": told.memory})["latents"]
+        noise = self._noise(told, memory.shape[1] + 1, stream, rng)
+        denoise = self._denoiser(told, memory, "told", stream, rng)
+        if self.config.guidance != 1.0:
+            denoise = guided(denoise, self._denoiser(told, memory, "untold", stream, rng), self.config.guidance)
+        z = sample(boxed(denoise, told.box, noise), noise, self.config.steps)
+        change = self.engine.decode({"z": z, "image": told.image, "to_view": told.to_view})["change"]
+        return [compose(view, each) for view, each in zip(told.views, change, strict=True)]
+
+    def _noise(self, told: ClipCondition, channels: int, stream: Stream, rng: np.random.Generator) -> Float32:
+        """The clip's noise, float32 [T, C + 1, h, w]."""
+        shape = (len(told), channels, *told.uncovered.shape[2:])
+        kept = stream.computed.get("noise")
+        if kept is None or kept.shape != shape:
+            kept = stream.computed["noise"] = rng.standard_normal(shape, np.float32)
+        return kept
+
+    def _denoiser(self, told: ClipCondition, memory: Float32, branch: str, stream: Stream, rng: np.random.Generator) -> Denoise:
+        """The transformer with all it is told but the noisy latents.
+
+        Args:
+            branch: "told", or "untold": no prompt, and noise for a context (see :func:`.sampling.guided`).
+        """
+        if f"{branch} keys" not in stream.computed:
+            self._take_up(told, memory.shape[1], branch, stream, rng)
+        given = {
+            "memory": memory[None], "uncovered": told.uncovered[None], "rays": told.rays[None],
+            "time": told.time[None], "animation": told.animation[None],
+            **{name: stream.computed[f"{branch} {name}"] for name in ("keys", "values", "text")},
+        }
+
+        def denoise(z: Float32, t: float) -> Float32:
+            asked = {"z": np.ascontiguousarray(z[None]), "flow_time": np.array([t], np.float32)}
+            return self.engine.denoise(asked | given)["z0"][0]
+
+        return denoise
+
+    def _take_up(self, told: ClipCondition, channels: int, branch: str, stream: Stream, rng: np.random.Generator) -> None:
+        """Compute the keys, values and text of a branch, to be kept for as long as the context is held."""
+        context = (stream.held.context if stream.held else None) or nothing_known()
+        latents = np.zeros((len(context), channels + 1, *context.rays.shape[2:]), np.float32)  # its box is not told
+        if branch == "untold":
+            latents[:, :-1] = rng.standard_normal(latents[:, :-1].shape, np.float32)
+        elif context.frames.any():
+            latents[:, :-1] = self.engine.encode({"frames": context.frames})["latents"]
+        asked = {"latents": latents, "rays": context.rays, "time": context.time, "animation": context.animation}
+        computed = self.engine.context({name: array[None] for name, array in asked.items()})
+        tokens = told.tokens if branch == "told" else np.zeros_like(told.tokens)
+        computed["text"] = self.engine.text({"tokens": tokens[None]})["text"]
+        for name in ("keys", "values", "text"):
+            check_array(f"{branch} {name}", computed[name], (None,) * computed[name].ndim, np.float32)
+            stream.computed[f"{branch} {name}"] = computed[name]
+
+
+def nothing_known() -> Context:
+    """One context frame that is not there: zeros, which the networks leave out."""
+    rows, cols = CONTEXT_SIZE
+    return Context(
+        np.zeros((1, FRAME_CHANNELS, rows, cols), np.float32), np.zeros((1, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32),
+        np.zeros(1, np.float32), np.full(1, NO_CLOCK, np.float32),
+    )
