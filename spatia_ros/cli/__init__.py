@@ -14,8 +14,9 @@ COMMANDS = {
     "edit": "change a saved memory in 3D: remove, move, recolour, add; list what has a name",
     "memory": "look into a saved memory: info, picture, PLY",
     "ros": "start the ROS 2 nodes, command a path, record the topics",
-    "evaluate": "measure: novel views, closed loop, tracking, loops, moving things, edits",
+    "evaluate": "measure: novel views, closed loop, long horizon, camera, tracking, moving things, edits",
     "bench": "measure speed",
+    "clips": "build training clips from procedural scenes, meshes and recordings",
     "train": "train the generator",
     "export": "turn trained weights into an engine",
 }

@@ -32,6 +32,8 @@ CONTEXT = 6
 """Sights given whole at most."""
 MOVERS = (0.2, 0.35, 0.3, 0.15)
 """Chances of 0, 1, 2 and 3 movers."""
+SEEN_SHARE = 0.005
+"""Share of a picture from which on something counts as seen in it."""
 BEYOND_M = 8.0
 """Memory reaches this far in rooms; farther, and coarser, where there is more to see."""
 
@@ -82,12 +84,11 @@ def run_of(place: Place, plan: Plan, rng: np.random.Generator) -> list[Clip]:
 
 @dataclass(slots=True)
 class _Recorded:
-    """What was seen before the clips: sights, which of them show something that moves, and the memory of the still part."""
+    """What was seen before the clips: sights, and the memory of their still part."""
 
     camera: Camera
     memory: Memory
     sights: list[Sight]
-    showing: list[int]
     end_ns: int
 
     @classmethod
@@ -111,8 +112,13 @@ class _Recorded:
                 kept = _remember(memory, frame, still, k < invented, rng)
             else:
                 kept = None
-            sights.append(Sight(as_kept(frame, kept, still), float(tau)))
-        return cls(camera, memory, sights, [k for k, m in enumerate(moving) if m.mean() > 0.005], int(stamps[-1]))
+            sights.append(Sight(as_kept(frame, kept, still), float(tau), float(m.mean())))
+        return cls(camera, memory, sights, int(stamps[-1]))
+
+    @property
+    def showing(self) -> list[int]:
+        """Numbers of the sights in which something that moves is seen."""
+        return [k for k, sight in enumerate(self.sights) if sight.moving > SEEN_SHARE]
 
 
 def _remember(memory: Memory, frame: Frame, still: Bool, measured: bool, rng: np.random.Generator) -> Keyframe | None:

@@ -48,11 +48,16 @@ class ClipSet:
     def __len__(self) -> int:
         return sum(map(len, self.sources.values()))
 
-    def draw(self, rng: np.random.Generator) -> Example:
-        """A random clip, augmented: first the source, by its share, then any clip of it."""
+    def draw(self, rng: np.random.Generator, frames: int | None = None, context: int | None = None) -> Example:
+        """A random clip, augmented: first the source, by its share, then any clip of it.
+
+        Args:
+            frames, context: as :meth:`Example.cut`, but what is cut off is not made first; None: all there are.
+        """
         clips = self.sources[list(self.sources)[rng.choice(len(self._share), p=self._share)]]
-        clip, unlent = augment(read_clip(*clips[rng.integers(len(clips))]), rng)
-        return example_of(clip, rng, unlent)
+        clip = read_clip(*clips[rng.integers(len(clips))]).cut(frames, context)
+        example = example_of(*augment(clip, rng), rng)
+        return example.cut(len(example) if frames is None else frames, len(example.context) if context is None else context)
 
 
 class HeldOut(Sequence[Example]):
@@ -73,7 +78,7 @@ class HeldOut(Sequence[Example]):
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return example_of(self.clip(index), np.random.default_rng(index % len(self)))
+        return example_of(self.clip(index), None, np.random.default_rng(index % len(self)))
 
     def clip(self, index: int) -> Clip:
         """The clip itself."""

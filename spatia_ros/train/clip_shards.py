@@ -99,6 +99,7 @@ def _said_of_sight(sight: Sight) -> dict[str, Any]:
     key = sight.keyframe
     return {
         "camera": _row(key.camera), "pose": key.T_world_cam.tolist(), "stamp_ns": int(key.stamp_ns), "animation_s": sight.animation_s,
+        "moving": sight.moving,
     }
 
 
@@ -144,7 +145,7 @@ def _read_sight(file: ZipFile, name: str, said: dict[str, Any]) -> Sight:
         _load(file, f"{name}.rgb"), _metres(_load(file, f"{name}.depth")), (mask & 1) > 0, _camera(said["camera"]),
         np.array(said["pose"]), said["stamp_ns"], masked if masked.any() else None,
     )
-    return Sight(key, said["animation_s"])
+    return Sight(key, said["animation_s"], said["moving"])
 
 
 def _opened(path: Path) -> ZipFile:

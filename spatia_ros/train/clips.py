@@ -9,7 +9,7 @@ generator's condition (recall, fills, normalisation) is left to be made when a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,10 +26,12 @@ class Sight:
     Args:
         keyframe: depth 0 where unknown or moving.
         animation_s: the animation time it shows; None: no clock (a recording's).
+        moving: share of its pixels that show something that moves.
     """
 
     keyframe: Keyframe
     animation_s: float | None
+    moving: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,15 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self.views)
+
+    def cut(self, frames: int | None, context: int | None) -> Clip:
+        """The first frames (at least one) and first context frames alone; None: all."""
+        n = len(self) if frames is None else frames
+        return replace(
+            self, views=self.views[:n], targets=self.targets[:n], retrieved=self.retrieved[:n], moving=self.moving[:n],
+            animation_s=None if self.animation_s is None else self.animation_s[:n],
+            boxes=None if self.boxes is None else self.boxes[:n], context=self.context[:context],
+        )
 
     @property
     def coverage(self) -> float:

@@ -86,12 +86,12 @@ def _of_length(context: Context, k: int) -> Context:
     return Context(*arrays, clocks)
 
 
-def example_of(clip: Clip, rng: np.random.Generator, unlent: Bool | None = None) -> Example:
+def example_of(clip: Clip, unlent: Bool | None, rng: np.random.Generator) -> Example:
     """A clip as the network is told of it.
 
     Args:
-        rng: draws the anchor and how soft recent frames are.
         unlent: bool [T, H, W], pixels to which sights lend no colour; None: they lend to all that memory does not show.
+        rng: draws the anchor and how soft recent frames are.
     """
     images = [_image(clip, i, None if unlent is None else unlent[i]) for i in range(len(clip))]
     poses = np.stack([t.T_world_cam for t in clip.targets])
@@ -187,7 +187,8 @@ class Batch:
         rays: [B, T, 6, h, w]. time, animation: [B, T], s. tokens: int64 [B, S].
         context_frames: [B, K, 5, 80, 128], all zero where absent. context_rays: [B, K, 6, 5, 8].
         context_time, context_animation: [B, K], s.
-        truth: [B, T, 5, H, W]. colour: [B, T, 3, H, W]. scale: [B, T, 1, 1, 1]. log_depth, measured: [B, T, 1, H, W].
+        truth: [B, T, 5, H, W]. colour: [B, T, 3, H, W]. scale: [B, T, 1, 1, 1]. mean: [B, T, 3, 1, 1].
+        log_depth, measured: [B, T, 1, H, W].
         moving: [B, T, 1, H, W], 1 where something moves. box: [B, T, 1, h, w]. boxed: [B], 1 where there is a box.
     """
 
@@ -206,6 +207,7 @@ class Batch:
     truth: Tensor
     colour: Tensor
     scale: Tensor
+    mean: Tensor
     log_depth: Tensor
     measured: Tensor
     moving: Tensor
@@ -239,6 +241,7 @@ def collate(examples: Sequence[Example]) -> Batch:
     return Batch(
         **told, **context, **mine,
         scale=stacked([e.scale[:, None, None, None] for e in examples]),
+        mean=stacked([np.stack([v.colour_mean for v in e.told.views])[..., None, None] for e in examples]),
         moving=stacked([e.moving[:, None].astype(np.float32) for e in examples]),
         boxed=torch.tensor([float(e.boxed) for e in examples]),
     )

@@ -1,0 +1,150 @@
+"""Where clips come from, by name: each source makes the runs of one shard from that shard's own randomness."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from spatia_ros.sequence import open_sequence
+from spatia_ros.sequence.delay import estimate_depth_delay, with_depth_delay
+from spatia_ros.train import scene_air
+from spatia_ros.train.clip_augment import forgotten, random_region
+from spatia_ros.train.clip_recordings import neighbours, warped
+from spatia_ros.train.clip_scenes import SEEN_SHARE, Place, Plan, runs
+from spatia_ros.train.clip_set import CHECKS, VALIDATION
+from spatia_ros.train.clips import Clip
+from spatia_ros.train.scenes import glb_scene, random_scene
+from spatia_ros.types import Frame
+
+KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
+RUNS_OF_SCENE, RUNS_OF_MESH = 2, 5
+"""Runs through one scene before another is made; a mesh takes longer to light."""
+RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
+LIGHTS_OF_MESH = 3
+"""Ways a mesh is lit; a process keeps the last one it used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What there is to read: recordings (folders in TUM layout) and meshes (.glb files)."""
+
+    recordings: tuple[Path, ...] = ()
+    meshes: tuple[Path, ...] = ()
+
+    @classmethod
+    def found(cls, data: Path | None, without: Sequence[str]) -> Material:
+        """What a folder holds, but for the named ones, which are not opened."""
+        if data is None:
+            return cls()
+        folders = [p.parent for p in sorted(data.glob("*/camera.yaml")) if p.parent.name not in without]
+        return cls(tuple(folders), tuple(p for p in sorted(data.glob("*/*.glb")) if p.parent.name not in without))
+
+
+def shard_runs(source: str, number: int, material: Material, plan: Plan, rng: np.random.Generator) -> list[list[Clip]]:
+    """The runs of one shard."""
+    makers: dict[str, Callable[[], Iterator[list[Clip]]]] = {
+        "scenes": lambda: _procedural(plan, rng), VALIDATION: lambda: _procedural(plan, rng),
+        "mesh": lambda: _mesh(material.meshes[number % len(material.meshes)], plan, rng),
+        "recordings": lambda: _recorded(material.recordings, neighbours, plan, rng),
+        "warped": lambda: _recorded(material.recordings, warped, plan, rng),
+    } | {f"check-{name}": lambda name=name: _needing(name, plan, rng) for name in CHECKS}  # type: ignore[misc]
+    return list(islice(makers[source](), RUNS_OF_SHARD[source]))
+
+
+def procedural_place(rng: np.random.Generator) -> Place:
+    """A random procedural scene in random light and weather."""
+    kind = str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
+    air = scene_air.outdoors(rng) if kind == "street" else scene_air.indoors(rng)
+    return Place(random_scene(rng, kind, air=air), kind, air)
+
+
+def _procedural(plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
+    while True:
+        yield from runs(procedural_place(rng), plan, rng, RUNS_OF_SCENE)
+
+
+def _mesh(path: Path, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
+    """Runs through one half of a mesh: cameras stay where x is below its middle, so that the rest stays for trying things out."""
+    base = _lit_mesh(path, int(rng.integers(LIGHTS_OF_MESH)))
+    while True:
+        scene, air = copy.copy(base.scene), scene_air.indoors(rng)
+        scene.look = air.seen(scene.look)
+        yield from runs(Place(scene, base.kind, air), plan, rng, RUNS_OF_MESH)
+
+
+@lru_cache(maxsize=1)
+def _lit_mesh(path: Path, light: int) -> Place:
+    scene = glb_scene(path, np.random.default_rng(light))
+    middle = 0.5 * (scene.walk.areas[0, 0, 0] + scene.walk.areas[0, 1, 0])
+    areas = scene.walk.areas.copy()
+    areas[:, 1, 0] = np.minimum(areas[:, 1, 0], middle)
+    scene.walk = replace(scene.walk, areas=areas, focus=scene.walk.focus[scene.walk.focus[:, 0] < middle])
+    return Place(scene, "house")
+
+
+def _recorded(
+    folders: Sequence[Path], maker: Callable[[Sequence[Frame], Plan, str, np.random.Generator], list[Clip]], plan: Plan,
+    rng: np.random.Generator,
+) -> Iterator[list[Clip]]:
+    while True:
+        for folder in folders:
+            clips = maker(first_half(folder, plan.size), plan, "room", rng)
+            if clips:
+                yield clips
+
+
+@lru_cache(maxsize=8)
+def first_half(folder: Path, size: tuple[int, int]) -> tuple[Frame, ...]:
+    """The frames of a recording's first half at training size; the second half is for evaluation."""
+    sequence = open_sequence(folder)
+    half = len(sequence) // 2
+    delay = estimate_depth_delay(sequence, range(half))
+    if delay.confident:
+        sequence = with_depth_delay(sequence, delay.delay_s)
+    small = sequence.resized(*size)
+    return tuple(small.frame(i) for i in range(min(half, len(small))))
+
+
+def _needing(name: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
+    """Runs of one clip that cannot be told right without a condition."""
+    for run in _procedural(plan, rng):
+        fitting = (needing(name, clip, rng) for clip in run)
+        yield from ([clip] for clip in islice(filter(None, fitting), 1))
+
+
+def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
+    """The clip, or a part of it, if it needs the condition named; None if it does not.
+
+    - memory: it shows most of the frames, and one sight alone is given whole.
+    - animation: much of the picture moves, and several sights show what does, at other times.
+    - references: a good part that memory has forgotten, and no sight lends, is in sights given whole.
+    - rays: of nearly everything that is so.
+    """
+    if name == "memory":
+        return replace(clip, context=clip.context[:1]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
+    if name == "animation":
+        seen = sum(clip.sights[k].moving > SEEN_SHARE for k in clip.context)
+        return clip if clip.moving.mean() > 0.04 and seen >= 2 else None
+    low, high = (0.05, 0.35) if name == "rays" else (0.35, 0.8)
+    if clip.coverage < 0.5 or not _still(clip):
+        return None
+    for _ in range(6):
+        less, _ = forgotten(clip, random_region(clip, rng), "lent")
+        if low < less.coverage < high and less.coverage < clip.coverage - 0.15:
+            return replace(less, retrieved=((),) * len(clip))
+    return None
+
+
+def _still(clip: Clip) -> bool:
+    return float(clip.moving.mean()) < 0.01
+
+
+def count(shards: dict[str, int]) -> list[tuple[str, int]]:
+    """Every shard of a set, source by source."""
+    return list(chain.from_iterable([(source, k) for k in range(n)] for source, n in shards.items()))
