@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter, shuffled_convolution, unshuffled
 from spatia_ros.generator.blocks import Attention, residual_stack, start_at_zero
-from spatia_ros.generator.condition import INPUT_CHANNELS
+from spatia_ros.generator.image import INPUT_CHANNELS
 
 OUTPUT_CHANNELS = 5
 """Change of colour 3 and of log-depth 1, and the log of the depth's expected relative error."""

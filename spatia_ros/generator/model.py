@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spatia_ros.generator.blocks import Attention, residual_stack, start_at_zero
+from spatia_ros.generator.decoder import candidates, mixture
 from spatia_ros.generator.fill_nano import REFERENCE_CHANNELS
 from spatia_ros.generator.image import INPUT_CHANNELS
 
@@ -40,46 +42,6 @@ class FillNetConfig:
         return asdict(self)
 
 
-def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
-    """Zero a layer, so that what it feeds begins as the identity."""
-    for parameter in layer.parameters():
-        nn.init.zeros_(parameter)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside the identity; starts as the identity."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.enter = nn.Conv2d(width, width, 3, padding=1)
-        self.leave = nn.Conv2d(width, width, 3, padding=1)
-        start_at_zero(self.leave)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return x + self.leave(F.silu(self.enter(F.silu(x))))
-
-
-class Attention(nn.Module):
-    """Places [B, N, C] look at context tokens [B, M, C]; starts as the identity."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm, self.norm_context = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.q, self.kv, self.out = nn.Linear(width, width), nn.Linear(width, 2 * width), nn.Linear(width, width)
-        start_at_zero(self.out)
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """See the class."""
-        B, N, C = x.shape
-        split = (B, -1, self.heads, C // self.heads)
-        q = self.q(self.norm(x)).view(split).transpose(1, 2)
-        k, v = (t.reshape(split).transpose(1, 2) for t in self.kv(self.norm_context(context)).chunk(2, -1))
-        attention = torch.softmax(q @ k.transpose(-1, -2) * (C // self.heads) ** -0.5, -1)
-        return x + self.out((attention @ v).transpose(1, 2).reshape(B, N, C))
-
-
 class ReferenceEncoder(nn.Module):
     """Reference frames [B, K, 11, 40, 64] to tokens [B, K * 160, C]."""
 
@@ -97,25 +59,9 @@ class ReferenceEncoder(nn.Module):
         return tokens.flatten(2).transpose(1, 2).reshape(B, K * tokens.shape[2] * tokens.shape[3], -1)
 
 
-def blur(image: Tensor, side: int) -> Tensor:
-    """Two box filters of ``side`` px: close to a Gaussian of sigma ``side / 2.4``."""
-    for _ in range(2):
-        image = F.avg_pool2d(image, side, stride=1, padding=side // 2, count_include_pad=False)
-    return image
-
-
-def candidates(image: Tensor) -> tuple[Tensor, ...]:
-    """What colour a hole could take, each [B, 3, H, W]: fill, two blurs, fill without recall, widest blur, mean."""
-    filled, plain = image[:, :3], image[:, 10:13]
-    widest = F.interpolate(blur(F.avg_pool2d(filled, 8), 3), scale_factor=8.0, mode="bilinear", align_corners=False)
-    return filled, blur(filled, 3), blur(filled, 9), plain, widest, torch.zeros_like(filled)
-
-
 def mixture_change(image: Tensor, logits: Tensor) -> Tensor:
     """What mixing the candidates by logits [B, 6, H, W] changes of the fill [B, 3, H, W], in holes only."""
-    share = torch.softmax(logits, 1)
-    mixed = sum(share[:, i : i + 1] * candidate for i, candidate in enumerate(candidates(image)))
-    return (1.0 - image[:, 4:5]) * (mixed - image[:, :3])
+    return (1.0 - image[:, 4:5]) * (mixture(candidates(image), logits) - image[:, :3])
 
 
 @torch.no_grad()
@@ -151,17 +97,16 @@ class FillNet(nn.Module):
         self.config = config
         a, b, c = config.widths
         na, nb, nc = config.blocks
-        stack = lambda width, n: nn.Sequential(*(ResidualBlock(width) for _ in range(n)))  # noqa: E731
         self.stem = nn.Conv2d(INPUT_CHANNELS * SHUFFLE**2, a, 3, padding=1)
-        self.down_a, self.to_b = stack(a, na), nn.Conv2d(a, b, 4, stride=2, padding=1)
-        self.down_b, self.to_c = stack(b, nb), nn.Conv2d(b, c, 4, stride=2, padding=1)
-        self.bottom = stack(c, nc)
+        self.down_a, self.to_b = residual_stack(a, na), nn.Conv2d(a, b, 4, stride=2, padding=1)
+        self.down_b, self.to_c = residual_stack(b, nb), nn.Conv2d(b, c, 4, stride=2, padding=1)
+        self.bottom = residual_stack(c, nc)
         self.rays = nn.Conv2d(2, c, 1)
         self.encode = ReferenceEncoder(c)
         self.among, self.across = Attention(c, config.heads), Attention(c, config.heads)
-        self.bottom_after = stack(c, nc)
+        self.bottom_after = residual_stack(c, nc)
         self.up_b, self.up_a = nn.Conv2d(c, b, 1), nn.Conv2d(b, a, 1)
-        self.after_b, self.after_a = stack(b, nb), stack(a, na)
+        self.after_b, self.after_a = residual_stack(b, nb), residual_stack(a, na)
         self.head = nn.Conv2d(a, (2 + len(CANDIDATE_PRIOR)) * SHUFFLE**2, 3, padding=1)
         start_at_zero(self.head)
         assert self.head.bias is not None
