@@ -3,6 +3,9 @@
 novel-view    memory from some frames, others drawn and compared: PSNR and SSIM over all, remembered and invented
               pixels, depth error; beside projection alone, Telea and Navier-Stokes inpainting, and no memory
 closed-loop   memory from one frame; out along the recording and back: is what was seen (and invented) still there?
+long-horizon  the same over 2, 4, 6 and 60 clips
+camera        is each generated frame seen from where the camera was told to be?
+tsed          do pairs of generated frames agree on the geometry their cameras were told?
 loop          round a block with drift: is the loop found, how far off is the map with and without it?
 dynamics      one object moves while the camera moves: what of it stays in static memory, and what else is lost?
 edit          things removed by name: does any later frame still show them, and did anything else change?
@@ -21,14 +24,18 @@ from spatia_ros.cli.evaluate_dynamics import add_dynamics
 from spatia_ros.cli.evaluate_edit import add_edit
 from spatia_ros.cli.evaluate_loop import add_loop
 from spatia_ros.cli.evaluate_slam import add_slam
-from spatia_ros.cli.options import add_config, add_json, config_of, examples, print_table, write_json_of
-from spatia_ros.cli.place import SEQUENCE_HELP, open_sequence_at
+from spatia_ros.cli.evaluate_world import add_source, add_world_measures, delay_of, number, source_of
+from spatia_ros.cli.options import config_of, examples, print_table, write_json_of
 
 EXAMPLES = examples("""
 spatia evaluate novel-view --sequence data/lounge --json out/novel_view.json
 spatia evaluate novel-view --sequence data/lounge --protocol interpolate
 spatia evaluate closed-loop --sequence data/lounge --json out/closed_loop.json
 spatia evaluate closed-loop --sequence data/lounge --set generator.name=projection
+spatia evaluate closed-loop --scene 7 --scene-kind street
+spatia evaluate long-horizon --sequence data/lounge --json out/long_horizon.json
+spatia evaluate camera --scene 7
+spatia evaluate tsed --sequence data/lounge
 spatia evaluate loop --json out/loop.json
 spatia evaluate dynamics --json out/dynamics.json
 spatia evaluate edit --json out/edit.json
@@ -46,16 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="half: memory from the first half, targets every third frame of the second that memory shows in part (default); "
         "interpolate: memory from every 8th frame, targets midway",
     )
-    for measure, action in ((novel, run_novel_view), (loop, run_closed_loop)):
-        measure.add_argument("--sequence", type=Path, metavar="PATH", help=SEQUENCE_HELP + " (default: the built-in room)")
-        measure.add_argument("--out", type=Path, metavar="DIR", help="folder of the results (default: out/evaluate/...)")
-        measure.add_argument(
-            "--depth-delay", default="auto", metavar="SECONDS|auto",
-            help="how much earlier than colour the depth was exposed; auto: estimated from the frames (default)",
-        )
-        add_config(measure)
-        add_json(measure)
-        measure.set_defaults(run=action)
+    add_source(novel, run_novel_view)
+    add_source(loop, run_closed_loop)
+    add_world_measures(measures)
     add_loop(measures)
     add_dynamics(measures)
     add_edit(measures)
@@ -66,17 +66,18 @@ def run_novel_view(args: argparse.Namespace) -> int:
     """``spatia evaluate novel-view``."""
     from spatia_ros.evaluate import evaluate_novel_view
 
-    sequence = open_sequence_at(args.sequence)
+    config = config_of(args)
+    sequence = source_of(args, config)
     out = args.out or Path("out/evaluate") / f"novel_view_{sequence.name}"
-    figures = evaluate_novel_view(sequence, config_of(args), out, protocol=args.protocol, depth_delay=delay_of(args.depth_delay))
+    figures = evaluate_novel_view(sequence, config, out, protocol=args.protocol, depth_delay=delay_of(args))
     write_json_of(args, figures)
     methods = list(figures["all"])
     print(f"\n{figures['frames']} frames of {sequence.name}; dB, higher is better\n")
     print(_row("", methods))
     for group in ("all", "remembered", "invented"):
-        print(_row(group, [_number(figures[group][m], ".2f") for m in methods]))
-    print(_row("ssim (all)", [_number(figures["ssim"][m], ".3f") for m in methods]))
-    remembered, invented = (_number(figures["depth"][f"absrel_{where}"], ".4f") for where in ("remembered", "invented"))
+        print(_row(group, [number(figures[group][m], ".2f") for m in methods]))
+    print(_row("ssim (all)", [number(figures["ssim"][m], ".3f") for m in methods]))
+    remembered, invented = (number(figures["depth"][f"absrel_{where}"], ".4f") for where in ("remembered", "invented"))
     print(f"\ndepth AbsRel: remembered {remembered}, invented {invented}")
     print(f"left in {out}")
     return 0
@@ -86,36 +87,21 @@ def run_closed_loop(args: argparse.Namespace) -> int:
     """``spatia evaluate closed-loop``."""
     from spatia_ros.evaluate import evaluate_closed_loop
 
-    sequence = open_sequence_at(args.sequence)
+    config = config_of(args)
+    sequence = source_of(args, config)
     out = args.out or Path("out/evaluate") / f"closed_loop_{sequence.name}"
-    figures = evaluate_closed_loop(sequence, config_of(args), out, depth_delay=delay_of(args.depth_delay))
+    figures = evaluate_closed_loop(sequence, config, out, depth_delay=delay_of(args))
     write_json_of(args, figures)
     print_table([("ours", _figures_of(figures)), ("no memory", _figures_of(figures["no_memory"]))])
     print(f"left in {out}")
     return 0
 
 
-def delay_of(text: str) -> Any:
-    """Seconds, or "auto"."""
-    from spatia_ros.types import SpatiaError
-
-    if text == "auto":
-        return "auto"
-    try:
-        return float(text)
-    except ValueError:
-        raise SpatiaError(f"--depth-delay: expected seconds or auto, got {text!r}") from None
-
-
 def _figures_of(part: dict[str, Any]) -> str:
-    first, real = _number(part["psnr_first_last"], ".2f"), _number(part["psnr_real_last"], ".2f")
-    ssim, match = _number(part["ssim"], ".3f"), _number(part["match"], ".2f")
+    first, real = number(part["psnr_first_last"], ".2f"), number(part["psnr_real_last"], ".2f")
+    ssim, match = number(part["ssim"], ".3f"), number(part["match"], ".2f")
     return f"first-last {first} dB, real-last {real} dB, SSIM {ssim}, match {match} ({part['matcher']})"
 
 
 def _row(name: str, values: list[str]) -> str:
     return f"  {name:<12}" + "".join(f"{value:>15}" for value in values)
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
