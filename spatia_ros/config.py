@@ -98,7 +98,7 @@ class GeneratorConfig(_Section):
     )
     runtime: str = Field(
         "auto",
-        description="what runs the networks: auto, torch, onnxruntime, onnxruntime-int8, openvino or tensorrt; fill-nano takes none",
+        description="what runs the networks (not fill-nano): auto, torch, onnxruntime, onnxruntime-int8, openvino or tensorrt",
     )
     references: int = Field(8, ge=0, le=16, description="reference frames retrieved for each frame")
     clip: int = Field(

@@ -171,6 +171,11 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.stamps_ns)
 
+    @property
+    def times_s(self) -> Float64:
+        """float64 [T], the same times in seconds."""
+        return np.asarray(self.stamps_ns * 1e-9, np.float64)
+
     def clips(self, length: int) -> Iterator[Trajectory]:
         """Consecutive pieces of at most ``length`` poses."""
         for i in range(0, len(self), length):

@@ -91,7 +91,7 @@ class World:
         for stamp_ns, T_world_cam in zip(clip.stamps_ns.tolist(), clip.T_world_cam, strict=True):
             views.append(self.memory.render(self.camera, T_world_cam, stamp_ns))
             references.append(tuple(self.memory.retrieve(views[-1], self.camera, T_world_cam, self.generator.references)))
-        return ClipView(tuple(views), tuple(references), self.camera, clip.T_world_cam, clip.stamps_ns * 1e-9, clock_s)
+        return ClipView(tuple(views), tuple(references), self.camera, clip.T_world_cam, clip.times_s, clock_s)
 
     def _shown_now(self, view: View, frame: Frame, before: int) -> View:
         """What memory shows at a frame once the ``before`` earlier ones of its clip have entered it.
@@ -177,7 +177,7 @@ def provenance(view: View) -> UInt8:
 
 def _clips(trajectory: Trajectory, animation_s: Float64 | None, length: int) -> Iterator[tuple[Trajectory, Float64]]:
     """A path by clips, each with the animation time its frames are to show: their own time unless it is given."""
-    clock_s = trajectory.stamps_ns * 1e-9 if animation_s is None else animation_s
+    clock_s = trajectory.times_s if animation_s is None else animation_s
     check_array("animation_s", clock_s, (len(trajectory),), np.float64)
     if not np.isfinite(clock_s).all():
         raise SpatiaError("animation_s: expected finite seconds, got NaN or infinity")
