@@ -6,6 +6,8 @@ gets that far. Weights stay as they are, so that every graph points at the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -16,10 +18,14 @@ MOST_NUMBERS = 1024
 """Constants of more numbers are weights, and what is computed of them is left to the runtime."""
 
 
-def fold_constants(model: onnx.ModelProto) -> None:
-    """Replace nodes that depend on small constants alone by their results, in place."""
+def fold_constants(model: onnx.ModelProto, given: Mapping[str, AnyArray] | None = None) -> None:
+    """Replace nodes that depend on small constants alone by their results, in place.
+
+    Args:
+        given: values known beforehand (they must be in the graph as initializers).
+    """
     graph = model.graph
-    known: dict[str, AnyArray] = {}
+    known: dict[str, AnyArray] = dict(given or {})
     kept = []
     for node in graph.node:
         result = _computed(node, known, model.opset_import[0].version)
@@ -31,7 +37,9 @@ def fold_constants(model: onnx.ModelProto) -> None:
     used = {name for node in kept for name in node.input} | outputs
     del graph.node[:]
     graph.node.extend(kept)
-    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in known.items() if name in used)
+    there = {tensor.name for tensor in graph.initializer}
+    new = ((name, array) for name, array in known.items() if name in used and name not in there)
+    graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in new)
 
 
 def _computed(node: onnx.NodeProto, known: dict[str, AnyArray], opset: int) -> dict[str, AnyArray] | None:

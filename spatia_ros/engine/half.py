@@ -13,6 +13,8 @@ SENSITIVE = ("Sqrt", "Sin", "Cos", "LayerNormalization")
 """Computed in float32: norms, whose squares overflow and whose small terms vanish, and the angles of times and positions."""
 NORM = ("Add", "ReduceMean")
 """What lies between a square and its root in a norm."""
+FLOAT16_SCALES = 19
+"""The first opset whose QuantizeLinear takes float16; what it changed besides, it only added."""
 ALLOWED = ("Min", "Max", "Upsample")
 """Refused by the converter for the sake of old ONNX Runtimes; float16 in TensorRT."""
 
@@ -32,6 +34,8 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
         known, keep_io_types=True, disable_shape_infer=True, op_block_list=operators, node_block_list=feeding(model),
     )  # fmt: skip
     del half.graph.value_info[:]
+    if any(node.op_type == "QuantizeLinear" for node in half.graph.node):
+        half.opset_import[0].version = max(half.opset_import[0].version, FLOAT16_SCALES)
     OnnxModel(half).topological_sort(is_deterministic=True)
     check_types(half)
     return half

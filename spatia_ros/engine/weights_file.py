@@ -17,6 +17,8 @@ from spatia_ros.types import SpatiaError
 
 EMBEDDED_BYTES = 256
 """Tensors up to this size stay in the graph: shapes, axes, scales."""
+WHOLE = (np.int64, np.int32, np.bool_)
+"""Sizes, indices: runtimes read them while they infer shapes, before any file is opened."""
 MAX_HEADER_BYTES = 100 << 20
 
 Place = tuple[int, int]
@@ -59,7 +61,7 @@ def gather(models: Mapping[str, onnx.ModelProto], path: Path, state: Mapping[str
         names[graph] = {}
         for tensor in model.graph.initializer:
             array = numpy_helper.to_array(tensor)
-            if array.nbytes <= EMBEDDED_BYTES:
+            if array.nbytes <= EMBEDDED_BYTES or array.dtype in WHOLE:
                 continue
             name = known.setdefault(content_of(array), f"{graph}.{tensor.name}")
             kept[name] = np.ascontiguousarray(array)
