@@ -18,14 +18,14 @@ spatia clips --out out/clips --data my_recordings --without lounge --scenes 400
 spatia clips --out out/clips --sheet 24            # look at some: out/clips/sheet.png
 """)
 _SOURCES = {
-    "scenes": "procedural scenes (8 clips each)", "mesh": "meshes (20)", "recordings": "neighbouring frames of recordings (12)",
+    "scenes": "procedural scenes (8 clips)", "mesh": "meshes (20)", "recordings": "neighbouring frames of recordings (12)",
     "warped": "frames of recordings warped forward and back (8)", "validation": "procedural scenes held out (8)",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``spatia clips``."""
-    parser.add_argument("--out", type=Path, default=Path("out/clips"), metavar="DIR", help="the set's folder (default: out/clips)")
+    parser.add_argument("--out", type=Path, default=Path("out/clips"), metavar="DIR", help="the set (default: out/clips)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", default=os.environ.get("SPATIA_DATA"),
         help="folder of recordings (TUM layout) and meshes (default: $SPATIA_DATA; without it: procedural scenes only)",

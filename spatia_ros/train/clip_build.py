@@ -41,7 +41,7 @@ class SetPlan:
     without: tuple[str, ...] = ()
     shards: dict[str, int] = field(default_factory=lambda: dict(FIRST))
     seed: int = 0
-    clips: Plan = Plan()
+    clips: Plan = field(default_factory=Plan)
 
 
 def build(folder: Path, plan: SetPlan, workers: int = 1, *, show: bool = True) -> None:
@@ -109,7 +109,7 @@ def _keep_manifest(folder: Path, plan: SetPlan, material: Material) -> None:
     path = folder / MANIFEST
     if path.exists():
         there = json.loads(path.read_text())
-        differ = sorted(k for k in said if k != "shards" and there.get(k) != said[k])
+        differ = sorted(k for k in said if there.get(k) != said[k])
         if differ:
             raise SpatiaError(f"build: {folder} holds a set of other {', '.join(differ)}; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from spatia_ros.train.scene import Scene
 from spatia_ros.train.scene_actors import TAU_S
 from spatia_ros.train.scene_air import CLEAR, Air
 from spatia_ros.train.scene_at import SceneAt, Seen
-from spatia_ros.train.scene_crowd import crowd
+from spatia_ros.train.scene_crowd import crowd, in_picture
 from spatia_ros.train.scene_texture import noise
 from spatia_ros.train.sensor import Sensor, observe
 from spatia_ros.train.time_warp import random_warp
@@ -133,7 +133,7 @@ def _remember(memory: Memory, frame: Frame, still: Bool, measured: bool, rng: np
 
 def imagined(frame: Frame, rng: np.random.Generator) -> Frame:
     """The frame as a generator might have made it up: soft, and off in depth by a smooth error."""
-    rgb = cv2.GaussianBlur(frame.rgb, (0, 0), rng.uniform(1.0, 4.0))
+    rgb = cv2.GaussianBlur(frame.rgb, (0, 0), rng.uniform(0.8, 2.5))
     error = np.exp(rng.uniform(0.0, 0.08) * noise(rng, *frame.depth.shape, slope=2.5)).astype(np.float32)
     return replace(frame, rgb=rgb, depth=frame.depth * error)
 
@@ -173,15 +173,12 @@ def _clip(
     place: Place, scene: SceneAt, recorded: _Recorded, plan: Plan, poses: Float64, rng: np.random.Generator
 ) -> Clip | None:
     """A clip somewhere on the way, or None where memory shows too little or too much of it."""
-    stride = int(rng.choice((0, 1, 1, 2, 3)))
-    first = int(rng.integers(0, len(poses) - stride * (plan.frames - 1)))
-    ways = poses[first + stride * np.arange(plan.frames)]
+    ways, taus = _chosen(scene, recorded.camera, poses, plan.frames, rng)
     step_ns = FRAME_NS * int(rng.choice((1, 1, 2, 3)))
     stamps = recorded.end_ns + step_ns * (1 + np.arange(plan.frames))
     glance = recorded.memory.render(recorded.camera, ways[plan.frames // 2], int(stamps[0]))
     if not COVERAGE[0] <= float(glance.coverage.mean()) <= COVERAGE[1]:
         return None
-    _, taus = random_warp(rng, plan.frames)
     seen = [scene.look_at(recorded.camera, T, tau, int(t)) for T, tau, t in zip(ways, taus, stamps, strict=True)]
     targets = tuple(s.frame for s in seen)
     views, retrieved = look_back(recorded.memory, recorded.sights, targets, plan.references)
@@ -189,10 +186,31 @@ def _clip(
     context = context_of(retrieved, recent, recorded.showing, CONTEXT, rng)
     named = _named(seen, rng)
     return Clip(
-        views, targets, taus, retrieved, context, tuple(recorded.sights), text_of.prompt(place.kind, place.air, scene.actors, named),
+        views, targets, taus, retrieved, context, tuple(recorded.sights), _prompt(place, scene, seen, named),
         None if named is None else np.stack([s.boxes[named] for s in seen]),
         np.stack([np.isin(s.ids, scene.numbers) for s in seen]),
     )
+
+
+def _chosen(
+    scene: SceneAt, camera: Camera, poses: Float64, n: int, rng: np.random.Generator
+) -> tuple[Float64, Float64]:
+    """n poses of the way and their animation times, s; three times in four such that something that moves should be in sight."""
+    picky = bool(scene.actors) and rng.random() < 0.75
+    for _ in range(12):
+        stride = int(rng.choice((0, 1, 1, 2, 3)))
+        ways = poses[int(rng.integers(0, len(poses) - stride * (n - 1))) + stride * np.arange(n)]
+        _, taus = random_warp(rng, n)
+        middle = n // 2
+        if not picky or any(in_picture(a, float(taus[middle]), camera, ways[middle]) for a in scene.actors):
+            break
+    return ways, taus
+
+
+def _prompt(place: Place, scene: SceneAt, seen: list[Seen], named: int | None) -> str:
+    visible = np.isfinite(np.stack([s.boxes[:, 0] for s in seen])).any(0) if scene.actors else np.zeros(0, bool)
+    others = [scene.actors[k].body for k in np.flatnonzero(visible) if k != named]
+    return text_of.prompt(place.kind, place.air, None if named is None else scene.actors[named].body, others)
 
 
 def _named(seen: list[Seen], rng: np.random.Generator) -> int | None:

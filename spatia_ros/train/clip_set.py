@@ -14,7 +14,7 @@ from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import Example, example_of
 from spatia_ros.types import SpatiaError
 
-SHARES = {"scenes": 0.6, "mesh": 0.12, "recordings": 0.18, "warped": 0.1}
+SHARES = {"scenes": 0.72, "mesh": 0.12, "recordings": 0.1, "warped": 0.06}
 """How often a batch draws from each source; one that a set lacks leaves its share to the others."""
 VALIDATION = "validation"
 CHECKS = ("memory", "references", "rays", "animation")
@@ -48,15 +48,18 @@ class ClipSet:
     def __len__(self) -> int:
         return sum(map(len, self.sources.values()))
 
+    def pick(self, rng: np.random.Generator) -> Clip:
+        """A random clip, as it is: first the source, by its share, then any clip of it."""
+        clips = self.sources[list(self.sources)[rng.choice(len(self._share), p=self._share)]]
+        return read_clip(*clips[rng.integers(len(clips))])
+
     def draw(self, rng: np.random.Generator, frames: int | None = None, context: int | None = None) -> Example:
-        """A random clip, augmented: first the source, by its share, then any clip of it.
+        """A random clip, augmented, as the network is told of it.
 
         Args:
             frames, context: as :meth:`Example.cut`, but what is cut off is not made first; None: all there are.
         """
-        clips = self.sources[list(self.sources)[rng.choice(len(self._share), p=self._share)]]
-        clip = read_clip(*clips[rng.integers(len(clips))]).cut(frames, context)
-        example = example_of(*augment(clip, rng), rng)
+        example = example_of(*augment(self.pick(rng).cut(frames, context), rng), rng)
         return example.cut(len(example) if frames is None else frames, len(example.context) if context is None else context)
 
 

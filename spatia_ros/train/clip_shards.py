@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -66,7 +67,7 @@ def read_clip(path: Path, run: int, number: int) -> Clip:
             said = _index(path, file)["runs"][run]
             return _read_clip(file, f"r{run}", f"c{number}", said, said["clips"][number])
         except (KeyError, IndexError, ValueError, TypeError, BadZipFile, cv2.error) as error:
-            raise SpatiaError(f"shard {path}: run {run} clip {number} cannot be read ({error}); delete it and build again") from None
+            raise SpatiaError(f"shard {path}: clip {run}/{number} cannot be read ({error}); delete it and build again") from None
 
 
 def _write_run(file: ZipFile, name: str, clips: Sequence[Clip]) -> dict[str, Any]:
@@ -98,8 +99,8 @@ def _write_frames(file: ZipFile, name: str, clip: Clip) -> None:
 def _said_of_sight(sight: Sight) -> dict[str, Any]:
     key = sight.keyframe
     return {
-        "camera": _row(key.camera), "pose": key.T_world_cam.tolist(), "stamp_ns": int(key.stamp_ns), "animation_s": sight.animation_s,
-        "moving": sight.moving,
+        "camera": _row(key.camera), "pose": key.T_world_cam.tolist(), "stamp_ns": int(key.stamp_ns),
+        "animation_s": sight.animation_s, "moving": sight.moving,
     }
 
 
@@ -114,7 +115,7 @@ def _said_of_clip(clip: Clip) -> dict[str, Any]:
 
 
 def _read_clip(file: ZipFile, run: str, name: str, said: dict[str, Any], of: dict[str, Any]) -> Clip:
-    needed = sorted({*of["context"], *sum(of["retrieved"], [])})
+    needed = sorted({*of["context"], *chain.from_iterable(of["retrieved"])})
     place = {k: i for i, k in enumerate(needed)}
     T, camera = of["frames"], _camera(of["camera"])
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from spatia_ros.train.clip_augment import augment
 from spatia_ros.train.clip_set import ClipSet
-from spatia_ros.train.clip_shards import read_clip
 from spatia_ros.train.clips import Clip
 from spatia_ros.types import UInt8
 
@@ -32,7 +31,7 @@ def row(clip: Clip) -> UInt8:
         truths.append(_tile(rgb, taus[i]))
     black = np.zeros((TILE[1], TILE[0], 3), np.uint8)
     columns = [each + [black] * (n - len(each)) for each, n in ((views, FRAMES), (context, CONTEXT), (truths, FRAMES))]
-    picture = np.concatenate(sum(columns, []), 1)
+    picture = np.concatenate([tile for column in columns for tile in column], 1)
     cv2.putText(picture, clip.prompt[:60], (4, TILE[1] - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
     return picture
 
@@ -47,6 +46,5 @@ def _tile(rgb: UInt8, animation_s: float | None = None) -> UInt8:
 def write_sheet(path: Path, clips: ClipSet, count: int, seed: int) -> None:
     """Draw random clips, augmented as for training, to a PNG."""
     rng = np.random.default_rng(seed)
-    every = [place for places in clips.sources.values() for place in places]
-    rows = [row(augment(read_clip(*every[rng.integers(len(every))]), rng)[0]) for _ in range(count)]
+    rows = [row(augment(clips.pick(rng), rng)[0]) for _ in range(count)]
     cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])

@@ -23,8 +23,8 @@ from spatia_ros.train.scenes import glb_scene, random_scene
 from spatia_ros.types import Frame
 
 KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
-RUNS_OF_SCENE, RUNS_OF_MESH = 2, 5
-"""Runs through one scene before another is made; a mesh takes longer to light."""
+RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
+"""Runs through one scene before another is made: other places teach more than other ways; a mesh takes long to light."""
 RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
 LIGHTS_OF_MESH = 3
 """Ways a mesh is lit; a process keeps the last one it used."""

@@ -45,7 +45,7 @@ class Clip:
         context: numbers of the sights to be given whole, best first.
         sights: what those numbers mean.
         prompt: words for what is there, separated by spaces.
-        boxes: float64 [T, 4], left, top, right, bottom, px, of the thing the prompt names first; NaN: out of sight. None: no thing.
+        boxes: float64 [T, 4], left, top, right, bottom, px, of what the prompt names first; NaN: out of sight. None: nothing.
         moving: bool [T, H, W], pixels of the truth that show something that moves.
     """
 
@@ -90,10 +90,10 @@ def look_back(memory: Memory, sights: Sequence[Sight], targets: Sequence[Frame],
 def context_of(
     retrieved: Sequence[tuple[int, ...]], recent: Sequence[int], showing: Sequence[int], most: int, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    """Which sights are given whole: what memory retrieves and what was seen last, as at run time, and some that show what moves.
+    """Which sights are given whole: what was seen last and what memory retrieves, as at run time, and some that show what moves.
 
     Args:
-        retrieved: per frame, best first. recent: the last sights, latest first. showing: sights with something that moves in them.
+        retrieved: per frame, best first. recent: the last sights, latest first. showing: sights of something that moves.
     """
     overlapping = [k for rank in range(max(map(len, retrieved), default=0)) for each in retrieved for k in each[rank : rank + 1]]
     moving = list(rng.permutation(np.array(showing, np.int64)))[: most // 2]

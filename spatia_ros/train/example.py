@@ -81,7 +81,8 @@ _PER_FRAME = ("image", "to_view", "memory", "uncovered", "rays", "time", "animat
 
 def _of_length(context: Context, k: int) -> Context:
     more = max(0, k - len(context))
-    arrays = [np.concatenate([x[:k], np.zeros((more, *x.shape[1:]), np.float32)]) for x in (context.frames, context.rays, context.time)]
+    kept = (context.frames, context.rays, context.time)
+    arrays = [np.concatenate([x[:k], np.zeros((more, *x.shape[1:]), np.float32)]) for x in kept]
     clocks = np.concatenate([context.animation[:k], np.full(more, NO_CLOCK, np.float32)])
     return Context(*arrays, clocks)
 
@@ -154,7 +155,7 @@ def _context(clip: Clip, anchor: Anchor, now_s: float, rng: np.random.Generator)
 def _in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Float32, Float32, Float32]:
     """True colour [T, 3, H, W] and its scale [T], true log-depth and where it is known [T, 1, H, W], padded as the images are."""
     (T, (H, W)), (h, w) = (len(clip), images[0].image.shape[1:]), images[0].size
-    colour, log_depth, measured = np.zeros((T, 3, H, W), np.float32), np.zeros((T, 1, H, W), np.float32), np.zeros((T, 1, H, W), np.float32)
+    colour, log_depth, measured = (np.zeros((T, n, H, W), np.float32) for n in (3, 1, 1))
     for i, (target, image) in enumerate(zip(clip.targets, images, strict=True)):
         rgb = (target.rgb.astype(np.float32) / 255.0 - image.colour_mean) / np.float32(image.colour_scale)
         known = target.depth > 0
@@ -236,7 +237,8 @@ def collate(examples: Sequence[Example]) -> Batch:
 
     told = {n: stacked([getattr(e.told, n) for e in examples]) for n in (
         "image", "to_view", "memory", "uncovered", "rays", "time", "animation", "tokens")}
-    context = {f"context_{n}": stacked([getattr(e.context, n) for e in examples]) for n in ("frames", "rays", "time", "animation")}
+    parts = ("frames", "rays", "time", "animation")
+    context = {f"context_{n}": stacked([getattr(e.context, n) for e in examples]) for n in parts}
     mine = {n: stacked([getattr(e, n) for e in examples]) for n in ("truth", "colour", "log_depth", "measured", "box")}
     return Batch(
         **told, **context, **mine,

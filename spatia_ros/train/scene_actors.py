@@ -180,7 +180,7 @@ def car(rng: np.random.Generator) -> Body:
     wheel += block((0.46, 0.22, 0.07), rim, 0, 0, -0.035) + block((0.07, 0.22, 0.46), rim, 0, 0, -0.23)
     feet = [(x, y, 0.32) for x in (-0.31 * length, 0.31 * length) for y in (-0.8, 0.8)]
 
-    def joints(tau_s: float, travelled_m: float) -> Float64:
+    def joints(_tau_s: float, travelled_m: float) -> Float64:
         return np.stack([np.eye(4)] + [_about_y(-travelled_m / 0.32, *foot) for foot in feet])
 
     return _assembled("car", word, [shell, *([wheel] * 4)], joints, 0.55 + high, length / 2)
@@ -195,7 +195,7 @@ def box(rng: np.random.Generator) -> Body:
     pieces = block(tuple(size), side) + block((size[0] + 0.01, 0.06, size[2] + 0.01), band, 0, 0, -0.004)
     spin, rise, beat = rng.choice((0.0, rng.uniform(-2.5, 2.5))), rng.choice((0.0, rng.uniform(0.1, 0.6))), rng.uniform(0.3, 0.9)
 
-    def joints(tau_s: float, travelled_m: float) -> Float64:
+    def joints(tau_s: float, _travelled_m: float) -> Float64:
         return at(0, 0, 0.5 * rise * (1 - np.cos(2 * np.pi * beat * tau_s)) + 0.005, spin * tau_s)[None]
 
     return _assembled("box", word, [pieces], joints, size[2] + rise, float(np.hypot(size[0], size[1])) / 2)
@@ -205,7 +205,8 @@ def ball(rng: np.random.Generator) -> Body:
     """A striped ball that rolls, or bounces."""
     word, tone = _paint(rng)
     r, bounce, beat = rng.uniform(0.11, 0.28), rng.choice((0.0, rng.uniform(0.3, 1.0))), rng.uniform(0.7, 1.4)
-    pieces = solid([pillow((2 * r, 2 * r, 2 * r), 1.0, 20)], Material(_striped(rng, tone), (0.0, 0.0), specular=0.2), at(0, 0, -r))
+    skin = Material(_striped(rng, tone), (0.0, 0.0), specular=0.2)
+    pieces = solid([pillow((2 * r, 2 * r, 2 * r), 1.0, 20)], skin, at(0, 0, -r))
     offset = rng.random()
 
     def joints(tau_s: float, travelled_m: float) -> Float64:
@@ -233,9 +234,10 @@ def arm(rng: np.random.Generator) -> Body:
         solid([pillow((0.12, 0.11, high + 0.1), 0.4, 14)], paint, at(0, 0, -0.05)),
         block((0.05, 0.12, 0.05), grey) + block((0.03, 0.02, hand), grey, 0, 0.05) + block((0.03, 0.02, hand), grey, 0, -0.05),
     ]
-    pace, start, reach = rng.uniform(0.2, 0.6, 4), rng.uniform(0, 2 * np.pi, 4), rng.uniform((0.6, 0.4, 0.5, 0.3), (1.8, 0.9, 1.0, 0.9))
+    pace, start = rng.uniform(0.2, 0.6, 4), rng.uniform(0, 2 * np.pi, 4)
+    reach = rng.uniform((0.6, 0.4, 0.5, 0.3), (1.8, 0.9, 1.0, 0.9))
 
-    def joints(tau_s: float, travelled_m: float) -> Float64:
+    def joints(tau_s: float, _travelled_m: float) -> Float64:
         a = reach * np.sin(start + 2 * np.pi * pace * tau_s)
         first = at(0, 0, foot, float(a[0])) @ _about_y(-0.5 - float(a[1]))
         second = first @ _about_y(-0.9 - float(a[2]), 0, 0, low)

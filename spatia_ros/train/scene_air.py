@@ -59,7 +59,8 @@ class Air:
         grey = np.array(self.haze) * 255.0
         sky = look.sky * (1 - self.cover) * np.array(self.tint) + grey * self.cover
         tinted = np.array(look.cast) * self.tint
-        return replace(look, exposure=look.exposure * self.exposure, cast=tuple(tinted), sky=np.clip(sky, 0, 255).astype(np.uint8))
+        bytes_of_sky = np.clip(sky, 0, 255).astype(np.uint8)
+        return replace(look, exposure=look.exposure * self.exposure, cast=tuple(tinted), sky=bytes_of_sky)
 
     def through(self, colour: Float64, distance_m: np.ndarray) -> Float64:
         """Colours [N, 3] (0..1, gamma 2) as seen from a distance [N], m; infinite for the sky."""

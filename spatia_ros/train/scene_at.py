@@ -19,7 +19,7 @@ from spatia_ros.train.scene_actors import Actor
 from spatia_ros.train.scene_air import CLEAR, Air
 from spatia_ros.train.scene_light import light_on, lit, share_of
 from spatia_ros.train.scene_mesh import Mesh
-from spatia_ros.train.scene_shade import MISS, TextureStore, texel_density
+from spatia_ros.train.scene_shade import TextureStore, texel_density
 from spatia_ros.types import Camera, Float32, Float64, Frame, Int64
 
 SHADE_FLOOR = 0.25

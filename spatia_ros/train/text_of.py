@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spatia_ros.train.scene_actors import Actor
+from spatia_ros.train.scene_actors import Body
 from spatia_ros.train.scene_air import Air
 
 MOST_WORDS = 14
 """A prompt has room for 16 tokens."""
 
 
-def prompt(kind: str, air: Air, actors: Sequence[Actor], named: int | None) -> str:
-    """Words, separated by spaces: the mover named first (if any), the place, its light and weather, the other movers.
+def prompt(kind: str, air: Air, named: Body | None, others: Sequence[Body]) -> str:
+    """Words, separated by spaces: the mover whose box is told (if any), the place, its light and weather, other movers in sight.
 
     Args:
-        kind: of the place. named: number of the mover whose box is told.
+        kind: of the place, as :data:`.scene_crowd.SHARES` has it.
     """
-    order = ([] if named is None else [named]) + [k for k in range(len(actors)) if k != named]
-    things = [[actors[k].body.colour, actors[k].body.kind] for k in order]
-    first, others = (things[:1], things[1:]) if named is not None else ([], things)
-    words = [*sum(first, []), kind, *air.words, *sum(others, [])]
+    words = [] if named is None else [named.colour, named.kind]
+    words += [kind, *air.words]
+    for body in others:
+        words += [body.colour, body.kind]
     return " ".join(words[:MOST_WORDS])

@@ -47,7 +47,8 @@ WARPS: dict[str, Callable[[Float64], Float64]] = {
     "slow segment": _slow_segment, "zigzag": _zigzag, "ramp then freeze": _ramp_then_freeze,
 }
 SHARES = {
-    "forward": 0.3, "reverse": 0.15, "accelerate": 0.12, "freeze": 0.15, "slow segment": 0.1, "zigzag": 0.1, "ramp then freeze": 0.08,
+    "forward": 0.3, "reverse": 0.15, "accelerate": 0.12, "freeze": 0.15, "slow segment": 0.1, "zigzag": 0.1,
+    "ramp then freeze": 0.08,
 }
 
 
