@@ -19,6 +19,7 @@ COMMANDS = {
     "clips": "build training clips from procedural scenes, meshes and recordings",
     "train": "train the generator",
     "export": "turn trained weights into an engine",
+    "build-engine": "build TensorRT engines for this GPU, or plan them for a device",
 }
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -57,7 +58,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
     for name, purpose in COMMANDS.items():
         sub = commands.add_parser(name, help=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
         if name == chosen:
-            module = import_module(f"spatia_ros.cli.{name}")
+            module = import_module(f"spatia_ros.cli.{name.replace('-', '_')}")
             sub.description, sub.epilog = module.__doc__, module.EXAMPLES
             module.add_arguments(sub)
     return parser

@@ -83,7 +83,7 @@ def prepare(folder: Path, bundle: Bundle, precision: str, work: Path, calibratio
         model = onnx.load(str(checked_graph(folder, bundle, FP32, part)))
         # The text encoder is a look-up and a few small products: nothing to win.
         batches = calibration.get(part, ()) if calibration and precision == INT8 and part != "text" else ()
-        models[part] = to_half(quantised(model, batches) if batches else model)
+        models[part] = to_half(quantised(model, batches, symmetric=True) if batches else model)
     paths = write_graphs(models, work, precision)
     return {part: paths[part] for part in GRAPHS}
 
@@ -97,8 +97,9 @@ def script_text(name: str, options: Options, parts: Sequence[Part], onnx_paths: 
         for part in parts
     }  # fmt: skip
     return TEMPLATE.format(
-        name=json.dumps(name)[1:-1], precision=options.precision, script=SCRIPT, graphs=pformat(graphs, width=140, sort_dicts=False),
-        timings=str(work / "timings.cache"), workspace=options.workspace_mb << 20, level=options.level,
+        name=json.dumps(name)[1:-1], precision=options.precision, script=SCRIPT,
+        graphs=pformat(graphs, width=140, sort_dicts=False), timings=str(work / "timings.cache"),
+        workspace=options.workspace_mb << 20, level=options.level,
     )  # fmt: skip
 
 

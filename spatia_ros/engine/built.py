@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 RECORD = "built.json"
 MAX_RECORD_BYTES = 1 << 20
 INSTALL = (
-    "TensorRT is not installed here (Python package tensorrt). On a Jetson it comes with JetPack: sudo apt install nvidia-jetpack, "
-    "and let the environment see it (python3 -m venv --system-site-packages). On a PC: pip install tensorrt, beside a torch with CUDA."
+    "TensorRT is not installed here (Python package tensorrt). On a Jetson it comes with JetPack: sudo apt install "
+    "nvidia-jetpack, and let the environment see it (python3 -m venv --system-site-packages). On a PC: pip install tensorrt, "
+    "beside a torch with CUDA."
 )
 
 
@@ -139,7 +140,8 @@ def check_record(name: str, part: str, record: Record, bundle: Bundle, here: Hos
     for field, digest in wanted.items():
         got = getattr(record.key, field)
         if got != digest:
-            raise SpatiaError(f"TensorRT engine {name}/{part} is stale: built of {field} {got[:12]}, the engine has {digest[:12]}; {again}")
+            built_of = f"built of {field} {got[:12]}, the engine has {digest[:12]}"
+            raise SpatiaError(f"TensorRT engine {name}/{part} is stale: {built_of}; {again}")
     for field in Host.model_fields:
         got, expected = getattr(record.key.host, field), getattr(here, field)
         if got != expected:
@@ -154,7 +156,8 @@ def checked_plan(folder: Path, name: str, part: str, record: Record) -> Path:
     """
     path = folder / Path(record.file).name
     if not path.is_file() or sha256(path) != record.sha256:
-        raise SpatiaError(f"TensorRT engine {name}/{part}: {path} is not the file that was built; build it again: spatia build-engine {name}")
+        again = f"build it again: spatia build-engine {name}"
+        raise SpatiaError(f"TensorRT engine {name}/{part}: {path} is not the file that was built; {again}")
     return path
 
 
@@ -167,7 +170,8 @@ def plans(folder: Path, bundle: Bundle, here: Host, cache: Path) -> dict[str, Pa
     name, there = str(folder), cache / bundle.name
     records = read_records(there)
     if missing := [part for part in GRAPHS if part not in records]:
-        raise SpatiaError(f"TensorRT engine {name}: expected {list(GRAPHS)} in {there}, lacks {missing}; build it: spatia build-engine {name}")
+        needed = f"expected {list(GRAPHS)} in {there}, lacks {missing}"
+        raise SpatiaError(f"TensorRT engine {name}: {needed}; build it: spatia build-engine {name}")
     for part in GRAPHS:
         check_record(name, part, records[part], bundle, here)
     return {part: checked_plan(there, name, part, records[part]) for part in GRAPHS}

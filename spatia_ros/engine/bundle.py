@@ -133,14 +133,12 @@ def checked_file(folder: Path, bundle: Bundle, precision: str, part: str) -> Pat
     most = MAX_WEIGHTS_BYTES if part == WEIGHTS else MAX_GRAPH_BYTES
     if named.bytes > most:
         raise SpatiaError(f"engine {path}: expected at most {most} bytes, its manifest says {named.bytes}")
+    again = f"restore it, or write it anew: spatia export {folder}"
     got = path.stat().st_size if path.is_file() else 0
     if got != named.bytes:
-        raise SpatiaError(f"engine {path}: expected {named.bytes} bytes, got {got}; restore it, or write it anew: spatia export {folder}")
+        raise SpatiaError(f"engine {path}: expected {named.bytes} bytes, got {got}; {again}")
     if sha256(path) != named.sha256:
-        raise SpatiaError(
-            f"engine {path}: expected the file its manifest names (sha256 {named.sha256[:12]}...); restore it, "
-            f"or write it anew: spatia export {folder}"
-        )
+        raise SpatiaError(f"engine {path}: expected the file its manifest names (sha256 {named.sha256[:12]}...); {again}")
     return path
 
 

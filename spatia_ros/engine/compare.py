@@ -35,14 +35,15 @@ def psnr_db(truth: AnyArray, got: AnyArray) -> float:
 
 def difference(truth: Call, other: Call, batches: Iterable[Mapping[str, AnyArray]]) -> Difference:
     """The largest difference over all outputs and batches, and the lowest PSNR of an output over all batches."""
-    largest, pairs = 0.0, {}
+    largest = 0.0
+    pairs: dict[str, list[tuple[AnyArray, AnyArray]]] = {}
     for inputs in batches:
         expected, got = truth(inputs), other(inputs)
         for name, array in expected.items():
             largest = max(largest, float(np.abs(array - got[name]).max()))
             pairs.setdefault(name, []).append((array.ravel(), got[name].ravel()))
-    lowest = min(psnr_db(np.concatenate([a for a, _ in taken]), np.concatenate([b for _, b in taken])) for taken in pairs.values())
-    return Difference(largest, lowest)
+    joined = ([np.concatenate(side) for side in zip(*taken, strict=True)] for taken in pairs.values())
+    return Difference(largest, min(psnr_db(a, b) for a, b in joined))
 
 
 def examples(graph: Graph, sizes: Mapping[str, int], seed: int = 1) -> list[dict[str, AnyArray]]:

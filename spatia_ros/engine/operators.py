@@ -17,7 +17,7 @@ from onnx import TensorProto, shape_inference
 from pydantic import BaseModel, ConfigDict
 
 SUPPORT = Path(__file__).parent / "support"
-TYPES = {
+TYPES: dict[int, str] = {
     TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16", TensorProto.BFLOAT16: "bf16", TensorProto.INT32: "int32",
     TensorProto.INT64: "int64", TensorProto.INT8: "int8", TensorProto.UINT8: "uint8", TensorProto.BOOL: "bool",
     TensorProto.DOUBLE: "fp64",
@@ -67,7 +67,8 @@ def refusals(model: onnx.ModelProto, support: Support) -> list[str]:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if not support.opset[0] <= opset <= support.opset[1]:
         found.append(f"opset {opset}: expected {support.opset[0]} to {support.opset[1]}")
-    found += [f"domain {entry.domain}: expected ONNX's own operators" for entry in model.opset_import if entry.domain not in ("", "ai.onnx")]
+    foreign = [entry.domain for entry in model.opset_import if entry.domain not in ("", "ai.onnx")]
+    found += [f"domain {domain}: expected ONNX's own operators" for domain in foreign]
     types, constants = _types(model), _constants(model)
     for node in model.graph.node:
         found += [f"{node.op_type} {node.name}: {reason}" for reason in _of_node(node, support, types, constants)]
@@ -98,7 +99,8 @@ def _of_attributes(node: onnx.NodeProto) -> list[str]:
     given = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     if node.op_type == "Resize":
         words = {name: given[name].decode() for name in RESIZE if name in given}
-        return [f"{name}: expected one of {sorted(RESIZE[name])}, got {word}" for name, word in words.items() if word not in RESIZE[name]]
+        wrong = {name: word for name, word in words.items() if word not in RESIZE[name]}
+        return [f"{name}: expected one of {sorted(RESIZE[name])}, got {word}" for name, word in wrong.items()]
     if node.op_type in ("AveragePool", "MaxPool") and any(step != 1 for step in given.get("dilations", [])):
         return ["expected no dilation"]
     if node.op_type == "LayerNormalization" and len([name for name in node.output if name]) > 1:

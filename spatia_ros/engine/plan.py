@@ -35,7 +35,8 @@ class Options(BaseModel):
     Args:
         precision: fp32, fp16, or int8 (with float16 between integer layers).
         width_px, height_px: the frame that is tuned for. most_width_px, most_height_px: the largest that is taken.
-        clip: frames a clip has at most; attention over 16 frames of 1280x720 would not fit, so ask for what is used. steps: denoising steps a frame.
+        clip: frames a clip has at most; attention over 16 frames of 1280x720 would not fit, so ask for what is used.
+        steps: denoising steps a frame.
         workspace_mb: scratch memory the builder may plan with. level: TensorRT's optimisation level.
     """
 

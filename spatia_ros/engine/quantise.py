@@ -1,8 +1,9 @@
 """Post-training INT8: weights and activations of convolutions and linear layers between QuantizeLinear pairs.
 
-Static scales from calibration batches, symmetric, one scale a weight channel: what TensorRT wants of
-explicitly quantised graphs (zero points must be zero), and what ONNX Runtime runs with integer
-kernels. Products of two activations (attention), norms, mixtures and fixed filters stay float.
+Static scales from calibration batches, one a weight channel. For TensorRT activations are int8 around
+zero (it takes no zero points); for ONNX Runtime on a CPU they are uint8 with a zero point, which its
+integer kernels are faster at. Products of two activations (attention), norms, mixtures and fixed
+filters stay float.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from spatia_ros.engine.table import AnyArray
@@ -25,7 +25,7 @@ LEAST_WEIGHTS = 1024
 LAYERS = ("Conv", "MatMul", "Gemm")
 
 
-class Batches(CalibrationDataReader):  # type: ignore[misc]
+class Batches(CalibrationDataReader):
     """Recorded inputs of one graph, as the calibrator asks for them."""
 
     def __init__(self, batches: Sequence[Mapping[str, AnyArray]]) -> None:
@@ -63,13 +63,13 @@ def layers_of(model: onnx.ModelProto) -> list[str]:
     ]  # fmt: skip
 
 
-def quantised(model: onnx.ModelProto, batches: Sequence[Mapping[str, AnyArray]], exclude: Sequence[str] = ()) -> onnx.ModelProto:
+def quantised(model: onnx.ModelProto, batches: Sequence[Mapping[str, AnyArray]], *, symmetric: bool) -> onnx.ModelProto:
     """The INT8 twin of a model.
 
     Args:
-        model: float32 or float16, weights inside.
+        model: float32, weights inside.
         batches: inputs to calibrate with, dozens; the table's names.
-        exclude: names of nodes to leave alone.
+        symmetric: activations around zero, as TensorRT wants them; else with a zero point, as CPUs like them.
 
     Raises:
         SpatiaError: when there are no batches, or no layer to quantise.
@@ -77,7 +77,7 @@ def quantised(model: onnx.ModelProto, batches: Sequence[Mapping[str, AnyArray]],
     if not batches:
         raise SpatiaError("quantise: expected calibration batches, got none")
     plain = folded(model)
-    chosen = [name for name in layers_of(plain) if name not in set(exclude)]
+    chosen = layers_of(plain)
     if not chosen:
         raise SpatiaError(f"quantise: expected a convolution or linear layer with {LEAST_WEIGHTS} weights, got none")
     with tempfile.TemporaryDirectory() as folder:
@@ -85,15 +85,8 @@ def quantised(model: onnx.ModelProto, batches: Sequence[Mapping[str, AnyArray]],
         onnx.save(plain, str(source))
         quantize_static(
             str(source), str(target), Batches(batches), quant_format=QuantFormat.QDQ, nodes_to_quantize=chosen,
-            op_types_to_quantize=list(LAYERS), per_channel=True, activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-            extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+            op_types_to_quantize=list(LAYERS), per_channel=True, weight_type=QuantType.QInt8,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True, "QuantizeBias": not symmetric},
         )  # fmt: skip
         return onnx.load(str(target))
-
-
-def integer_share(model: onnx.ModelProto) -> float:
-    """Share of a model's weights that are stored as int8."""
-    arrays = [numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
-    whole = sum(array.size for array in arrays) or 1
-    return sum(array.size for array in arrays if array.dtype == np.int8) / whole

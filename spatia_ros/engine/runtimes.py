@@ -69,7 +69,8 @@ def _torch(folder: Path, bundle: Bundle, threads: int) -> dict[str, Call]:  # no
 def _onnx_runtime(folder: Path, bundle: Bundle, threads: int, precision: str = FP32) -> dict[str, Call]:
     from spatia_ros.engine.onnx_runtime import OnnxRuntimeEngine, has_cuda
 
-    digest = checked_file(folder, bundle, precision, WEIGHTS) and bundle.file(precision, WEIGHTS).sha256
+    checked_file(folder, bundle, precision, WEIGHTS)
+    digest = bundle.file(precision, WEIGHTS).sha256
     return {
         part: OnnxRuntimeEngine(checked_graph(folder, bundle, precision, part), threads, digest, graph, cuda=has_cuda())
         for part, graph in GRAPHS.items()

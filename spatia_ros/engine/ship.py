@@ -6,13 +6,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import onnx
 from safetensors.torch import load_file
 from torch import nn
 
-from spatia_ros.engine.bundle import FORMAT, FP16, FP32, WEIGHTS, Bundle, checked_file, describe, read_bundle, write_bundle
+from spatia_ros.engine.bundle import (
+    FORMAT,
+    FP16,
+    FP32,
+    INT8,
+    WEIGHTS,
+    Bundle,
+    checked_file,
+    checked_graph,
+    describe,
+    read_bundle,
+    write_bundle,
+)
+from spatia_ros.engine.calibration import Batches, split
 from spatia_ros.engine.compare import Difference, difference, examples
 from spatia_ros.engine.onnx_export import graph_model, halves, write_graphs
 from spatia_ros.engine.onnx_runtime import OnnxRuntimeEngine
+from spatia_ros.engine.quantise import quantised
 from spatia_ros.engine.table import GRAPHS
 from spatia_ros.engine.torch_engine import TorchEngine
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet, graphs
@@ -85,6 +100,29 @@ def _refuse(off: Difference, precision: str, what: str) -> None:
         raise SpatiaError(f"{what}: expected ONNX Runtime within {FP32_TOLERANCE} of torch, got {off.largest:.3g}")
     if precision != FP32 and not off.psnr_db >= FP16_LEAST_DB:
         raise SpatiaError(f"{what}: expected {precision} at {FP16_LEAST_DB} dB of torch at least, got {off.psnr_db:.1f}")
+
+
+def add_int8(folder: Path, batches: Batches) -> dict[str, dict[str, float]]:
+    """Add int8 graphs for ONNX Runtime to an engine folder; returns, by graph, their PSNR against float32.
+
+    Args:
+        batches: recorded inputs; some are held back to measure with.
+    """
+    bundle, (used, held) = read_bundle(folder), split(batches)
+    checked_file(folder, bundle, FP32, WEIGHTS)
+    plain = {part: checked_graph(folder, bundle, FP32, part) for part in GRAPHS}
+    models = {part: onnx.load(str(path)) for part, path in plain.items()}
+    # The text encoder is a look-up and a few small products: nothing to win.
+    models |= {part: quantised(models[part], used[part], symmetric=False) for part in GRAPHS if part != "text"}
+    paths = write_graphs(models, folder, INT8)
+    measured = {}
+    for part, graph in GRAPHS.items():
+        truth, other = OnnxRuntimeEngine(plain[part], 1, graph=graph), OnnxRuntimeEngine(paths[part], 1, graph=graph)
+        off = difference(truth, other, held[part])
+        measured[part] = {"largest_difference": off.largest, "psnr_db": off.psnr_db}
+    files = {**bundle.files, INT8: {part: describe(path) for part, path in paths.items()}}
+    write_bundle(folder, bundle.model_copy(update={"files": files, "figures": {**bundle.figures, "int8_against_fp32": measured}}))
+    return measured
 
 
 def load_network(folder: Path) -> SpaceTimeNet:

@@ -48,7 +48,7 @@ class TensorRtEngine:
         self._runtime = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.WARNING))  # must outlive the engine
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
-            raise SpatiaError(f"TensorRT engine {path}: refused by TensorRT {tensorrt.__version__}; build it again: spatia build-engine")
+            raise SpatiaError(f"engine {path}: refused by TensorRT {tensorrt.__version__}; build it again: spatia build-engine")
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         wanted = [port.name for port in graph.ports]
         if sorted(names) != sorted(wanted):
@@ -103,8 +103,8 @@ class TensorRtEngine:
                 if not context.set_input_shape(port.name, shape):
                     least, _, most = self._engine.get_tensor_profile_shape(port.name, 0)
                     raise SpatiaError(
-                        f"{self.graph.name}: {port.name}: expected a shape from {list(least)} to {list(most)}, got {list(shape)}; "
-                        "build engines that take it: spatia build-engine --most-width, --most-height, --clip"
+                        f"{self.graph.name}: {port.name}: expected a shape from {list(least)} to {list(most)}, got "
+                        f"{list(shape)}; build engines that take it: spatia build-engine --most WIDTHxHEIGHT --clip FRAMES"
                     )
             self._contexts[key] = context
         return self._contexts[key]

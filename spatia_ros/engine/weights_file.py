@@ -34,7 +34,7 @@ def places(path: Path) -> dict[str, Place]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
-            raise SpatiaError(f"weights {path}: expected a safetensors header, got a length of {length} in a file of {size} bytes")
+            raise SpatiaError(f"weights {path}: expected a safetensors header, got one of {length} in a file of {size} bytes")
         header = json.loads(file.read(length))
     begin = 8 + length
     spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
@@ -81,7 +81,7 @@ def point_into(model: onnx.ModelProto, path: Path, names: Mapping[str, str]) -> 
         if length != expected:
             raise SpatiaError(f"weights {path}: {names[tensor.name]}: expected {expected} bytes, got {length}")
         for field in ("raw_data", "float_data", "int32_data", "int64_data"):
-            tensor.ClearField(field)  # type: ignore[arg-type]
+            tensor.ClearField(field)
         tensor.data_location = onnx.TensorProto.EXTERNAL
         del tensor.external_data[:]
         for key, value in (("location", path.name), ("offset", offset), ("length", length)):
