@@ -1,169 +1,161 @@
-"""The training loop of the fill network: the same command again resumes it.
+"""The training loop of one stage: the same command again resumes it.
 
-Loss, network, data and loop are apart (see :mod:`.losses`, :mod:`spatia_ros.generator.model`,
-:mod:`.batches`). Everything a step does follows from (seed, step), so an interrupted run goes on
-as if it had not been interrupted.
+Everything a step does follows from (seed, stage, step, process), so an interrupted run goes on as
+if it had not been interrupted, bit for bit on one machine's CPU.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spatia_ros.generator.model import FillNet, FillNetConfig
 from spatia_ros.train import checkpoint
-from spatia_ros.train.batches import Batch, PairSet, example, stack
-from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error
+from spatia_ros.train.objectives import Objective
+from spatia_ros.train.presets import StagePlan
+from spatia_ros.train.processes import Processes
+
+if TYPE_CHECKING:
+    from spatia_ros.generator.network import SpaceTimeNet
+    from spatia_ros.train.example import Batch
 
 _log = logging.getLogger(__name__)
 
+Report = Callable[["SpaceTimeNet", int, float, dict[str, float]], None]
+"""What is done every now and then: averaged network, steps made, seconds spent, mean loss parts since the last report."""
+
+
+class Batches(Protocol):
+    """Where batches come from: a pure function of the seeds."""
+
+    def batch(self, seeds: tuple[int, ...], plan: StagePlan) -> Batch:
+        """The batch of these seeds; the same seeds give the same batch."""
+
 
 @dataclass(frozen=True, slots=True)
-class TrainConfig:
-    """One training run."""
+class LoopConfig:
+    """How a stage is run, apart from its numbers.
 
-    pairs: str
-    out: str
-    steps: int = 1200
-    batch: int = 8
-    references: int = 2
-    learning_rate: float = 5e-4
-    warmup_steps: int = 200
-    average_decay: float = 0.998
-    depth_weight: float = 0.5
-    seed: int = 0
-    bfloat16: bool = True
-    save_every_s: float = 120.0
-    report_every: int = 250
-
-
-SOURCES = {"scenes": 0.5, "recordings": 0.38, "mesh": 0.12}
-"""How often a batch draws from each source."""
-
-
-def predict(change: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Colour and truth-comparable log-depth in the condition's units, and the log of its spread."""
-    return batch.image[:, :3] + change[:, :3], batch.image[:, 3:4] + change[:, 3:4], change[:, 4:5]
-
-
-def loss(change: Tensor, batch: Batch, depth_weight: float) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a batch and its parts: colour where invented and everywhere, depth where measured."""
-    colour, log_depth, log_spread = predict(change, batch)
-    covered = batch.image[:, 4:5]
-    invented = log_error(colour * batch.scale, batch.colour * batch.scale, 1.0 - covered).mean()
-    everywhere = log_error(colour * batch.scale, batch.colour * batch.scale, torch.ones_like(covered)).mean()
-    depth = depth_error(log_depth, batch.log_depth, batch.measured).mean()
-    spread = spread_error(log_spread, log_depth, batch.log_depth, batch.measured).mean()
-    total = invented + 0.5 * everywhere + depth_weight * (depth + 0.1 * spread)
-    parts = {"invented": invented, "everywhere": everywhere, "depth": depth, "spread": spread}
-    return total, {name: part.item() for name, part in parts.items()}
-
-
-def rate_at(step: int, config: TrainConfig) -> float:
-    """Learning rate: linear warm-up, then a cosine down to a fiftieth."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
-    return config.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + np.cos(np.pi * done)))
-
-
-@torch.no_grad()
-def validate(network: FillNet, batches: list[Batch]) -> dict[str, float]:
-    """Mean PSNR over invented pixels of the network and of the bare fill, dB, on held-out scenes."""
-    gains: dict[str, list[Tensor]] = {"network": [], "fill": []}
-    for batch in batches:
-        colour, _, _ = predict(network(batch.image, batch.references), batch)
-        for name, guess in (("network", colour), ("fill", batch.image[:, :3])):
-            error = masked_mean(((guess - batch.colour) * batch.scale) ** 2, 1.0 - batch.image[:, 4:5])
-            gains[name].append(-10.0 * torch.log10(error.clamp(min=1e-5)))
-    return {f"psnr_invented_{name}": float(torch.cat(values).mean()) for name, values in gains.items()}
-
-
-def train(config: TrainConfig, network_config: FillNetConfig, data: PairSet, device: str = "cpu") -> FillNet:
-    """Train, or go on training, until ``config.steps``; returns the averaged network.
-
-    Leaves in ``config.out``: checkpoint.safetensors (resumes), log.jsonl, config.json.
+    Args:
+        folder: of the stage: checkpoint.safetensors (resumes) and, when done, weights.safetensors (the average).
+        seed: of data and noise; ``stage`` is mixed into it, so that stages draw differently.
+        until: time.monotonic() after which to save and stop, or None.
     """
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps({"train": asdict(config), "network": network_config.as_dict()}, indent=1))
-    torch.manual_seed(config.seed)
-    network = FillNet(network_config).to(device, memory_format=torch.channels_last)
-    average = {k: v.clone() for k, v in network.state_dict().items()}
-    optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
-    state = checkpoint.load(out, network, average, optimiser) or {"step": 0, "seconds": 0.0}
-    held_out = [example(pair, config.references) for pair in data.validation]
-    validation = [stack(held_out[i : i + 8]) for i in range(0, len(held_out), 8)]
-    begun, saved = time.monotonic() - state["seconds"], time.monotonic()
-    recent: list[dict[str, float]] = []
-    for step, batch in ahead(data, config, state["step"]):
-        recent.append(_step(network, average, optimiser, batch, config, step, device))
-        last = step + 1 == config.steps
-        if (step + 1) % config.report_every == 0 or last:
-            figures = {name: float(np.mean([r[name] for r in recent])) for name in recent[0]}
-            figures |= validate(averaged(network, average), validation)
-            _report(out, step + 1, time.monotonic() - begun, figures)
-            recent = []
-        if time.monotonic() - saved > config.save_every_s or last:
-            checkpoint.save(out, network, average, optimiser, {"step": step + 1, "seconds": time.monotonic() - begun})
+
+    folder: Path
+    seed: int
+    stage: int
+    bfloat16: bool
+    save_every_s: float = 120.0
+    report_every: int = 200
+    until: float | None = None
+
+
+def rate_at(step: int, plan: StagePlan) -> float:
+    """Learning rate: linear warm-up, then a cosine down to a fiftieth."""
+    if step < plan.warmup:
+        return plan.learning_rate * (step + 1) / plan.warmup
+    done = (step - plan.warmup) / max(plan.steps - plan.warmup, 1)
+    return plan.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + float(np.cos(np.pi * done))))
+
+
+def run_stage(
+    objective: Objective, plan: StagePlan, config: LoopConfig, data: Batches, processes: Processes, report: Report
+) -> bool:
+    """Train, or go on training, a stage; leaves the averaged weights in the objective's network.
+
+    Returns:
+        Whether the stage is done (False: stopped by the clock, saved).
+    """
+    network = objective.network
+    average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+    learning = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3)
+    state = checkpoint.load(config.folder, objective, average, optimiser) or {"step": 0, "seconds": 0.0}
+    shared = processes.shared(objective)
+    begun, saved, step = time.monotonic() - state["seconds"], time.monotonic(), int(state["step"])
+    recent: list[dict[str, Tensor]] = []
+    stopped = False
+    for step, batch in ahead(data, plan, config, processes.rank, int(state["step"])):
+        recent.append(_step(shared, optimiser, batch, plan, config, step, processes))
+        _follow(average, network, min(plan.average_decay, (step + 1) / (step + 10)))
+        objective.after_step(plan.average_decay)
+        last = step + 1 == plan.steps
+        stopped = processes.agree(config.until is not None and time.monotonic() > config.until) and not last
+        due = (step + 1) % config.report_every == 0 or last
+        if processes.first and due:
+            figures = {name: float(np.mean([float(r[name]) for r in recent])) for name in recent[0]}
+            report(averaged(network, average), step + 1, time.monotonic() - begun, figures)
+        recent = [] if due else recent
+        if processes.first and (time.monotonic() - saved > config.save_every_s or last or stopped):
+            checkpoint.save(config.folder, objective, average, optimiser, {"step": step + 1, "seconds": time.monotonic() - begun})
             saved = time.monotonic()
-    return averaged(network, average)
+        if stopped:
+            break
+    network.load_state_dict(average)
+    if processes.first and not stopped:
+        checkpoint.save_tensors(config.folder / checkpoint.WEIGHTS, average)
+    return not stopped
 
 
-def ahead(data: PairSet, config: TrainConfig, first: int) -> Iterator[tuple[int, Batch]]:
+def ahead(data: Batches, plan: StagePlan, config: LoopConfig, rank: int, first: int) -> Iterator[tuple[int, Batch]]:
     """Steps from ``first`` on with their batches, the next one made while the last is learned from."""
     with ThreadPoolExecutor(1) as pool:
         def ask(step: int) -> Future[Batch]:
-            return pool.submit(data.batch, config.seed, step, config.batch, config.references)
+            return pool.submit(data.batch, (config.seed, config.stage, step, rank), plan)
 
-        coming = ask(first)
-        for step in range(first, config.steps):
+        coming = ask(first) if first < plan.steps else None
+        for step in range(first, plan.steps):
+            assert coming is not None
             batch = coming.result()
-            coming = ask(step + 1)
+            coming = ask(step + 1) if step + 1 < plan.steps else None
             yield step, batch
 
 
+def noise_of(config: LoopConfig, step: int, rank: int) -> torch.Generator:
+    """The generator of a step's noise, on the CPU."""
+    seed = np.random.SeedSequence([config.seed, config.stage, step, rank, 1]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(seed >> 1))
+
+
 def _step(
-    network: FillNet, average: dict[str, Tensor], optimiser: torch.optim.Optimizer, drawn: Batch,
-    config: TrainConfig, step: int, device: str,
-) -> dict[str, float]:
+    shared: nn.Module, optimiser: torch.optim.Optimizer, drawn: Batch, plan: StagePlan, config: LoopConfig, step: int,
+    processes: Processes,
+) -> dict[str, Tensor]:
     """One optimiser step on a batch; returns the parts of its loss."""
-    batch = Batch(*(getattr(drawn, name).to(device) for name in Batch.__slots__))
     for group in optimiser.param_groups:
-        group["lr"] = rate_at(step, config)
+        group["lr"] = rate_at(step, plan)
     optimiser.zero_grad(set_to_none=True)
-    with torch.autocast(device, torch.bfloat16, enabled=config.bfloat16):
-        change = network(batch.image.contiguous(memory_format=torch.channels_last), batch.references)
-    total, parts = loss(change.float(), batch, config.depth_weight)
+    with torch.autocast(processes.device.partition(":")[0], torch.bfloat16, enabled=config.bfloat16):
+        total, parts = shared(drawn.to(processes.device), noise_of(config, step, processes.rank))
     total.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-    optimiser.step()
-    decay = min(config.average_decay, (step + 1) / (step + 10))
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    if torch.isfinite(norm):  # a step that overflowed teaches nothing
+        optimiser.step()
+    return {name: part.detach() for name, part in parts.items()} | {"loss": total.detach(), "gradient": norm}
+
+
+@torch.no_grad()
+def _follow(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+    """Move the running average towards the network's weights."""
+    for name, value in network.state_dict().items():
+        if value.dtype.is_floating_point:
             average[name].lerp_(value, 1.0 - decay)
-    return parts
+        else:
+            average[name].copy_(value)
 
 
-def averaged(network: FillNet, average: dict[str, Tensor]) -> FillNet:
+def averaged(network: SpaceTimeNet, average: dict[str, Tensor]) -> SpaceTimeNet:
     """A twin of the network with the averaged weights."""
-    twin = FillNet(network.config)
+    twin = type(network)(network.config)
     twin.load_state_dict(average)
     return twin.to(next(network.parameters()).device).eval()
-
-
-def _report(out: Path, step: int, seconds: float, figures: dict[str, Any]) -> None:
-    line = {"step": step, "seconds": round(seconds, 1)} | {k: round(v, 4) for k, v in figures.items()}
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
-    _log.info("%s", line)

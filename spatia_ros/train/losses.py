@@ -11,6 +11,9 @@ LOG_FLOOR = 2e-4
 SPREAD_FLOOR = 0.01
 """Relative depth error below which the foretold spread need not go."""
 
+LEAST_FLOW_TIME = 0.1
+"""Flow time below which the error of a velocity is no longer weighted up (it grows with 1 / t)."""
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean per image [B] of values [B, C, H, W] where mask [B, 1, H, W]; 0 where the mask is empty."""
@@ -40,3 +43,15 @@ def spread_error(log_spread: Tensor, log_depth: Tensor, truth: Tensor, mask: Ten
     """
     told = torch.log((log_depth - truth).abs().detach() + SPREAD_FLOOR)
     return masked_mean((log_spread - told).abs(), mask)
+
+
+def velocity_error(z0: Tensor, truth: Tensor, flow_time: Tensor, weight: Tensor) -> Tensor:
+    """Mean square error of the velocity per clip [B]: that of z_0, over t squared (v = (z_t - z_0) / t).
+
+    Args:
+        z0, truth: [B, T, C, h, w]. flow_time: [B]. weight: [B, T, 1, h, w], how much each place counts.
+    """
+    scale = flow_time.clamp(min=LEAST_FLOW_TIME).view(-1, 1, 1, 1, 1)
+    shares = weight.expand_as(truth).flatten(1)
+    errors = (((z0 - truth) / scale) ** 2).flatten(1)
+    return (errors * shares).sum(1) / shares.sum(1).clamp(min=1e-6)

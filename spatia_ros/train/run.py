@@ -1,57 +1,248 @@
-"""One command from nothing to a shipped engine: build pairs, train, export. Again, and it resumes."""
+"""A training run: its stages one after another, resumed by the same command.
+
+The folder of a run::
+
+    plan.json               what was asked for; the same folder with another plan is refused
+    log.jsonl, log.html     figures and pictures as they come
+    card.md                 the model card, written anew with every report
+    weights.safetensors     when all is done: what the last stage left, for --init and for export
+    <stage>/                checkpoint.safetensors (resumes), weights.safetensors when done, samples.jpg
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import logging
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from spatia_ros.engine.export import export
-from spatia_ros.engine.manifest import Manifest
-from spatia_ros.generator.model import FillNetConfig, shrunk
-from spatia_ros.train.batches import PairSet
-from spatia_ros.train.build import PER_SHARD, build
-from spatia_ros.train.loop import SOURCES, TrainConfig, train
+from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
+from spatia_ros.train import checkpoint, log_html
+from spatia_ros.train.card import CardFacts, last_figures, write_card
+from spatia_ros.train.feed import ClipBatches, held_out
+from spatia_ros.train.initial import bootstrap, by_chance, start_from
+from spatia_ros.train.loop import LoopConfig, run_stage
+from spatia_ros.train.objectives import OBJECTIVES
+from spatia_ros.train.presets import StageName, StagePlan
+from spatia_ros.train.processes import Processes
+from spatia_ros.train.validate import ablate, figures_of, generate, mean_figures, pictures_of
+from spatia_ros.types import SpatiaError
 
-MIXTURE_SHARE = 0.2
-"""How far from their prior the exported network's mixture logits may go (see docs/training.md)."""
+if TYPE_CHECKING:
+    from spatia_ros.train.example import Batch
+    from spatia_ros.train.feed import Clips
+
+PLAN = "plan.json"
+VALIDATED = 16
+"""Held-out clips looked at for every report."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class TrainPlan:
-    """Everything a training run depends on.
+class RunPlan:
+    """Everything a run's outcome depends on, apart from what is in the clips.
 
     Args:
-        name: of the engine. out: run folder (pairs/, checkpoint, log.jsonl, engine/).
-        data: folder with recordings and meshes, or None to learn from procedural scenes alone.
-        scene_shards, mesh_shards, recording_shards: how many shards of 36 pairs from each source.
-        steps, batch, seed: as in :class:`spatia_ros.train.loop.TrainConfig`.
-        command: what the user typed, for the manifest.
+        model: of the network, :class:`ModelConfig` as plain values.
+        stages: in order, with their numbers.
+        init: engine or folder whose weights the run starts from; else ``bootstrap``, an engine for the decoder; else chance.
+        data: what the clips hold, a line per source. left_out: recordings kept from them.
     """
 
     name: str
-    out: Path
-    data: Path | None
+    size: str
+    model: dict[str, Any]
+    stages: tuple[tuple[StageName, StagePlan], ...]
+    init: str | None
+    bootstrap: str | None
+    data: tuple[str, ...]
+    left_out: tuple[str, ...]
+    seed: int
+    bfloat16: bool
     command: str
-    scene_shards: int = 69
-    mesh_shards: int = 6
-    recording_shards: int = 30
-    steps: int = 1200
-    batch: int = 8
-    seed: int = 0
-    device: str = "cpu"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for ``plan.json``."""
+        return json.loads(json.dumps(asdict(self)))
 
 
-def run(plan: TrainPlan) -> Manifest:
-    """Build what pairs are missing, train (or go on training), and export to ``out/engine``."""
-    pairs = plan.out / "pairs"
-    build(pairs, plan.data, plan.scene_shards, plan.mesh_shards, plan.recording_shards, plan.seed)
-    data = PairSet(pairs, SOURCES, held_out=min(PER_SHARD, plan.scene_shards * PER_SHARD // 4))
-    bfloat16 = plan.device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    config = TrainConfig(str(pairs), str(plan.out), steps=plan.steps, batch=plan.batch, seed=plan.seed, bfloat16=bfloat16)
-    network = train(config, FillNetConfig(), data, plan.device)
-    figures = json.loads((plan.out / "log.jsonl").read_text().splitlines()[-1])
-    figures |= {"pairs": len(data), "mixture_share": MIXTURE_SHARE}
-    return export(shrunk(network.cpu(), MIXTURE_SHARE), plan.out / "engine", plan.name, plan.command, plan.steps, figures)
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What does not change a run's outcome: where it is kept, how often it reports and when it pauses.
+
+    Args:
+        folder: of the run. until: time.monotonic() at which to save and stop, or None.
+    """
+
+    folder: Path
+    report_every: int = 200
+    save_every_s: float = 120.0
+    until: float | None = None
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan of a run, as plain values.
+
+    Raises:
+        SpatiaError: when the folder holds no run.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        raise SpatiaError(f"training run {folder}: expected {PLAN}, found none")
+    return json.loads(path.read_text())
+
+
+def settle_plan(folder: Path, plan: RunPlan) -> None:
+    """Write a run's plan, or check that the folder was begun with the same one.
+
+    Raises:
+        SpatiaError: when it was begun with another.
+    """
+    new = plan.as_dict()
+    if (folder / PLAN).is_file():
+        old = read_plan(folder)
+        ours = ("command", "data", "left_out")  # words for people
+        other = [name for name in new if name not in ours and old.get(name) != new[name]]
+        if other:
+            raise SpatiaError(
+                f"training run {folder}: expected to go on with {other[0]} = {old.get(other[0])}, got {new[other[0]]}; "
+                f"give the command it was begun with ({old.get('command')}), or another --out"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (PLAN + ".partial")
+    partial.write_text(json.dumps(new, indent=1) + "\n")
+    os.replace(partial, folder / PLAN)
+
+
+def first_network(plan: RunPlan) -> SpaceTimeNet:
+    """The network a run begins with."""
+    network = by_chance(SpaceTimeNet(ModelConfig.from_dict(plan.model)), plan.seed)
+    if plan.init:
+        start_from(network, plan.init)
+    elif plan.bootstrap:
+        bootstrap(network, plan.bootstrap)
+    return network
+
+
+class Reporter:
+    """Figures, pictures, page and card of a run as it goes."""
+
+    def __init__(self, plan: RunPlan, options: RunOptions, validation: Sequence[Batch], device: str) -> None:
+        self.plan, self.folder, self.validation, self.device = plan, options.folder, validation, device
+        self.ablation: dict[str, float] = {}
+
+    def __call__(self, stage: StageName, network: SpaceTimeNet, step: int, seconds: float, parts: dict[str, float]) -> None:
+        """One report of a stage."""
+        row: dict[str, float | str] = {"stage": stage, "step": step, "seconds": round(seconds, 1), "order": round(time.time(), 1)}
+        row |= {name: round(value, 5) for name, value in parts.items()}
+        if self.validation:
+            changes = [generate(network, batch, 1, i) for i, batch in enumerate(self.validation)]
+            found = [figures_of(change, batch) for change, batch in zip(changes, self.validation, strict=True)]
+            row |= {name: round(value, 4) for name, value in mean_figures(found).items()}
+            (self.folder / stage).mkdir(exist_ok=True)
+            image = log_html.strip(pictures_of(changes[0], self.validation[0]))
+            log_html.write_strip(self.folder / stage / log_html.STRIP, image)
+        log_html.append(self.folder, row)
+        _log.info("%s", {k: v for k, v in row.items() if k != "order"})
+        self.write(network)
+
+    def write(self, network: SpaceTimeNet) -> None:
+        """Page and card anew."""
+        names = [stage for stage, _ in self.plan.stages]
+        log_html.write_page(self.folder, f"{self.plan.name}: {self.plan.command}", names)
+        write_card(self.folder, self.facts(network))
+
+    def facts(self, network: SpaceTimeNet) -> CardFacts:
+        """What the card says now."""
+        made = []
+        for stage, numbers in self.plan.stages:
+            rows = log_html.read(self.folder, stage)
+            if rows:
+                made.append((stage, int(rows[-1]["step"]), numbers.steps, float(rows[-1]["seconds"]) / 60.0))
+        device = torch.cuda.get_device_name() if self.device.startswith("cuda") else f"CPU, {platform.machine()}"
+        return CardFacts(
+            self.plan.name, self.plan.size, sum(p.numel() for p in network.parameters()), self.plan.command, device,
+            self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)), self.ablation,
+        )
+
+
+def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) -> SpaceTimeNet | None:
+    """Train, or go on training, through all stages.
+
+    Returns:
+        The averaged network, or None: stopped by the clock, saved; the same call goes on.
+    """
+    if processes.first:
+        settle_plan(options.folder, plan)
+    network = first_network(plan).to(processes.device)
+    for number, (stage, numbers) in enumerate(plan.stages):
+        done = options.folder / stage / checkpoint.WEIGHTS
+        if done.exists():
+            checkpoint.load_weights(done, network)
+            continue
+        batches = held_out(clips.validation, numbers, VALIDATED) if processes.first else []
+        reporter = Reporter(plan, options, [batch.to(processes.device) for batch in batches], processes.device)
+        config = LoopConfig(
+            options.folder / stage, plan.seed, number, plan.bfloat16, options.save_every_s, options.report_every, options.until
+        )
+        objective = OBJECTIVES[stage](network).to(processes.device)
+        tell = lambda *facts, stage=stage, reporter=reporter: reporter(stage, *facts)  # noqa: E731
+        if not run_stage(objective, numbers, config, ClipBatches(clips), processes, tell):
+            return None
+        network = objective.network
+    if processes.first and not (options.folder / checkpoint.WEIGHTS).exists():
+        finish(plan, options, network, clips, processes.device)
+    return network.eval()
+
+
+def finish(plan: RunPlan, options: RunOptions, network: SpaceTimeNet, clips: Clips, device: str) -> None:
+    """The last figures, what each condition is worth, and the weights of a finished run."""
+    batches = [batch.to(device) for batch in held_out(clips.validation, plan.stages[-1][1], len(clips.validation))]
+    reporter = Reporter(plan, options, batches, device)
+    reporter.ablation = ablate(network.eval(), batches) if batches else {}
+    reporter.write(network)
+    checkpoint.save_tensors(options.folder / checkpoint.WEIGHTS, network.state_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The best a run has at the moment: the averaged weights of the newest stage.
+
+    Args:
+        stage, step: where they come from. plan: of the run. figures: the last held-out ones.
+    """
+
+    network: SpaceTimeNet
+    stage: str
+    step: int
+    plan: dict[str, Any]
+    figures: dict[str, float]
+
+
+def read_result(folder: Path) -> RunResult:
+    """What a run, finished or not, has come to: for export.
+
+    Raises:
+        SpatiaError: when the folder holds no run, or one without a checkpoint.
+    """
+    plan = read_plan(folder)
+    network = SpaceTimeNet(ModelConfig.from_dict(plan["model"]))
+    for stage, _ in reversed(plan["stages"]):
+        step = checkpoint.load_average(folder / stage, network)
+        if step is not None:
+            return RunResult(network.eval(), stage, step, plan, last_figures(log_html.read(folder)))
+    raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
+
+
+def with_changes(stages: Sequence[tuple[StageName, StagePlan]], **changes: int | None) -> tuple[tuple[StageName, StagePlan], ...]:
+    """Stages with the numbers that are given in place of their own."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return tuple((name, replace(plan, **given)) for name, plan in stages)

@@ -1,0 +1,84 @@
+"""The model card: what a network is, what it learned from, how good it is and where it fails, from the run's own record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CARD = "card.md"
+LIMITS = """\
+- It mixes what a view and its references hold with what it imagines at a sixteenth of the resolution: invented places are soft.
+- One step gives the expected picture (least square error), not a sample: many equally likely worlds come out as their mean.
+- Prompts know the stated vocabulary and no more; a few hours of training make them weak.
+- It has seen rooms, corridors, desks and streets made by a program, and few real places. Judge it on your own with
+  `spatia evaluate novel-view`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card says.
+
+    Args:
+        data: one line per source. left_out: recordings never trained on.
+        stages: name, steps made, steps planned, minutes, of each stage begun.
+        figures: the last report on held-out clips. ablation: PSNR without each condition, or empty.
+    """
+
+    name: str
+    size: str
+    parameters: int
+    command: str
+    device: str
+    data: Sequence[str]
+    left_out: Sequence[str]
+    stages: Sequence[tuple[str, int, int, float]]
+    figures: Mapping[str, float]
+    ablation: Mapping[str, float]
+
+
+def card(facts: CardFacts) -> str:
+    """The card as Markdown."""
+    stages = [f"| {name} | {made} of {planned} | {minutes:.0f} |" for name, made, planned, minutes in facts.stages]
+    figures = [f"| {_said(name)} | {value:.3g} |" for name, value in facts.figures.items()]
+    blocks = [
+        f"# {facts.name}",
+        f"A space-time generator of size `{facts.size}` ({facts.parameters / 1e6:.1f} million weights): colour and depth of "
+        "what a memory does not show, from its render, reference frames, camera rays, animation time and a prompt.",
+        "## Made by", f"```\n{facts.command}\n```", f"Device: {facts.device}.",
+        "## Data", "\n".join(f"- {line}" for line in facts.data),
+        f"Left out, for evaluation: {', '.join(facts.left_out) or 'nothing'}.",
+        "## Training", "| Stage | Steps | Minutes |\n|---|---|---|\n" + "\n".join(stages),
+        "## Figures on held-out procedural clips", "| Measure | |\n|---|---|\n" + "\n".join(figures),
+    ]
+    if facts.ablation:
+        rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.2f} |" for name, value in facts.ablation.items())
+        blocks += ["PSNR of invented pixels when a condition is left out, dB:", "| Told | dB |\n|---|---|\n" + rows]
+    return "\n\n".join([*blocks, "## Limits", LIMITS])
+
+
+def _said(name: str) -> str:
+    names = {
+        "psnr_net": "PSNR of invented pixels, network, dB", "psnr_fill": "PSNR of invented pixels, fill alone, dB",
+        "absrel_net": "AbsRel of invented depth, network", "absrel_fill": "AbsRel of invented depth, fill alone",
+    }
+    return names.get(name, name)
+
+
+def write_card(folder: Path, facts: CardFacts) -> None:
+    """Write the card of a run, whole or not at all."""
+    partial = folder / (CARD + ".partial")
+    partial.write_text(card(facts))
+    os.replace(partial, folder / CARD)
+
+
+def last_figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The held-out figures of the last row that has any."""
+    names = ("psnr_net", "psnr_fill", "absrel_net", "absrel_fill")
+    for row in reversed(rows):
+        if "psnr_net" in row:
+            return {name: float(row[name]) for name in names}
+    return {}
