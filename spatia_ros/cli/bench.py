@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``spatia bench``."""
     add_config(parser)
     add_json(parser)
+    parser.add_argument("--only-engines", action="store_true", help="measure only the generator's networks, by runtime")
     city = parser.add_argument_group("city", "a synthetic city, built in a file, its writer killed, reopened and walked")
     only = city.add_mutually_exclusive_group()
     only.add_argument("--city", action="store_true", help="measure it too (200 million points: five minutes and 3 GB of disk)")
@@ -43,14 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from spatia_ros.evaluate.bench import run_benches
+    from spatia_ros.evaluate.bench import Figure, generator_figures, run_benches
 
-    figures: dict[str, float | str] = {} if args.only_city else run_benches(config_of(args))
+    figures: dict[str, Figure] = {}
+    if args.only_engines:
+        figures |= generator_figures(config_of(args))
+    elif not args.only_city:
+        figures |= run_benches(config_of(args))
     if args.city or args.only_city:
         figures |= _city(args)
     write_json_of(args, figures)
-    print_table([(name, f"{value:.2f}" if isinstance(value, float) else str(value)) for name, value in figures.items()])
+    print_table([(name, _text(value)) for name, value in figures.items()])
     return 0
+
+
+def _text(value: float | str | dict[str, float]) -> str:
+    """A figure, or several by name."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _city(args: argparse.Namespace) -> dict[str, float]:

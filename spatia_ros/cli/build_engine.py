@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="build also what is built already")
     parser.add_argument("--dry-run", action="store_true", help="print the plan, write the script, build nothing")
     parser.add_argument("--device", metavar="NAME", help="with --dry-run: plan for orin, orin-nx, orin-nano, h200, ...")
-    parser.add_argument("--calibrate", type=Path, metavar="SEQUENCE", help="int8: recording to calibrate with (the built-in room)")
+    parser.add_argument("--calibrate", type=Path, metavar="SEQUENCE", help="int8: calibrate with this recording (built-in room)")
     add_config(parser)
     add_json(parser)
     parser.set_defaults(run=run)

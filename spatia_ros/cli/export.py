@@ -1,27 +1,27 @@
-"""Turn trained weights into an engine: a folder with safetensors, an ONNX graph that points into it, and a manifest.
+"""Turn trained weights into an engine: a folder with safetensors, ONNX graphs that point into it, and a manifest.
 
-FOLDER is a training run, finished or not (its running average of the weights is taken), or an engine whose ONNX is to be
-written anew. ONNX Runtime must compute what torch computes, or nothing is exported. Needs torch (make test installs it).
+FOLDER is a training run, finished or not (its running average of the weights is taken), or an engine whose graphs are to be
+written anew. ONNX Runtime must compute what torch computes, or nothing is exported; how far float16 and int8 are from it is
+printed and kept in the manifest. Needs torch (make test installs it).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.cli.options import add_json, examples, print_table, write_json_of
+from spatia_ros.cli.options import add_config, add_json, examples, print_table, write_json_of
 
 if TYPE_CHECKING:
-    from spatia_ros.generator.model import FillNet
+    from spatia_ros.engine.bundle import Bundle
 
 EXAMPLES = examples("""
-spatia export out/train --name mine                # then: spatia run --set generator.name=mine
-spatia export out/train --out out/engines/mine     # then: spatia run --set generator.name=out/engines/mine
-spatia export engines/fill-nano                    # write its ONNX again
+spatia export out/train --name mine                         # then: spatia run --set generator.name=mine
+spatia export out/train --out out/engines/mine              # then: spatia run --set generator.name=out/engines/mine
+spatia export out/engines/mine                              # write its graphs again
+spatia export out/engines/mine --precision fp16 int8 --calibrate data/lounge
 """)
-_AVERAGE = "average."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,62 +29,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a training run, or an engine")
     parser.add_argument("--name", help="name of the engine (default: the folder's)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the engine (default: with the shipped ones)")
+    parser.add_argument(
+        "--precision", nargs="+", choices=["fp32", "fp16", "int8"], default=["fp32"],
+        help="beside fp32: fp16 for TensorRT (its builder makes it too), int8 for generator.runtime=onnxruntime-int8",
+    )
+    parser.add_argument("--calibrate", type=Path, metavar="SEQUENCE", help="int8: calibrate with this recording (built-in room)")
+    add_config(parser)
     add_json(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, size=(256, 160))
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from spatia_ros.engine.manifest import MANIFEST, engines_folder
+    from spatia_ros.engine.bundle import FORMAT, INT8, format_of
+    from spatia_ros.engine.manifest import MANIFEST
     from spatia_ros.types import SpatiaError
 
-    is_engine, is_run = (args.folder / MANIFEST).is_file(), (args.folder / "checkpoint.safetensors").is_file()
-    if not (is_engine or is_run):
-        known = f"a training run (checkpoint.safetensors) or an engine ({MANIFEST})"
-        raise SpatiaError(f"{args.folder}: expected {known}, got neither")
     try:
-        from spatia_ros.engine import export
+        import torch  # noqa: F401  (what follows needs it, and says so worse)
     except ImportError as error:
         raise SpatiaError(f"export: expected torch and onnx ({error}); make test installs them") from None
-    if is_engine:
-        out, manifest = args.folder, export.export_again(args.folder)
-    else:
-        name = args.name or args.folder.name
-        out = args.out or engines_folder() / name
-        network, steps, figures = trained(args.folder)
-        manifest = export.export(network, out, name, f"spatia train --steps {steps}", steps, figures)
-    figures = manifest.model_dump()
-    write_json_of(args, figures)
-    difference = manifest.figures["largest_difference_onnx_torch"]
-    print_table([
-        ("engine", f"{manifest.name}, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB"),
-        ("ONNX and torch", f"differ by at most {difference:.1e}"),
-        ("left in", str(out)),
-    ])  # fmt: skip
+    if (args.folder / MANIFEST).is_file() and format_of(args.folder) != FORMAT:
+        return again_format_1(args)
+    out, bundle = written(args)
+    measured = {**bundle.figures.get("against_torch", {})}
+    if INT8 in args.precision:
+        measured["int8"] = with_int8(args, out)
+    write_json_of(args, bundle.model_dump() | {"measured": measured})
+    rows = [("engine", f"{bundle.name}, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB")]
+    for precision, by_graph in measured.items():
+        told = ", ".join(f"{graph} {off['psnr_db']:.0f} dB" for graph, off in by_graph.items())
+        largest = max(off["largest_difference"] for off in by_graph.values())
+        beside = "fp32" if precision == INT8 else "torch"
+        rows.append((f"{precision} against {beside}", f"{told}; at most {largest:.1e} off"))
+    print_table([*rows, ("left in", str(out))])
     return 0
 
 
-def trained(folder: Path) -> tuple[FillNet, int, dict[str, Any]]:
-    """The averaged network of a training run, the steps it took, and its last figures."""
-    from safetensors import safe_open
+def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
+    """The engine's folder, and what its manifest says, once its float graphs are written."""
+    from spatia_ros.engine.manifest import MANIFEST, engines_folder
+    from spatia_ros.engine.ship import ship, ship_again
 
-    from spatia_ros.generator.model import FillNet, FillNetConfig, shrunk
-    from spatia_ros.train.run import MIXTURE_SHARE
-    from spatia_ros.types import SpatiaError
+    floats = tuple(precision for precision in ("fp32", "fp16") if precision in ("fp32", *args.precision))
+    if (args.folder / MANIFEST).is_file():
+        return args.folder, ship_again(args.folder, floats)
+    from spatia_ros.train.run import read_result
 
-    try:
-        shape = json.loads((folder / "config.json").read_text())["network"]
-        last = json.loads((folder / "log.jsonl").read_text().strip().splitlines()[-1])
-    except (OSError, json.JSONDecodeError, KeyError, IndexError) as error:
-        raise SpatiaError(f"{folder}: expected config.json and log.jsonl of a training run, got {error!r}") from None
-    network = FillNet(FillNetConfig(tuple(shape["widths"]), tuple(shape["blocks"]), shape["heads"]))
-    with safe_open(folder / "checkpoint.safetensors", "pt") as file:
-        steps = int(json.loads(file.metadata()["state"])["step"])
-        averages = filter(lambda name: name.startswith(_AVERAGE), file.keys())
-        weights = {name.removeprefix(_AVERAGE): file.get_tensor(name) for name in averages}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise SpatiaError(f"{folder}: expected weights of this release's network, got others: {first}") from None
-    return shrunk(network, MIXTURE_SHARE), steps, {name: value for name, value in last.items() if name != "step"}
+    result = read_result(args.folder)
+    name = args.name or args.folder.name
+    out = args.out or engines_folder() / name
+    figures: dict[str, Any] = {"stage": result.stage, **result.figures}
+    return out, ship(result.network, out, name, f"spatia train ({result.stage})", result.step, figures, floats)
+
+
+def with_int8(args: argparse.Namespace, out: Path) -> dict[str, dict[str, float]]:
+    """Calibrate, write the int8 graphs, and say how far they are from float32."""
+    from spatia_ros.cli.build_engine import calibration
+    from spatia_ros.engine.ship import add_int8
+
+    return add_int8(out, calibration(str(out.absolute()), args))
+
+
+def again_format_1(args: argparse.Namespace) -> int:
+    """Write the graph of a fill network anew."""
+    from spatia_ros.engine.export import export_again
+
+    manifest = export_again(args.folder)
+    write_json_of(args, manifest.model_dump())
+    print_table([
+        ("engine", f"{manifest.name}, {sum(f.stat().st_size for f in args.folder.iterdir()) / 1e6:.1f} MB"),
+        ("ONNX and torch", f"differ by at most {manifest.figures['largest_difference_onnx_torch']:.1e}"),
+        ("left in", str(args.folder)),
+    ])  # fmt: skip
+    return 0

@@ -58,8 +58,8 @@ class Range(NamedTuple):
 
 FREE = {
     "frames": Range(1, 1, 16),
-    "context": Range(1, 9, 9),
-    "words": Range(1, 8, 16),
+    "context": Range(1, 5, 9),
+    "words": Range(1, 16, 16),
     "rows": Range(2, 10, 45),
     "cols": Range(2, 16, 80),
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from spatia_ros.config import WorldConfig
+from spatia_ros.engine.bundle import folder_of
+from spatia_ros.evaluate.bench_engines import engine_figures, runtimes_here, time_engines
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import time_growth, time_render
 from spatia_ros.evaluate.bench_odometry import Odometry, time_odometry
@@ -18,6 +20,7 @@ from spatia_ros.evaluate.bench_scale import (
     time_sizes,
 )
 from spatia_ros.evaluate.timing import Timing
+from spatia_ros.generator import ProjectionGenerator
 from spatia_ros.types import Camera
 from spatia_ros.world import open_generator
 
@@ -31,7 +34,11 @@ WALL_VOXELS = 64_000
 """Voxels the benched wall covers at 640x480."""
 
 
-def run_benches(config: WorldConfig) -> dict[str, float | str]:
+Figure = float | str | dict[str, float]
+ENGINE_ROUNDS = 24
+
+
+def run_benches(config: WorldConfig) -> dict[str, Figure]:
     """All figures, flat: milliseconds are medians. Takes about four minutes and 4 GB on two cores.
 
     Raises:
@@ -50,9 +57,19 @@ def run_benches(config: WorldConfig) -> dict[str, float | str]:
     figures |= bandwidth_figures(figures, time_copy(MEMORY_ROUNDS))
     figures |= odometry_figures(time_odometry(builtin_scan(), ODOMETRY_SIZE, ODOMETRY_ROUNDS))
     figures |= loop_figures(config)
-    rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
+    rounded: dict[str, Figure] = {name: round(value, 3) for name, value in figures.items()}
     machine = {"cpu_cores": os.cpu_count() or 0, "load_average_before": round(load, 2)}
-    return rounded | machine | {"generator": config.generator.name}
+    return rounded | generator_figures(config) | machine | {"generator": config.generator.name}
+
+
+def generator_figures(config: WorldConfig) -> dict[str, Figure]:
+    """The networks of the generator at one small frame, by runtime; nothing where it has none."""
+    wanted = config.generator
+    if wanted.name == ProjectionGenerator.name:
+        return {}
+    runtimes = runtimes_here(folder_of(wanted.name))
+    timings = time_engines(wanted.name, SIZES[0], runtimes, wanted.threads, wanted.context_frames, ENGINE_ROUNDS)
+    return dict(engine_figures(timings, SIZES[0], wanted.steps))
 
 
 def render_figures(timings: dict[str, Timing]) -> dict[str, float]:

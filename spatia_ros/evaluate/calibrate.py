@@ -17,7 +17,7 @@ SEED_SHARE = 0.3
 
 def recorded_batches(
     name: str, config: WorldConfig, sequence: Sequence, size: tuple[int, int], frames: int, most: int,
-    told: Callable[[int], object] = lambda done: None,
+    told: Callable[[int], object],
 ) -> Batches:  # fmt: skip
     """Run a world on the float32 engine and keep what its networks were given.
 
