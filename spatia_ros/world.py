@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from spatia_ros.engine import open_engine
 from spatia_ros.engine.bundle import FORMAT, folder_of, format_of
 from spatia_ros.engine.runtimes import open_engines
 from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator
+from spatia_ros.generator.big.weights import is_big, open_big
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Memory, MemorySnapshot
@@ -138,6 +140,10 @@ def open_generator(config: WorldConfig) -> Generator:
         SpatiaError: when its engine is missing, foreign or stale, saying how to get it; or the prompt cannot be followed.
     """
     wanted = config.generator
+    if is_big(wanted.name):
+        from spatia_ros.seed.networks import NetworkDepth
+
+        return open_big(Path(wanted.name), NetworkDepth, wanted.prompt)
     if wanted.name != ProjectionGenerator.name and format_of(folder_of(wanted.name)) == FORMAT:
         return SpaceTimeGenerator(wanted.name, open_engines(wanted.name, wanted.runtime, wanted.threads), wanted)
     if wanted.prompt:

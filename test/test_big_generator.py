@@ -12,18 +12,23 @@ pytest.importorskip("diffusers", reason="the big generator needs diffusers: pip 
 import tiny_wan  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from spatia_ros.config import from_dict  # noqa: E402
 from spatia_ros.generator.big.canvas import covered, fitted, off, onto  # noqa: E402
 from spatia_ros.generator.big.codec import latent_frames, whole  # noqa: E402
 from spatia_ros.generator.big.control import ControlBranch  # noqa: E402
 from spatia_ros.generator.big.depth import in_metres  # noqa: E402
-from spatia_ros.generator.big.generator import as_clip  # noqa: E402
+from spatia_ros.generator.big.generator import History, as_clip, chosen  # noqa: E402
 from spatia_ros.generator.big.low_rank import switch  # noqa: E402
 from spatia_ros.generator.big.transformer import positions  # noqa: E402
-from spatia_ros.generator.big.weights import open_big, read_settings  # noqa: E402
+from spatia_ros.generator.big.weights import is_big, open_big, read_settings  # noqa: E402
+from spatia_ros.generator.condition import ClipView  # noqa: E402
+from spatia_ros.memory import Keyframe, Memory  # noqa: E402
 from spatia_ros.seed.depth import Estimate  # noqa: E402
-from spatia_ros.types import Camera, SpatiaError, View  # noqa: E402
+from spatia_ros.types import Camera, Frame, SpatiaError, Trajectory, View  # noqa: E402
+from spatia_ros.world import World, open_generator  # noqa: E402
 
 HEIGHT, WIDTH = 32, 40
+CAMERA = Camera.from_fov(WIDTH, HEIGHT, 1.2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,14 +46,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def opened(folder):
-    return open_big(folder, tiny_wan.FlatDepth(), device="cpu")
-
-
-@pytest.fixture
-def generator(opened):
-    opened.restore(None)
-    return opened
+def generator(folder):
+    return open_big(folder, tiny_wan.FlatDepth, device="cpu")
 
 
 def some_views(count, share=0.5, seed=0):
@@ -63,9 +62,19 @@ def some_views(count, share=0.5, seed=0):
     return views
 
 
-def told(generator, count, share=0.5, references=()):
-    camera = Camera.from_fov(WIDTH, HEIGHT, 1.2)
-    return generator.condition(some_views(count, share), camera, np.tile(np.eye(4), (count, 1, 1)), references)
+def told(generator, stream, count, share=0.5, references=()):
+    times, poses = np.arange(count) / 10.0, np.tile(np.eye(4), (count, 1, 1))
+    shown = ClipView(tuple(some_views(count, share)), (tuple(references),) * count, CAMERA, poses, times, times)
+    return generator.condition(shown, stream)
+
+
+def carried(seed=1):
+    """A stream after nine frames."""
+    stream, rng = History(), np.random.default_rng(seed)
+    depth = np.ones((HEIGHT, WIDTH), np.float32)
+    made = [Frame(rng.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8), depth, CAMERA, np.eye(4)) for _ in range(12)]
+    stream.follow(made, np.zeros(12))
+    return stream, made
 
 
 def inputs(generator, frames=3, references=2):
@@ -183,28 +192,33 @@ def test_a_frame_lies_whole_on_the_canvas_and_comes_off_again():
         fitted(HEIGHT, WIDTH, 60, 96)
 
 
-def test_the_second_clip_begins_with_the_first_ones_last_frames(generator):
-    first = told(generator, 12, share=0.95)
-    clip = as_clip(first, fitted(HEIGHT, WIDTH, 64, 96))
+def test_the_second_clip_begins_with_the_last_frames(generator):
+    canvas, start = fitted(HEIGHT, WIDTH, 64, 96), generator.stream()
+    clip = as_clip(told(generator, start, 12, share=0.95), canvas)
     assert (len(clip.memory), len(clip.known), clip.history) == (13, 1, False), "begins with what memory shows, nearly all of it"
-    assert not len(as_clip(told(generator, 12), fitted(HEIGHT, WIDTH, 64, 96)).known), "half a picture is no beginning"
-    frames = generator.sample(first, np.random.default_rng(0))
-    assert [f.rgb.shape for f in frames] == [(HEIGHT, WIDTH, 3)] * 12
-    second = told(generator, 3)
-    clip = as_clip(second, fitted(HEIGHT, WIDTH, 64, 96))
-    np.testing.assert_array_equal(second.history, np.stack([f.rgb for f in frames[-9:]]))
+    assert not len(as_clip(told(generator, start, 12), canvas).known), "half a picture is no beginning"
+    stream, made = carried()
+    second = told(generator, stream, 3)
+    np.testing.assert_array_equal(second.history, np.stack([f.rgb for f in made[-9:]]))
+    clip = as_clip(second, canvas)
     assert (len(clip.memory), len(clip.known), clip.history) == (13, 9, True)
     assert clip.coverage[:9].any((1, 2)).all()
 
 
+def reference(grey):
+    shape = (HEIGHT, WIDTH)
+    picture = np.full((*shape, 3), grey, np.uint8)
+    return Keyframe(picture, np.full(shape, 2.0, np.float32), np.zeros(shape, bool), CAMERA, np.eye(4), 0)
+
+
+def test_references_of_a_clip_are_each_frames_best_once():
+    a, b, c, d = (reference(grey) for grey in (1, 2, 3, 4))
+    assert [k.rgb[0, 0, 0] for k in chosen([(a, c), (b, a), (a, d)], 3)] == [1, 2, 3]
+    assert chosen([(), ()], 7) == []
+
+
 def test_known_frames_stay_what_they_are_through_every_step(generator, monkeypatch):
     """What the network is shown of the history and the references is clean and at time 0, at every step."""
-    generator.sample(told(generator, 9), np.random.default_rng(0))
-    from spatia_ros.memory import Keyframe
-
-    picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-    reference = Keyframe(picture, np.full((HEIGHT, WIDTH), 2.0, np.float32), np.zeros((HEIGHT, WIDTH), bool),
-                         Camera.from_fov(WIDTH, HEIGHT, 1.2), np.eye(4), 0)
     network, seen = generator.sampler.network, []
     plain = type(network).velocity
 
@@ -213,7 +227,10 @@ def test_known_frames_stay_what_they_are_through_every_step(generator, monkeypat
         return plain(self, latents, times, text, memory, references)
 
     monkeypatch.setattr(type(network), "velocity", watched)
-    generator.sample(told(generator, 4, references=[reference, reference]), np.random.default_rng(0))
+    stream, _ = carried()
+    condition = told(generator, stream, 4, references=[reference(90), reference(30)])
+    frames = generator.sample(condition, stream, np.random.default_rng(0))
+    assert [f.rgb.shape for f in frames] == [(HEIGHT, WIDTH, 3)] * 4
     assert len(seen) == 2 * 2, "two steps, each with and without the prompt"
     for latents, times, references in seen:
         assert (references, times[:5].tolist()) == (2, [0.0] * 5)
@@ -222,16 +239,32 @@ def test_known_frames_stay_what_they_are_through_every_step(generator, monkeypat
     assert not torch.equal(seen[0][0][:, :, 5:], seen[-1][0][:, :, 5:])
 
 
-def test_the_same_state_gives_the_same_frames(generator):
-    generator.sample(told(generator, 5), np.random.default_rng(0))
-    state = generator.snapshot()
-    once = generator.sample(told(generator, 2), np.random.default_rng(7))
-    assert not np.array_equal(generator.snapshot(), state)
-    generator.restore(state)
-    again = generator.sample(told(generator, 2), np.random.default_rng(7))
-    other = generator.sample(told(generator, 2), np.random.default_rng(8))
-    np.testing.assert_array_equal(once[1].rgb, again[1].rgb)
-    assert not np.array_equal(once[1].rgb, other[1].rgb)
+def test_a_world_is_flown_with_it_and_goes_back_to_a_snapshot(generator):
+    config = from_dict({"memory": {"voxel_m": 0.05}, "generator": {"clip": 4}})
+    world = World(config, Memory(config.memory), generator, CAMERA)
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    world.observe(Frame(picture, np.full((HEIGHT, WIDTH), 2.0, np.float32), CAMERA, np.eye(4)))
+    poses = np.tile(np.eye(4), (6, 1, 1))
+    poses[:, 0, 3] = np.linspace(0, 0.5, 6)
+    path = Trajectory(10**8 * np.arange(1, 7, dtype=np.int64), poses)
+    points = len(world.memory)
+    before = world.snapshot()
+    step = world.advance(path)
+    assert step.rgb.shape == (6, HEIGHT, WIDTH, 3)
+    assert len(world.stream.frames) == 6
+    assert np.abs(step.depth - 2.0).max() < 0.05, "a flat estimate, brought to the wall memory knows"
+    assert len(world.memory) > points, "what was drawn beside the wall has entered memory"
+    world.restore(before)
+    np.testing.assert_array_equal(world.advance(path).rgb, step.rgb)
+    world.restore(before)
+    world.rng = np.random.default_rng(99)
+    assert not np.array_equal(world.advance(path).rgb, step.rgb)
+
+
+def test_clips_longer_than_the_weights_know_are_refused(generator):
+    with pytest.raises(SpatiaError, match="at most 121 frames"):
+        told(generator, generator.stream(), 122)
 
 
 def test_depth_is_brought_to_what_memory_knows():
@@ -253,7 +286,7 @@ def refused(folder, tmp_path, change, match):
     shutil.copytree(folder, copy)
     change(copy)
     with pytest.raises(SpatiaError, match=match):
-        open_big(copy, tiny_wan.FlatDepth(), device="cpu")
+        open_big(copy, tiny_wan.FlatDepth, device="cpu")
 
 
 def rewrite(path, change):
@@ -294,6 +327,12 @@ def test_another_transformer_is_refused(folder, tmp_path):
 
     refused(folder, tmp_path / "a", without_a_block, "1 missing .blocks.3.attn1.to_q.weight")
     refused(folder, tmp_path / "b", another_class, "expected a WanTransformer3DModel, got 'SD3Transformer2DModel'")
+
+
+def test_a_world_opens_it_by_its_folder(folder):
+    assert is_big(str(folder))
+    with pytest.raises(SpatiaError, match=r"expected a folder with config\.json"):
+        open_generator(from_dict({"generator": {"name": str(folder)}}))
 
 
 def test_settings_default_to_the_release(folder):

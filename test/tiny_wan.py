@@ -57,6 +57,9 @@ class FlatDepth:
 
     name = "flat"
 
+    def __init__(self, folder):
+        self.folder = folder
+
     def estimate(self, rgb, camera):
         from spatia_ros.seed.depth import Estimate
 

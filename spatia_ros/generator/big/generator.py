@@ -12,9 +12,10 @@ from spatia_ros.generator.big.codec import whole
 from spatia_ros.generator.big.depth import Estimator, in_metres
 from spatia_ros.generator.big.sampler import Clip, Sampler
 from spatia_ros.generator.big.words import Words
+from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.sample import Generated
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Bool, Camera, Float32, Float64, SpatiaError, UInt8, View
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, SpatiaError, UInt8
 
 HISTORY = 9
 """Frames of the clip before that a clip begins with."""
@@ -51,19 +52,41 @@ class BigCondition:
     history: UInt8
 
 
-class BigGenerator:
-    """Wan2.2-TI2V-5B with Spatia's weights.
+class History:
+    """The frames the next clip begins with: what is carried from clip to clip."""
 
-    It draws colour alone; depth is the estimator's, brought to the metres of what memory shows. What it drew last is the
-    beginning of what it draws next, so its state belongs to the world's (:meth:`snapshot`).
+    def __init__(self) -> None:
+        self.frames: tuple[UInt8, ...] = ()
+
+    def follow(self, frames: Sequence[Frame], animation_s: Float64) -> None:  # noqa: ARG002  (Wan knows no clock but its own)
+        """Take note of the frames of a clip."""
+        self.frames = (*self.frames, *(frame.rgb for frame in frames))[-HISTORY:]
+
+    def snapshot(self) -> tuple[UInt8, ...]:
+        """The frames, which nobody changes."""
+        return self.frames
+
+    def restore(self, state: tuple[UInt8, ...]) -> None:
+        """Go back to a snapshot."""
+        self.frames = state
+
+    def of_size(self, height: int, width: int) -> UInt8:
+        """The frames uint8 [N, H, W, 3]; none if they have another size."""
+        fitting = [rgb for rgb in self.frames if rgb.shape[:2] == (height, width)]
+        return np.stack(fitting) if fitting else np.zeros((0, height, width, 3), np.uint8)
+
+
+class BigGenerator:
+    """Wan2.2-TI2V-5B with Spatia's weights, a clip at a time.
+
+    It draws colour alone; depth is the estimator's, brought to the metres of what memory shows.
 
     Args:
         sampler: the networks. words: prompts to embeddings. depth: any depth estimator (``spatia_ros.seed``).
-        rows, columns: the canvas the networks work at, px.
+        references: kept frames it is shown, at most. rows, columns: the canvas the networks work at, px.
     """
 
     name = "spatia-wan"
-    max_clip = MAX_CLIP
 
     def __init__(
         self, sampler: Sampler, words: Words, depth: Estimator, prompts: Prompts = Prompts(), references: int = MAX_REFERENCES,
@@ -73,49 +96,47 @@ class BigGenerator:
             raise SpatiaError(f"big generator: expected 0..{MAX_REFERENCES} references, got {references}")
         self.sampler, self.words, self.depth, self.prompts = sampler, words, depth, prompts
         self.references, self.rows, self.columns = references, rows, columns
-        self._history: UInt8 | None = None
 
-    def snapshot(self) -> UInt8 | None:
-        """The frames the next clip begins with, uint8 [N, H, W, 3]; None before the first."""
-        return self._history
+    def stream(self) -> History:
+        """What is carried from clip to clip: the last frames."""
+        return History()
 
-    def restore(self, state: UInt8 | None) -> None:
-        """Go back to a snapshot."""
-        self._history = state
-
-    def condition(
-        self, views: Sequence[View], camera: Camera, T_world_cams: Float64, references: Sequence[Keyframe]
-    ) -> BigCondition:
-        """What a clip of T views of memory is made from.
+    def condition(self, shown: ClipView, stream: History) -> BigCondition:
+        """What a clip is made from.
 
         Raises:
             SpatiaError: when the clip is longer than the weights know.
         """
-        if not 1 <= len(views) <= MAX_CLIP or len(T_world_cams) != len(views):
-            got = f"{len(views)} and {len(T_world_cams)}"
-            raise SpatiaError(f"big generator: expected 1..{MAX_CLIP} views and as many poses, got {got}")
-        shape = views[0].rgb.shape
-        before = self._history
-        history = before if before is not None and before.shape[1:] == shape else np.zeros((0, *shape), np.uint8)
+        if len(shown) > MAX_CLIP:
+            raise SpatiaError(f"big generator: expected clips of at most {MAX_CLIP} frames (generator.clip), got {len(shown)}")
+        views = shown.views
         return BigCondition(
-            np.stack([v.rgb for v in views]), np.stack([v.coverage for v in views]), np.stack([v.depth for v in views]), camera,
-            tuple(_unmasked(k) for k in references[: self.references]), history,
+            np.stack([v.rgb for v in views]), np.stack([v.coverage for v in views]), np.stack([v.depth for v in views]),
+            shown.camera, tuple(_unmasked(k) for k in chosen(shown.references, self.references)),
+            stream.of_size(shown.camera.height, shown.camera.width),
         )
 
-    def sample(self, condition: BigCondition, rng: np.random.Generator) -> list[Generated]:
+    def sample(self, told: BigCondition, stream: History, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
         """T frames; the same condition and generator state give the same frames."""
-        frames, height, width = condition.depth.shape
+        frames, height, width = told.depth.shape
         canvas = fitted(height, width, self.rows, self.columns)
-        clip = as_clip(condition, canvas)
-        drawn = self.sampler.sample(clip, self.words(self.prompts.asked), self.words(self.prompts.shunned), rng)
-        begun = len(condition.history)
-        rgb = np.stack([off(canvas, picture, height, width) for picture in drawn[begun : begun + frames]])
-        self._history = np.concatenate([condition.history, rgb])[-HISTORY:]
-        return [self._with_depth(*frame, condition.camera) for frame in zip(rgb, condition.depth, strict=True)]
+        asked, shunned = self.words(self.prompts.asked), self.words(self.prompts.shunned)
+        drawn = self.sampler.sample(as_clip(told, canvas), asked, shunned, rng)
+        begun = len(told.history)
+        rgb = [off(canvas, picture, height, width) for picture in drawn[begun : begun + frames]]
+        return [self._with_depth(*frame, told.camera) for frame in zip(rgb, told.depth, strict=True)]
 
     def _with_depth(self, rgb: UInt8, remembered: Float32, camera: Camera) -> Generated:
         depth, spread = in_metres(self.depth.estimate(rgb, camera), remembered)
         return Generated(rgb, depth, spread)
+
+
+def chosen(offered: Sequence[Sequence[Keyframe]], count: int) -> list[Keyframe]:
+    """The references of a clip: each frame's best, then each frame's second best, none twice, ``count`` at most."""
+    depth = max((len(each) for each in offered), default=0)
+    in_turn = [each[rank] for rank in range(depth) for each in offered if rank < len(each)]
+    unique = {id(keyframe): keyframe for keyframe in in_turn}
+    return list(unique.values())[:count]
 
 
 def as_clip(condition: BigCondition, canvas: Canvas) -> Clip:

@@ -11,12 +11,12 @@ negative_prompt.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spatia_ros.generator.big.layout import each_tensor, load_exactly, read_json, read_tensors
 from spatia_ros.types import SpatiaError
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def read_settings(folder: Path) -> Settings:
     Raises:
         SpatiaError: on a missing file, unknown words, or values of another kind.
     """
+    from spatia_ros.generator.big.layout import read_json  # it needs torch
+
     said = read_json(folder / SETTINGS)
     for name in ("base", "control", "low_rank", "depth"):
         if isinstance(said.get(name), str):
@@ -68,11 +70,19 @@ def read_settings(folder: Path) -> Settings:
         raise SpatiaError(f"{folder / SETTINGS}: {problems}") from None
 
 
-def open_big(folder: Path, depth: Estimator, device: str | None = None) -> BigGenerator:
+def is_big(name: str) -> bool:
+    """Whether a generator's name is a folder of this kind."""
+    return (Path(name) / SETTINGS).is_file()
+
+
+def open_big(
+    folder: Path, open_depth: Callable[[Path], Estimator], prompt: str = "", device: str | None = None
+) -> BigGenerator:
     """The generator of a folder.
 
     Args:
-        depth: tells depth from one picture; ``spatia_ros.seed`` opens the one the settings name.
+        open_depth: opens what tells depth from one picture, from the folder the settings name (``spatia_ros.seed`` can).
+        prompt: what to see, in any words; empty: the settings'.
         device: of torch; a GPU where there is one, by default.
 
     Raises:
@@ -87,10 +97,11 @@ def open_big(folder: Path, depth: Estimator, device: str | None = None) -> BigGe
     from spatia_ros.generator.big.sampler import Sampler, Schedule
 
     settings = read_settings(folder)
+    depth = open_depth(settings.depth)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network, codec = _network(settings, where), _codec(settings.base / "vae", where)
     words = _words(settings.base, where, network.base.dtype)
-    given = {"asked": settings.prompt, "shunned": settings.negative_prompt}
+    given = {"asked": prompt or settings.prompt, "shunned": settings.negative_prompt}
     prompts = Prompts(**{name: text for name, text in given.items() if text})
     schedule = Schedule(settings.steps, settings.guidance, settings.shift)
     columns, rows = settings.canvas
@@ -102,6 +113,7 @@ def _network(settings: Settings, device: torch.device) -> Network:
     from diffusers import WanTransformer3DModel
 
     from spatia_ros.generator.big.control import empty_like
+    from spatia_ros.generator.big.layout import read_tensors
     from spatia_ros.generator.big.low_rank import attach
     from spatia_ros.generator.big.transformer import Network
 
@@ -130,6 +142,8 @@ def _from_folder(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """A model of diffusers from its folder, after its names and shapes were checked."""
     import torch
 
+    from spatia_ros.generator.big.layout import each_tensor, load_exactly, read_json
+
     config = read_json(folder / "config.json")
     if config.get("_class_name") != kind.__name__:
         raise SpatiaError(f"{folder}: expected a {kind.__name__}, got {config.get('_class_name')!r}")
@@ -153,6 +167,7 @@ def _words(base: Path, device: torch.device, dtype: torch.dtype) -> Words:
     import torch
     from transformers import AutoTokenizer, UMT5EncoderModel
 
+    from spatia_ros.generator.big.layout import read_json
     from spatia_ros.generator.big.words import Words
 
     folder = base / "text_encoder"
