@@ -19,7 +19,7 @@ from tqdm import tqdm
 from spatia_ros.train.clip_scenes import Plan
 from spatia_ros.train.clip_set import CHECKS, VALIDATION
 from spatia_ros.train.clip_shards import VERSION, shard_path, write_shard
-from spatia_ros.train.clip_sources import Material, count, shard_runs
+from spatia_ros.train.clip_sources import Material, in_order, shard_runs
 from spatia_ros.types import SpatiaError
 
 MANIFEST = "set.json"
@@ -56,7 +56,7 @@ def build(folder: Path, plan: SetPlan, workers: int = 1, *, show: bool = True) -
     material = _material(plan)
     _keep_manifest(folder, plan, material)
     have = {"mesh": bool(material.meshes), "recordings": bool(material.recordings), "warped": bool(material.recordings)}
-    wanted = count({source: n for source, n in plan.shards.items() if have.get(source, True)})
+    wanted = in_order({source: n for source, n in plan.shards.items() if have.get(source, True)})
     todo = [(source, k) for source, k in wanted if not shard_path(folder, source, k).exists()]
     jobs = [(folder, source, k, material, plan.clips, plan.seed) for source, k in todo]
     for _ in tqdm(_done(jobs, workers), total=len(jobs), desc="training clips", unit="shard", disable=not show):

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +145,7 @@ def _still(clip: Clip) -> bool:
     return float(clip.moving.mean()) < 0.01
 
 
-def count(shards: dict[str, int]) -> list[tuple[str, int]]:
-    """Every shard of a set, source by source."""
-    return list(chain.from_iterable([(source, k) for k in range(n)] for source, n in shards.items()))
+def in_order(shards: dict[str, int]) -> list[tuple[str, int]]:
+    """Every shard of a set, the sources mixed evenly: a set half built has half of each."""
+    each = [((k + 0.5) / n, source, k) for source, n in shards.items() for k in range(n)]
+    return [(source, k) for _, source, k in sorted(each)]

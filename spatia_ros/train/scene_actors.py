@@ -243,7 +243,7 @@ def arm(rng: np.random.Generator) -> Body:
         second = first @ _about_y(-0.9 - float(a[2]), 0, 0, low)
         return np.stack([np.eye(4), first, second, second @ _about_y(float(a[3]), 0, 0, high)])
 
-    return _assembled("arm", word, parts, joints, foot + low + high, 0.75 * (low + high))
+    return _assembled("arm", word, parts, joints, foot + low + high + hand, low + high + hand)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Body]] = {
