@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without", action="append", default=[], metavar="NAME", help="a folder of --data that is never read (may be repeated)",
     )
+    parser.add_argument(
+        "--sequence", type=Path, action="append", default=[], metavar="PATH",
+        help="a recording with poses of any kind, read whole (may be repeated)",
+    )
     for source, what in _SOURCES.items():
         parser.add_argument(f"--{source}", type=int, metavar="N", help=f"shards from {what}")
     parser.add_argument("--checks", type=int, metavar="N", help="held-out clips that need one condition, of each condition")
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = {source: getattr(args, source) for source in _SOURCES if getattr(args, source) is not None}
     if args.checks is not None:
         chosen |= {f"check-{name}": args.checks for name in CHECKS}
-    build(args.out, SetPlan(args.data, tuple(args.without), FIRST | chosen, args.seed), args.workers)
+    build(args.out, SetPlan(args.data, tuple(args.without), tuple(args.sequence), FIRST | chosen, args.seed), args.workers)
     clips = ClipSet(args.out)
     held = {"validation": clips.validation} | {f"check {name}": each for name, each in clips.checks.items()}
     figures = {name: len(each) for name, each in {**clips.sources, **held}.items()}

@@ -34,11 +34,13 @@ class SetPlan:
 
     Args:
         data: folder of recordings (TUM layout) and meshes (\\*.glb), or None. without: names of folders in it never read.
+        sequences: more recordings, of any kind (see :func:`spatia_ros.sequence.open_sequence`), which are read whole.
         shards: how many of each source. seed: of the whole set; shard k of a source depends on (seed, source, k) alone.
     """
 
     data: Path | None = None
     without: tuple[str, ...] = ()
+    sequences: tuple[Path, ...] = ()
     shards: dict[str, int] = field(default_factory=lambda: dict(FIRST))
     seed: int = 0
     clips: Plan = field(default_factory=Plan)
@@ -55,7 +57,8 @@ def build(folder: Path, plan: SetPlan, workers: int = 1, *, show: bool = True) -
     """
     material = _material(plan)
     _keep_manifest(folder, plan, material)
-    have = {"mesh": bool(material.meshes), "recordings": bool(material.recordings), "warped": bool(material.recordings)}
+    recorded = bool(material.recordings or material.sequences)
+    have = {"mesh": bool(material.meshes), "recordings": recorded, "warped": recorded}
     wanted = in_order({source: n for source, n in plan.shards.items() if have.get(source, True)})
     todo = [(source, k) for source, k in wanted if not shard_path(folder, source, k).exists()]
     jobs = [(folder, source, k, material, plan.clips, plan.seed) for source, k in todo]
@@ -95,7 +98,7 @@ def _material(plan: SetPlan) -> Material:
         missing = [name for name in plan.without if name not in names]
         if missing:
             raise SpatiaError(f"build: expected names of folders in {plan.data} to leave out, got {', '.join(missing)}")
-    return Material.found(plan.data, plan.without)
+    return Material.found(plan.data, plan.without, plan.sequences)
 
 
 def _keep_manifest(folder: Path, plan: SetPlan, material: Material) -> None:
@@ -104,7 +107,7 @@ def _keep_manifest(folder: Path, plan: SetPlan, material: Material) -> None:
         "version": VERSION, "seed": plan.seed, "size": list(plan.clips.size), "frames": plan.clips.frames,
         "references": plan.clips.references, "clips_of_run": plan.clips.clips,
         "recordings": [p.name for p in material.recordings], "meshes": [p.parent.name for p in material.meshes],
-        "without": sorted(plan.without),
+        "without": sorted(plan.without), "sequences": [p.name for p in material.sequences],
     }
     path = folder / MANIFEST
     if path.exists():

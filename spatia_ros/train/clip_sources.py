@@ -26,24 +26,40 @@ KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
 RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
 """Runs through one scene before another is made: other places teach more than other ways; a mesh takes long to light."""
 RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
+MOST_FRAMES = 600
+"""Of a recording, held by a process."""
+GIVE_UP = 200
+"""Runs in a row without a clip after which recordings are taken to have none: frames too few, or too far apart."""
 LIGHTS_OF_MESH = 3
 """Ways a mesh is lit; a process keeps the last one it used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What there is to read: recordings (folders in TUM layout) and meshes (.glb files)."""
+    """What there is to read.
+
+    Args:
+        recordings: of which the first half is read (folders in TUM layout). meshes: .glb files.
+        sequences: recordings of any kind that are read whole.
+    """
 
     recordings: tuple[Path, ...] = ()
     meshes: tuple[Path, ...] = ()
+    sequences: tuple[Path, ...] = ()
 
     @classmethod
-    def found(cls, data: Path | None, without: Sequence[str]) -> Material:
-        """What a folder holds, but for the named ones, which are not opened."""
+    def found(cls, data: Path | None, without: Sequence[str], sequences: Sequence[Path] = ()) -> Material:
+        """What a folder holds, but for the named ones, which are not opened; and recordings given one by one."""
         if data is None:
-            return cls()
+            return cls(sequences=tuple(sequences))
         folders = [p.parent for p in sorted(data.glob("*/camera.yaml")) if p.parent.name not in without]
-        return cls(tuple(folders), tuple(p for p in sorted(data.glob("*/*.glb")) if p.parent.name not in without))
+        meshes = [p for p in sorted(data.glob("*/*.glb")) if p.parent.name not in without]
+        return cls(tuple(folders), tuple(meshes), tuple(sequences))
+
+    def frames(self, size: tuple[int, int]) -> list[tuple[Frame, ...]]:
+        """The frames of every recording at a size (width, height)."""
+        halves = [frames_of(path, size, 2) for path in self.recordings]
+        return halves + [frames_of(path, size, 1) for path in self.sequences]
 
 
 def shard_runs(source: str, number: int, material: Material, plan: Plan, rng: np.random.Generator) -> list[list[Clip]]:
@@ -51,8 +67,8 @@ def shard_runs(source: str, number: int, material: Material, plan: Plan, rng: np
     makers: dict[str, Callable[[], Iterator[list[Clip]]]] = {
         "scenes": lambda: _procedural(plan, rng), VALIDATION: lambda: _procedural(plan, rng),
         "mesh": lambda: _mesh(material.meshes[number % len(material.meshes)], plan, rng),
-        "recordings": lambda: _recorded(material.recordings, neighbours, plan, rng),
-        "warped": lambda: _recorded(material.recordings, warped, plan, rng),
+        "recordings": lambda: _recorded(material.frames(plan.size), neighbours, plan, rng),
+        "warped": lambda: _recorded(material.frames(plan.size), warped, plan, rng),
     } | {f"check-{name}": lambda name=name: _needing(name, plan, rng) for name in CHECKS}  # type: ignore[misc]
     return list(islice(makers[source](), RUNS_OF_SHARD[source]))
 
@@ -89,26 +105,32 @@ def _lit_mesh(path: Path, light: int) -> Place:
 
 
 def _recorded(
-    folders: Sequence[Path], maker: Callable[[Sequence[Frame], Plan, str, np.random.Generator], list[Clip]], plan: Plan,
-    rng: np.random.Generator,
+    recordings: Sequence[Sequence[Frame]], maker: Callable[[Sequence[Frame], Plan, str, np.random.Generator], list[Clip]],
+    plan: Plan, rng: np.random.Generator,
 ) -> Iterator[list[Clip]]:
-    while True:
-        for folder in folders:
-            clips = maker(first_half(folder, plan.size), plan, "room", rng)
+    empty = 0
+    while empty < GIVE_UP:
+        for frames in recordings:
+            # What a recording shows, nobody has said: most of them are rooms, but not all.
+            clips = maker(frames, plan, "", rng) if len(frames) > plan.frames else []
+            empty = 0 if clips else empty + 1
             if clips:
                 yield clips
 
 
 @lru_cache(maxsize=8)
-def first_half(folder: Path, size: tuple[int, int]) -> tuple[Frame, ...]:
-    """The frames of a recording's first half at training size; the second half is for evaluation."""
+def frames_of(folder: Path, size: tuple[int, int], part: int) -> tuple[Frame, ...]:
+    """The frames of the first 1 / ``part`` of a recording at a size; of long ones every second, third.. frame.
+
+    Of recordings kept for evaluation only the first half is for training.
+    """
     sequence = open_sequence(folder)
-    half = len(sequence) // 2
-    delay = estimate_depth_delay(sequence, range(half))
+    read = len(sequence) // part
+    delay = estimate_depth_delay(sequence, range(read))
     if delay.confident:
         sequence = with_depth_delay(sequence, delay.delay_s)
     small = sequence.resized(*size)
-    return tuple(small.frame(i) for i in range(min(half, len(small))))
+    return tuple(small.frame(i) for i in range(0, min(read, len(small)), -(-read // MOST_FRAMES)))
 
 
 def _needing(name: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
