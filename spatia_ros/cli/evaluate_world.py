@@ -57,13 +57,16 @@ def delay_of(args: argparse.Namespace) -> Any:
 
 
 def add_world_measures(measures: Any) -> None:
-    """Long horizon, camera and TSED."""
+    """Long horizon, camera, ablation and TSED."""
     horizon = measures.add_parser("long-horizon", help="out and back over 2, 4, 6 and 60 clips: does the place stay itself?")
     horizon.add_argument(
         "--clips", type=count, nargs="+", metavar="N", help="how many, even, above 6 multiples of 6 (default: 2 4 6 60)"
     )
     add_source(horizon, run_long_horizon)
     add_source(measures.add_parser("camera", help="is each frame seen from where the camera was told to be?"), run_camera)
+    ablation = measures.add_parser("ablation", help="what each condition, the references and the point spacing are worth")
+    ablation.add_argument("--clips", type=count, default=4, metavar="N", help="of --scene, for each condition (default: 4)")
+    add_source(ablation, run_ablation)
     add_source(measures.add_parser("tsed", help="do pairs of frames agree on the geometry their cameras were told?"), run_tsed)
 
 
@@ -130,6 +133,23 @@ def run_tsed(args: argparse.Namespace) -> int:
 def _tsed(part: dict[str, Any]) -> str:
     shares = ", ".join(f"{limit} px {number(part[f'{limit}px'], '.2f')}" for limit in (2, 4, 8))
     return f"{shares} of {part['pairs']} pairs; enough matches in {number(part['enough_matches'], '.2f')}"
+
+
+def run_ablation(args: argparse.Namespace) -> int:
+    """``spatia evaluate ablation``."""
+    from spatia_ros.evaluate.ablation import evaluate_ablation
+
+    config = config_of(args)
+    sequence = source_of(args, config)
+    out = args.out or Path("out/evaluate") / f"ablation_{sequence.name}"
+    figures = evaluate_ablation(sequence, config, out, args.scene, delay_of(args), clips=args.clips)
+    write_json_of(args, figures)
+    names = ["full", *(name for name in figures if name.startswith("no_"))]
+    rows = [(f"{name.replace('_', ' ')} ({figures['conditions_over']})", f"{number(figures[name], '.2f')} dB") for name in names]
+    for table, unit in (("references", "references"), ("voxel_m", "m")):
+        rows += [(f"{key} {unit} (flight)", f"{number(value, '.2f')} dB") for key, value in figures[table].items()]
+    print_table([*rows, ("left in", str(out))])
+    return 0
 
 
 def number(value: float | None, form: str) -> str:

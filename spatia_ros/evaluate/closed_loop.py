@@ -11,15 +11,15 @@ import numpy as np
 from tqdm import tqdm
 
 from spatia_ros.config import WorldConfig, dump
+from spatia_ros.evaluate import flights
+from spatia_ros.evaluate.flights import Shown
 from spatia_ros.evaluate.measures import match_ratio, psnr, ssim
 from spatia_ros.evaluate.novel_view import known
 from spatia_ros.evaluate.pictures import strip
 from spatia_ros.evaluate.prepare import DepthDelay, prepared
-from spatia_ros.memory import Memory
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.sequence import Sequence
-from spatia_ros.types import Frame, Int64, SpatiaError, Step, Trajectory, UInt8
-from spatia_ros.world import World, open_generator
+from spatia_ros.types import Int64, SpatiaError, Trajectory, UInt8
 
 SHARE = 1.0 / 3.0
 """The path goes along this share of the recording, and back."""
@@ -57,7 +57,9 @@ def evaluate_closed_loop(
         raise SpatiaError(f"sequence {sequence.name}: expected at least 5 frames for a path out and back, got {len(sequence)}")
     resized, delay_s = prepared(sequence, config, depth_delay, range(turn, len(sequence)))
     seed, path = resized.frame(0), out_and_back(resized, min(turn, len(resized)), config.frame_rate_hz)
-    ours, control = _loop(with_memory(config, seed, path), len(path)), _loop(without_memory(config, seed, path), len(path))
+    ours, control = (
+        _loop(fly(flights.world_of(config, [seed]), path), len(path)) for fly in (flights.with_memory, flights.without_memory)
+    )
     figures = {"sequence": sequence.name, "generator": config.generator.name, "frames": len(path), **_figures(seed.rgb, ours)}
     figures |= {"no_memory": _figures(seed.rgb, control), "depth_delay_s": round(delay_s, 4)}
     write_json(out_dir / "figures.json", figures)
@@ -75,34 +77,11 @@ def out_and_back(sequence: Sequence, turn: int, rate_hz: float) -> Trajectory:
     return Trajectory(stamps_ns, sequence.T_world_cam[order])
 
 
-def with_memory(config: WorldConfig, seed: Frame, path: Trajectory) -> Iterator[Step]:
-    """The world as it is: one step a pose."""
-    world = _world(config, seed)
-    return (world.advance(pose) for pose in path.clips(1))
-
-
-def without_memory(config: WorldConfig, seed: Frame, path: Trajectory) -> Iterator[Step]:
-    """The same generator, but after each step memory holds nothing but the frame just generated."""
-    world = _world(config, seed)
-    world.frozen = True
-    for pose in path.clips(1):
-        step = world.advance(pose)
-        yield step
-        world.memory = Memory(config.memory)
-        world.memory.integrate(next(step.frames()))
-
-
-def _world(config: WorldConfig, seed: Frame) -> World:
-    memory = Memory(config.memory)
-    memory.integrate(seed)
-    return World(config, memory, open_generator(config), seed.camera)
-
-
-def _loop(steps: Iterator[Step], frames: int) -> Loop:
+def _loop(flight: Iterator[Shown], frames: int) -> Loop:
     kept = {}
-    for i, step in enumerate(tqdm(steps, total=frames, desc="closed loop", unit="frame")):
+    for i, shown in enumerate(tqdm(flight, total=frames, desc="closed loop", unit="frame")):
         if i in (0, frames // 2, frames - 1):
-            kept[i] = step.rgb[0]
+            kept[i] = shown.rgb
     return Loop(kept[0], kept[frames // 2], kept[frames - 1])
 
 
