@@ -26,7 +26,7 @@ MAX_SHARD_BYTES = 1 << 30
 MAX_INDEX_BYTES = 1 << 24
 AGE_STEP_S = 0.1
 """Ages are kept to this, up to 25.5 s."""
-_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 3)
+_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 _DATE = (2000, 1, 1, 0, 0, 0)
 """One date for all, so that equal clips are equal files."""
 

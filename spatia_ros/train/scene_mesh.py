@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -73,14 +74,21 @@ def placed(pieces: Iterable[Piece], T: Float64) -> list[Piece]:
 
 def quad(corner: Iterable[float], along_u: Iterable[float], along_v: Iterable[float], cell_m: float = 0.25) -> Patch:
     """A flat rectangle from a corner and two edges; its normal is along_u x along_v."""
-    o, u, v = (np.asarray(list(x), np.float64) for x in (corner, along_u, along_v))
-    width, height = np.linalg.norm(u), np.linalg.norm(v)
-    s = np.linspace(0, 1, 2 + int(width / cell_m))
-    t = np.linspace(0, 1, 2 + int(height / cell_m))
-    ss, tt = np.meshgrid(s, t)
-    points = o + ss[..., None] * u + tt[..., None] * v
-    n = np.cross(u, v) / (width * height)
-    return Patch(points, np.broadcast_to(n, points.shape).copy(), np.stack([ss * width, tt * height], -1))
+    o, (a, b, c), (d, e, f) = (tuple(float(value) for value in x) for x in (corner, along_u, along_v))
+    width, height = (a * a + b * b + c * c) ** 0.5, (d * d + e * e + f * f) ** 0.5
+    s, t = _fractions(2 + int(width / cell_m)), _fractions(2 + int(height / cell_m))[:, None]
+    # Scenes are thousands of these: written out, for NumPy's general functions cost more than the numbers.
+    points, normals, uv = (np.empty((len(t), len(s), k)) for k in (3, 3, 2))
+    points[:] = np.array(o) + s[:, None] * np.array((a, b, c)) + t[..., None] * np.array((d, e, f))
+    normals[:] = np.array((b * f - c * e, c * d - a * f, a * e - b * d)) / (width * height)
+    uv[..., 0], uv[..., 1] = s * width, t * height
+    return Patch(points, normals, uv)
+
+
+@lru_cache(maxsize=256)
+def _fractions(n: int) -> Float64:
+    """0 to 1 in n steps."""
+    return np.linspace(0, 1, n)
 
 
 def box(size: tuple[float, float, float], cell_m: float = 0.25) -> list[Patch]:
@@ -258,6 +266,7 @@ def _texture_uv(patch: Patch, material: Material) -> Float64:
     return uv / np.array(material.size_m)
 
 
+@lru_cache(maxsize=1024)
 def _grid_faces(rows: int, columns: int) -> np.ndarray:
     first = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
     a, b, c, d = first, first + 1, first + columns + 1, first + columns
