@@ -26,6 +26,8 @@ KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
 RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
 """Runs through one scene before another is made: other places teach more than other ways; a mesh takes long to light."""
 RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
+CHECKS_OF_RUN = 2
+"""Held-out clips of one run at most, so that a few runs do not speak for all."""
 MOST_FRAMES = 600
 """Of a recording, held by a process."""
 GIVE_UP = 200
@@ -134,10 +136,11 @@ def frames_of(folder: Path, size: tuple[int, int], part: int) -> tuple[Frame, ..
 
 
 def _needing(name: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
-    """Runs of one clip that cannot be told right without a condition."""
+    """Runs of clips that cannot be told right without a condition."""
     for run in _procedural(plan, rng):
-        fitting = (needing(name, clip, rng) for clip in run)
-        yield from ([clip] for clip in islice(filter(None, fitting), 1))
+        fitting = [less for clip in run if (less := needing(name, clip, rng)) is not None]
+        if fitting:
+            yield fitting[:CHECKS_OF_RUN]
 
 
 def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
