@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for source, what in _SOURCES.items():
         parser.add_argument(f"--{source}", type=int, metavar="N", help=f"shards from {what}")
-    parser.add_argument("--checks", type=int, metavar="N", help="shards of held-out clips that need one condition, of each (1 or 2)")
+    parser.add_argument("--checks", type=int, metavar="N", help="shards of held-out clips that need one condition, each")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the whole set (default: 0)")
     parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--sheet", type=count, metavar="N", help="also draw N random clips to sheet.png")
