@@ -3,7 +3,10 @@
 
     python bench/gpu.py [--engine fill-nano] [--json FILE]
 
-Prints a table, and exits with 1 when a path disagrees with its twin, with 2 when there is no CUDA.
+The memory's paths, then an engine's networks by every runtime there is (torch with and without CUDA
+graphs, in float32 and float16, ONNX Runtime, TensorRT), then frames a second of each size of the
+network at 512x288 and 1280x720 with the share of the card's measured limits. Exits with 1 when a
+path disagrees with its twin, with 2 when there is no CUDA.
 ``--device cpu`` runs the same checks without a GPU (the table then compares the CPU with itself).
 """
 
@@ -23,21 +26,19 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a checkout as it is
 
+from gpu_networks import Row, Speed, card_limits, network_rows, speed, speed_table
+
 from spatia_ros.config import MemoryConfig
-from spatia_ros.engine import open_engine
-from spatia_ros.engine.export import load_network
-from spatia_ros.engine.manifest import engines_folder
-from spatia_ros.engine.table import INPUTS
-from spatia_ros.engine.torch_engine import TorchEngine
 from spatia_ros.evaluate.bench_memory import wall_frame
+from spatia_ros.generator.network import PRESETS
 from spatia_ros.memory import truth
 from spatia_ros.memory.keyframes import Samples, intrinsics_of
 from spatia_ros.types import Camera, Frame, SpatiaError
 
 ROUNDS = 11
 MEMORY = MemoryConfig()
-NETWORK_TOLERANCE = 1e-2
-"""Largest difference of a network's output between runtimes; the GPU multiplies in TF32."""
+SIZES = ((512, 288), (1280, 720))
+"""Sizes frames a second are counted at."""
 
 
 class Check(NamedTuple):
@@ -49,22 +50,6 @@ class Check(NamedTuple):
     tolerance: float
     stray: float
     """Share of values that may differ by more: ties and roundings at a pixel's rim."""
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    name: str
-    values: int
-    differing: float
-    allowed: float
-    cpu_ms: float
-    device_ms: float
-
-    @property
-    def good(self) -> bool:
-        """Whether no more values differ than may."""
-        return self.differing <= self.allowed
 
 
 def memory_checks(frame: Frame) -> list[Check]:
@@ -133,28 +118,24 @@ def timed(function: Callable[[], object], device: str) -> tuple[object, float]:
     return result, float(np.median(laps[1:]))
 
 
-def compare_network(name: str, device: str, width: int, height: int) -> Row:
-    """The shipped network by torch on the device, beside ONNX Runtime on the CPU."""
-    folder = Path(name) if "/" in name else engines_folder() / name
-    rng = np.random.default_rng(0)
-    sizes = {"batch": 1, "references": 2, "height": height, "width": width}
-    inputs = {p.name: rng.normal(size=[sizes.get(s, s) for s in p.shape]).astype(np.float32) for p in INPUTS}
-    onnx, network = open_engine(name, 2), TorchEngine(load_network(folder).to(device))
-    expected, cpu_ms = timed(lambda: onnx(inputs)["change"], "cpu")
-    got, device_ms = timed(lambda: network(inputs)["change"], device)
-    wrong = float((np.abs(expected - got) > NETWORK_TOLERANCE * np.maximum(np.abs(expected), 1.0)).mean())
-    return Row(f"{folder.name} {width}x{height}", expected.size, wrong, 0.0, cpu_ms, device_ms)
-
-
 def table(rows: list[Row], device: str) -> str:
     """The rows as text."""
-    lines = [f"{'path':<22}{'values':>10}{'differing':>12}{'allowed':>10}{'cpu ms':>10}{device + ' ms':>10}  verdict"]
+    lines = [f"{'path':<34}{'values':>10}{'differing':>12}{'allowed':>10}{'cpu ms':>10}{device + ' ms':>10}  verdict"]
     for r in rows:
         verdict = "same" if r.good else "DIFFERS"
         lines.append(
-            f"{r.name:<22}{r.values:>10}{r.differing:>12.2e}{r.allowed:>10.0e}{r.cpu_ms:>10.2f}{r.device_ms:>10.2f}  {verdict}"
+            f"{r.name:<34}{r.values:>10}{r.differing:>12.2e}{r.allowed:>10.0e}{r.cpu_ms:>10.2f}{r.device_ms:>10.2f}  {verdict}"
         )
     return "\n".join(lines)
+
+
+def speeds_on(device: str, steps: int) -> list[Speed]:
+    """Frames a second of every size of the network, printed."""
+    limits = card_limits(device)
+    print(f"\nmeasured: {limits[0]:.0f} TFLOP/s in float16, {limits[1]:.0f} GB/s; a frame takes {steps} denoising steps")
+    speeds = [speed(name, config, size, device, steps, limits) for name, config in PRESETS.items() for size in SIZES]
+    print(speed_table(speeds))
+    return speeds
 
 
 def arguments() -> argparse.Namespace:
@@ -163,6 +144,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="where the paths run (default: %(default)s)")
     parser.add_argument("--engine", default="fill-nano", help="generator to check, or 'none' (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="of the frame the memory's paths are given, px")
+    parser.add_argument("--steps", type=int, default=1, help="denoising steps of a frame (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
     return parser.parse_args()
 
@@ -177,15 +159,17 @@ def main() -> int:
     rows = [compare(check, args.device) for check in memory_checks(frame)]
     if args.engine != "none":
         try:
-            rows += [compare_network(args.engine, args.device, *size) for size in ((256, 160), (320, 192), (512, 288))]
+            rows += network_rows(args.engine, args.device, [(256, 160), (320, 192), (512, 288)])
         except SpatiaError as error:
             print(f"bench/gpu.py: {error}", file=sys.stderr)
             return 2
     if args.device == "cuda":
         print(torch.cuda.get_device_name())
     print(table(rows, args.device))
+    speeds = speeds_on(args.device, args.steps) if args.device != "cpu" else []
     if args.json:
-        args.json.write_text(json.dumps([r._asdict() | {"good": r.good} for r in rows], indent=2) + "\n")
+        found = {"paths": [r._asdict() | {"good": r.good} for r in rows], "speeds": [s._asdict() for s in speeds]}
+        args.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0 if all(r.good for r in rows) else 1
 
 
