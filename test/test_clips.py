@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from spatia_ros.geometry import look_at
+from spatia_ros.sequence import write_tum
 from spatia_ros.train.clip_augment import forgotten, mirrored, random_region, recoloured
 from spatia_ros.train.clip_build import SetPlan, build
 from spatia_ros.train.clip_recordings import warped
 from spatia_ros.train.clip_scenes import Place, Plan, run_of
 from spatia_ros.train.clip_shards import clips_in, read_clip, shard_path, write_shard
-from spatia_ros.train.clip_sources import RUNS_OF_SHARD, Material, needing, shard_runs
+from spatia_ros.train.clip_sources import RUNS_OF_SHARD, Material, frames_of, needing, shard_runs
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.scene_actors import TAU_S
 from spatia_ros.train.scenes import random_scene
@@ -213,6 +214,32 @@ def test_what_is_left_out_is_never_read(tmp_path: Path) -> None:
     assert '"recordings": [\n  "good"\n ]' in said
     with pytest.raises(SpatiaError, match="to leave out, got nowhere"):
         build(tmp_path / "other", SetPlan(tmp_path / "data", ("nowhere",), shards={"scenes": 0}), show=False)
+
+
+def test_recordings_give_neighbours_of_their_first_half_and_whole_sequences(tmp_path: Path) -> None:
+    camera, rng = Camera.from_fov(64, 48, 1.2), np.random.default_rng(0)
+    rgb, depth = rng.integers(0, 255, (48, 64, 3), np.uint8), np.full((48, 64), 2.0, np.float32)
+    way = [look_at(np.array([0.08 * k, 0.0, 0.0]), np.array([0.08 * k, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])) for k in range(24)]
+    frames = [Frame(rgb, depth, camera, T, 100_000_000 * (k + 1)) for k, T in enumerate(way)]
+    folder = write_tum(frames, tmp_path / "wall")
+    assert len(frames_of(folder, (64, 48), 1)) == 24
+    assert [f.stamp_ns for f in frames_of(folder, (64, 48), 2)] == [f.stamp_ns for f in frames[:12]]
+    for material in (Material(recordings=(folder,)), Material(sequences=(folder,))):
+        clips = [clip for run in shard_runs("recordings", 0, material, SMALL, np.random.default_rng(0)) for clip in run]
+        assert clips
+        for clip in clips:
+            assert clip.animation_s is None
+            assert clip.prompt == ""
+            places = {round(t.T_world_cam[0, 3] / 0.08) for t in clip.targets}
+            assert not places & {round(s.keyframe.T_world_cam[0, 3] / 0.08) for s in clip.sights}
+            assert max(places) < (12 if material.recordings else 24)
+
+
+def test_sizes_that_do_not_fit_latents_are_refused() -> None:
+    with pytest.raises(SpatiaError, match="expected a size that 16 divides, got 60x48"):
+        Plan(size=(60, 48))
+    with pytest.raises(SpatiaError, match=r"expected 1\.\.16 frames, got 17"):
+        Plan(frames=17)
 
 
 def test_held_out_clips_need_what_they_are_named_after() -> None:

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.generator.condition import MAX_CLIP
+from spatia_ros.generator.image import MULTIPLE
 from spatia_ros.memory import Keyframe, Memory
 from spatia_ros.train import text_of
 from spatia_ros.train.clips import FRAME_NS, Clip, Sight, as_kept, context_of, look_back
@@ -53,12 +55,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How clips are taken: size (width, height) px, frames T of a clip, references asked for recall, clips of a run."""
+    """How clips are taken.
+
+    Args:
+        size: width and height, px. frames: T of a clip. references: sights asked for recall, as at run time. clips: of a run.
+    """
 
     size: tuple[int, int] = (256, 160)
     frames: int = 4
     references: int = 8
     clips: int = 4
+
+    def __post_init__(self) -> None:
+        if any(side % MULTIPLE or side < MULTIPLE for side in self.size):
+            raise SpatiaError(f"clips: expected a size that {MULTIPLE} divides, got {self.size[0]}x{self.size[1]}")
+        if not 1 <= self.frames <= MAX_CLIP:
+            raise SpatiaError(f"clips: expected 1..{MAX_CLIP} frames, got {self.frames}")
 
 
 def run_of(place: Place, plan: Plan, rng: np.random.Generator) -> list[Clip]:
