@@ -7,6 +7,7 @@ long-horizon  the same over 2, 4, 6 and 60 clips
 camera        is each generated frame seen from where the camera was told to be?
 tsed          do pairs of generated frames agree on the geometry their cameras were told?
 ablation      what each condition, the number of references and the point spacing are worth
+report        all of these on one page with curves and pictures, beside the papers' figures
 loop          round a block with drift: is the loop found, how far off is the map with and without it?
 dynamics      one object moves while the camera moves: what of it stays in static memory, and what else is lost?
 edit          things removed by name: does any later frame still show them, and did anything else change?
@@ -38,6 +39,7 @@ spatia evaluate long-horizon --sequence data/lounge --json out/long_horizon.json
 spatia evaluate camera --scene 7
 spatia evaluate tsed --sequence data/lounge
 spatia evaluate ablation --scene 7 --json out/ablation.json
+spatia evaluate report --sequence data/lounge --out out/evaluate/lounge
 spatia evaluate loop --json out/loop.json
 spatia evaluate dynamics --json out/dynamics.json
 spatia evaluate edit --json out/edit.json

@@ -57,13 +57,17 @@ def delay_of(args: argparse.Namespace) -> Any:
 
 
 def add_world_measures(measures: Any) -> None:
-    """Long horizon, camera, ablation and TSED."""
+    """Long horizon, camera, ablation, TSED, and the report over all."""
     horizon = measures.add_parser("long-horizon", help="out and back over 2, 4, 6 and 60 clips: does the place stay itself?")
     horizon.add_argument(
         "--clips", type=count, nargs="+", metavar="N", help="how many, even, above 6 multiples of 6 (default: 2 4 6 60)"
     )
     add_source(horizon, run_long_horizon)
     add_source(measures.add_parser("camera", help="is each frame seen from where the camera was told to be?"), run_camera)
+    report = measures.add_parser("report", help="all of these, on one page with curves and pictures, beside the papers' figures")
+    report.add_argument("--measures", nargs="+", metavar="NAME", help="only these, e.g. closed_loop camera (default: all)")
+    report.add_argument("--clips", type=count, nargs="+", metavar="N", help="of the long horizon (default: 2 4 6 60)")
+    add_source(report, run_report)
     ablation = measures.add_parser("ablation", help="what each condition, the references and the point spacing are worth")
     ablation.add_argument("--clips", type=count, default=4, metavar="N", help="of --scene, for each condition (default: 4)")
     add_source(ablation, run_ablation)
@@ -149,6 +153,25 @@ def run_ablation(args: argparse.Namespace) -> int:
     for table, unit in (("references", "references"), ("voxel_m", "m")):
         rows += [(f"{key} {unit} (flight)", f"{number(value, '.2f')} dB") for key, value in figures[table].items()]
     print_table([*rows, ("left in", str(out))])
+    return 0
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """``spatia evaluate report``."""
+    import shlex
+    import sys
+
+    from spatia_ros.evaluate.long_horizon import CLIPS
+    from spatia_ros.evaluate.report import MEASURES, evaluate_report
+
+    config = config_of(args)
+    sequence = source_of(args, config)
+    out = args.out or Path("out/evaluate") / f"report_{sequence.name}"
+    command = shlex.join(["spatia", *sys.argv[1:]])
+    names = [name.replace("-", "_") for name in args.measures or MEASURES]
+    figures = evaluate_report(sequence, config, out, args.scene, delay_of(args), names, args.clips or CLIPS, command)
+    write_json_of(args, figures)
+    print_table([("measures", ", ".join(figures)), ("page", str(out / "report.html"))])
     return 0
 
 
