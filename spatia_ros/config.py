@@ -114,6 +114,10 @@ class GeneratorConfig(_Section):
         5, ge=0, le=9, description="recent and retrieved frames the network looks at; fill-nano looks at references alone"
     )
     prompt: str = Field("", max_length=400, description="what to see, in words of docs/generator.md; empty: nothing is asked for")
+    drop: str = Field(
+        "", max_length=200,
+        description="conditions kept from the network, to measure them: of memory_render,references,rays,animation_time,text",
+    )
     threads: int = Field(2, ge=1, le=256, description="CPU threads of the engine")
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_networks import TinyNetworks
 
 from spatia_ros.config import GeneratorConfig
-from spatia_ros.generator.condition import ClipView, images_of
+from spatia_ros.generator.condition import NO_CLOCK, ClipView, images_of
 from spatia_ros.generator.sample import Generated
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import BACK, HOLD_FRAMES, Stream, by_turns
@@ -196,8 +196,29 @@ def test_guidance_asks_a_branch_that_is_told_nothing() -> None:
     assert networks.asked["context"] == networks.asked["text"] == 2, "each branch's once"
     untold = networks.last["context"]["latents"][0]
     assert not networks.last["text"]["tokens"].any()
-    assert untold[:, :-1].std() == pytest.approx(1.0, abs=0.1), "pure noise"
-    assert not untold[:, -1].any()
+    assert untold.std() == pytest.approx(1.0, abs=0.1), "pure noise"
+
+
+def test_what_is_dropped_is_told_as_nothing() -> None:
+    networks = TinyNetworks()
+    space_time = generator(networks, prompt="red room", drop="memory_render, references,rays,animation_time,text")
+    (made,) = make(space_time, space_time.stream(), look(0.0), np.random.default_rng(0))
+    told = networks.last["denoise"]
+    for name in ("memory", "rays", "text", "keys"):
+        assert not told[name].any(), name
+    assert (told["uncovered"] == 1).all()
+    assert (told["animation"] == NO_CLOCK).all()
+    image = networks.last["decode"]["image"][0]
+    assert not image[:8].any()
+    assert (image[8:10] == 1).all()
+    assert image[13:].any()
+    assert len(np.unique(made.rgb.reshape(-1, 3), axis=0)) == 1, "nothing of memory is left in the picture"
+    kept = generator(networks, prompt="red room", drop="text")
+    make(kept, kept.stream(), look(0.0), np.random.default_rng(0))
+    assert not networks.last["denoise"]["text"].any()
+    assert networks.last["denoise"]["rays"].any()
+    with pytest.raises(SpatiaError, match=r"generator\.drop: expected words of memory_render.*got ray$"):
+        generator(networks, drop="ray")
 
 
 def test_a_prompt_of_unknown_words_is_refused_at_once() -> None:

@@ -7,17 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from spatia_ros.config import GeneratorConfig
-from spatia_ros.generator.condition import (
-    CONTEXT_SIZE,
-    FRAME_CHANNELS,
-    NO_CLOCK,
-    ClipCondition,
-    ClipView,
-    Context,
-    condition,
-    images_of,
-)
-from spatia_ros.generator.image import MULTIPLE
+from spatia_ros.generator.condition import ClipCondition, ClipView, condition, images_of
+from spatia_ros.generator.dropped import clip_without, conditions_in, context_without, nothing_known
 from spatia_ros.generator.sample import Engine, Generated, compose
 from spatia_ros.generator.sampling import Denoise, boxed, guided, sample
 from spatia_ros.generator.stream import Stream
@@ -57,16 +48,16 @@ class SpaceTimeGenerator:
 
     Args:
         engine: the networks.
-        config: steps, guidance, context frames, references and the prompt.
+        config: steps, guidance, context frames, references, the prompt, and what is left out.
 
     Raises:
-        SpatiaError: when the prompt has unknown words.
+        SpatiaError: when the prompt has unknown words, or what is to be left out is no condition.
     """
 
     def __init__(self, name: str, engine: Networks, config: GeneratorConfig) -> None:
         self.name, self.engine, self.config = name, engine, config
         self.references = config.references
-        self.tokens = tokenise(config.prompt)
+        self.tokens, self.dropped = tokenise(config.prompt), conditions_in(config.drop)
 
     def stream(self) -> Stream:
         """A stream without a past."""
@@ -76,13 +67,16 @@ class SpaceTimeGenerator:
         """What the networks are told of a clip; the stream takes new context if it is due."""
         images = images_of(shown)
         held = stream.prepare(shown, images[0])
-        return condition(
+        told = condition(
             images, shown.camera, shown.T_world_cams, shown.times_s, shown.animation_s, held.anchor, self.tokens
         )
+        return clip_without(told, self.dropped)
 
     def sample(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> list[Generated]:
         """The frames of a clip. Noise is drawn when the context is new, and then kept with it."""
         memory = self.engine.encode({"frames": told.memory})["latents"]
+        if "memory_render" in self.dropped:
+            memory = np.zeros_like(memory)
         noise = self._noise(told, memory.shape[1] + 1, stream, rng)
         denoise = self._denoiser(told, memory, "told", stream, rng)
         if self.config.guidance != 1.0:
@@ -121,10 +115,10 @@ class SpaceTimeGenerator:
 
     def _take_up(self, told: ClipCondition, channels: int, branch: str, stream: Stream, rng: np.random.Generator) -> None:
         """Compute the keys, values and text of a branch, to be kept for as long as the context is held."""
-        context = (stream.held.context if stream.held else None) or nothing_known()
+        context = context_without((stream.held.context if stream.held else None) or nothing_known(), self.dropped)
         latents = np.zeros((len(context), channels + 1, *context.rays.shape[2:]), np.float32)  # its box is not told
         if branch == "untold":
-            latents[:, :-1] = rng.standard_normal(latents[:, :-1].shape, np.float32)
+            latents = rng.standard_normal(latents.shape, np.float32)
         elif context.frames.any():
             latents[:, :-1] = self.engine.encode({"frames": context.frames})["latents"]
         asked = {"latents": latents, "rays": context.rays, "time": context.time, "animation": context.animation}
@@ -134,12 +128,3 @@ class SpaceTimeGenerator:
         for name in ("keys", "values", "text"):
             check_array(f"{branch} {name}", computed[name], (None,) * computed[name].ndim, np.float32)
             stream.computed[f"{branch} {name}"] = computed[name]
-
-
-def nothing_known() -> Context:
-    """One context frame that is not there: zeros, which the networks leave out."""
-    rows, cols = CONTEXT_SIZE
-    return Context(
-        np.zeros((1, FRAME_CHANNELS, rows, cols), np.float32), np.zeros((1, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32),
-        np.zeros(1, np.float32), np.full(1, NO_CLOCK, np.float32),
-    )
