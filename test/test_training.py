@@ -25,13 +25,21 @@ from spatia_ros.train.initial import by_chance
 from spatia_ros.train.loop import rate_at
 from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error, velocity_error
 from spatia_ros.train.noise import (
-    CONDITIONS, Corruption, blanked, draw_dropped, drop, logit_normal, none_dropped, only_dropped, worn,
+    CONDITIONS,
+    Corruption,
+    blanked,
+    draw_dropped,
+    drop,
+    logit_normal,
+    none_dropped,
+    only_dropped,
+    worn,
 )
 from spatia_ros.train.objectives import OBJECTIVES, clean_latents, picture_loss
 from spatia_ros.train.presets import PRESETS, STAGES, StageName, StagePlan, preset_of
 from spatia_ros.train.processes import Processes
 from spatia_ros.train.run import RunOptions, RunPlan, first_network, read_result, run
-from spatia_ros.train.validate import ablate, figures_of, generate, validate
+from spatia_ros.train.validate import figures_of, generate, validate, worth
 from spatia_ros.types import SpatiaError
 
 SHORT = StagePlan(steps=4, batch=2, frames=2, context=2, learning_rate=1e-3, warmup=2)
@@ -72,7 +80,8 @@ def network() -> SpaceTimeNet:
 
 def test_flow_times_lie_between_and_lean_to_noise() -> None:
     even, shifted = logit_normal((4000,), 1.0, noise_of()), logit_normal((4000,), 3.0, noise_of())
-    assert 0 < float(shifted.min()) and float(shifted.max()) < 1
+    assert float(shifted.min()) > 0
+    assert float(shifted.max()) < 1
     assert abs(float(even.mean()) - 0.5) < 0.02
     assert float(shifted.median()) == pytest.approx(0.75, abs=0.02)  # 3 t / (1 + 2 t) at t = 1/2
 
@@ -106,8 +115,10 @@ def test_what_is_dropped_no_longer_matters(network: SpaceTimeNet, name: str) -> 
 def test_guidance_drops_the_prompt_and_makes_context_noise(network: SpaceTimeNet) -> None:
     told = conditions_of(network, CLIPS.one_batch(2))
     untold = drop(told, replace(none_dropped(2), guidance=torch.tensor([True, False])), noise_of())
-    assert (untold.tokens[0] == 0).all() and torch.equal(untold.tokens[1], told.tokens[1])
-    assert abs(float(untold.context[0].std()) - 1) < 0.1 and torch.equal(untold.context[1], told.context[1])
+    assert (untold.tokens[0] == 0).all()
+    assert torch.equal(untold.tokens[1], told.tokens[1])
+    assert abs(float(untold.context[0].std()) - 1) < 0.1
+    assert torch.equal(untold.context[1], told.context[1])
     assert torch.equal(untold.memory, told.memory)
 
 
@@ -115,7 +126,8 @@ def test_absent_context_stays_absent(network: SpaceTimeNet) -> None:
     batch = CLIPS.one_batch(2)
     batch.context_frames[:, 1] = 0.0
     context = worn(conditions_of(network, batch).context, noise_of())
-    assert (context[:, 1] == 0).all() and (context[:, 0, :-1] != 0).all()
+    assert (context[:, 1] == 0).all()
+    assert (context[:, 0, :-1] != 0).all()
 
 
 def test_corruption_leaves_some_and_falls_back_to_memory() -> None:
@@ -181,6 +193,7 @@ def test_every_stage_learns_its_part_and_no_other(stage: str, network: SpaceTime
         total, _ = objective(batch, noise_of(1))
         optimiser.zero_grad()
         total.backward()
+        assert all(p.grad is not None for p in twin.parameters() if p.requires_grad), "processes wait for every gradient"
         optimiser.step()
         losses.append(float(total.detach()))
     assert losses[-1] < losses[0]
@@ -247,10 +260,11 @@ def test_a_run_leaves_page_card_and_weights(tmp_path: Path) -> None:
     plan = tiny_plan("autoencoder", "direct", seed=1)
     assert run(plan, RunOptions(tmp_path, report_every=2), CLIPS, ALONE) is not None
     page = (tmp_path / log_html.PAGE).read_text()
-    assert page.count("<svg") >= 4 and "data:image/jpeg;base64," in page
+    assert page.count("<svg") >= 4
+    assert "data:image/jpeg;base64," in page
     assert "http" not in page.replace("http-equiv", ""), "the page needs nothing else"
     card = (tmp_path / CARD).read_text()
-    for said in ("random clips", "lounge", "4 of 4", "no memory render", "PSNR of invented pixels, network", "## Limits"):
+    for said in ("random clips", "lounge", "4 of 4", "| memory render |", "PSNR of invented pixels, network", "## Limits"):
         assert said in card, said
     result = read_result(tmp_path)
     assert (result.stage, result.step) == ("direct", 4)
@@ -286,7 +300,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_start_from_is_said() -> None:
-    with pytest.raises(SpatiaError, match="expected a shipped engine or a folder"):
+    with pytest.raises(SpatiaError, match="expected an engine or a finished run"):
         first_network(tiny_plan("tune", init="no-such-engine"))
 
 
@@ -294,25 +308,30 @@ def test_batches_follow_from_their_seeds_and_cost_the_same() -> None:
     batches = ClipBatches(CLIPS)
     plan = replace(SHORT, frames=4)
     a, b, c = batches.batch((1, 2), plan), batches.batch((1, 2), plan), batches.batch((1, 3), plan)
-    assert torch.equal(a.image, b.image) and not (a.image.shape == c.image.shape and torch.equal(a.image, c.image))
+    assert torch.equal(a.image, b.image)
+    assert not (a.image.shape == c.image.shape and torch.equal(a.image, c.image))
     shapes = {batches.batch((seed,), plan).image.shape[:2] for seed in range(12)}
-    assert {B * T for B, T in shapes} == {8} and len(shapes) == 3
+    assert {B * T for B, T in shapes} == {8}
+    assert len(shapes) == 3
 
 
-def test_validation_and_ablation_say_what_is_better(network: SpaceTimeNet) -> None:
+def test_validation_says_what_a_condition_is_worth(network: SpaceTimeNet) -> None:
     batches = held_out(CLIPS.validation, SHORT, 4)
-    figures, table = validate(network, batches), ablate(network, batches)
+    figures = validate(network, batches)
     assert figures == validate(network, batches), "the same seed, the same figures"
-    assert table["full"] == pytest.approx(figures["psnr_net"])
-    assert set(table) == {"full", *(f"no_{name}" for name in CONDITIONS)}
+    told, untold = worth(network, "memory_render", batches)
+    assert told == pytest.approx(figures["psnr_net"])
+    assert told != untold
 
 
 def test_a_blank_image_keeps_its_rays() -> None:
     image = CLIPS.one_batch(2).image
     blank = blanked(image, torch.tensor([True, False]))
     assert torch.equal(blank[1], image[1])
-    assert torch.equal(blank[0, :, 13:15], image[0, :, 13:15]) and (blank[0, :, 8:10] == 1).all()
-    assert (blank[0, :, :8] == 0).all() and (blank[0, :, 10:13] == 0).all()
+    assert torch.equal(blank[0, :, 13:15], image[0, :, 13:15])
+    assert (blank[0, :, 8:10] == 1).all()
+    assert (blank[0, :, :8] == 0).all()
+    assert (blank[0, :, 10:13] == 0).all()
 
 
 def test_two_processes_learn_one_network(tmp_path: Path) -> None:
@@ -329,7 +348,7 @@ def test_two_processes_learn_one_network(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=environment | {"RANK": str(rank), "LOCAL_RANK": "0"})
         for rank in range(2)
     ]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert [process.wait(timeout=400) for process in both] == [0, 0]
     weights = [checkpoint.load_file(tmp_path / f"rank{rank}.safetensors") for rank in range(2)]
     assert same(*weights), "both hold the same weights"
     assert not same(weights[0], dict(first_network(tiny_plan("direct")).state_dict())), "and they moved"

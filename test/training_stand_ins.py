@@ -35,7 +35,8 @@ def random_example(rng: np.random.Generator) -> Example:
     anchor = Anchor(np.eye(4), np.full(3, 0.5, np.float32), 0.2, 0.5, 0.0, 0.0)
     told = ClipCondition(
         image=image, to_view=np.tile(np.array([1, 0, 0, 0, 0], np.float32), (FRAMES, 1)),
-        memory=np.concatenate([image[:, :4], image[:, 4:5]], 1), uncovered=rng.random((FRAMES, 1, ROWS // 16, COLS // 16), np.float32),
+        memory=np.concatenate([image[:, :4], image[:, 4:5]], 1),
+        uncovered=rng.random((FRAMES, 1, ROWS // 16, COLS // 16), np.float32),
         rays=normal(FRAMES, 6, ROWS // 16, COLS // 16), time=normal(FRAMES), animation=normal(FRAMES),
         box=np.zeros((FRAMES, 1, ROWS // 16, COLS // 16), np.float32), tokens=rng.integers(1, 16, 4), anchor=anchor,
         views=tuple(ViewImage(frame, np.full(3, 0.5, np.float32), 0.2, 0.5, (ROWS, COLS)) for frame in image),
@@ -52,9 +53,10 @@ class RandomClips:
 
     def __init__(self) -> None:
         self.validation = [random_example(np.random.default_rng(100 + i)) for i in range(4)]
+        self.checks = {name: self.validation[:2] for name in ("memory", "references", "rays", "animation")}
 
-    def draw(self, rng: np.random.Generator) -> Example:
-        return random_example(rng)
+    def draw(self, rng: np.random.Generator, frames: int, context: int) -> Example:
+        return random_example(rng).cut(frames, context)
 
     def one_batch(self, clips: int, seed: int = 0) -> Batch:
         rng = np.random.default_rng(seed)

@@ -1,46 +1,70 @@
-"""Train the fill network from nothing to an engine: pairs from memory's own render (once), the steps, the export.
+"""Train the space-time generator: from nothing, on from where it stopped, or on from shipped weights on your own recordings.
 
-The same command again goes on where it was interrupted, pairs and steps alike. Pairs come from procedural scenes and, where
---data holds some, from meshes (*.glb) and from the first half of each recording (the second half is for evaluation).
-Needs torch (make test installs it). spatia export makes an engine of an unfinished run.
+Stages one after another: the autoencoder with its decoder, the transformer by flow matching, and its distillation to one step.
+The same command again goes on where it stopped; every two minutes all of it is saved. Progress: OUT/log.html, OUT/card.md.
+Clips are those of --clips (spatia clips makes them), or are made first, in OUT/clips. spatia export OUT makes an engine of a
+run, finished or not. Several processes: torchrun --nproc-per-node N -m spatia_ros.cli train ... Needs torch (make test
+installs it).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-import os
 import shlex
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spatia_ros.cli.options import add_json, count, examples, print_table, write_json_of
 
+if TYPE_CHECKING:
+    from spatia_ros.train.run import RunPlan
+
 EXAMPLES = examples("""
-spatia train --data my_recordings                  # as the shipped generator was trained (hours on two cores)
-spatia train --steps 200 --scene-shards 4 --mesh-shards 0 --recording-shards 0 --out out/try
-spatia run --set generator.name=out/train/engine   # what came of it
+spatia train --init nano --sequence my_bag --out out/mine     # go on from the shipped generator, on your own recording
+spatia train --clips out/clips --out out/nano --minutes 9     # from nothing, nine minutes of it; again, and it goes on
+spatia train --size small --clips out/clips --device cuda --out out/small
+torchrun --nproc-per-node 8 -m spatia_ros.cli train --size base --clips out/clips --device cuda --out out/base
 """)
-_SHARDS = {"scene": "procedural scenes", "mesh": "meshes", "recording": "recordings"}
+_SIZES, _STAGES = ("nano", "small", "base"), ("autoencoder", "flow", "direct", "consistency", "tune")
+OWN_SHARDS = {"scenes": 12, "recordings": 12, "warped": 12}
+"""Beside a user's own recordings: some scenes, lest what was learned before be forgotten."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``spatia train``."""
-    pairs = parser.add_argument_group("training pairs")
-    pairs.add_argument(
-        "--data", type=Path, metavar="DIR", default=os.environ.get("SPATIA_DATA"),
-        help="folder of recordings (TUM layout) and meshes (default: $SPATIA_DATA; without it: procedural scenes only)",
+    start = parser.add_argument_group("what to train")
+    start.add_argument("--size", choices=_SIZES, default="nano", help="of a network that begins from nothing (default: nano)")
+    start.add_argument("--init", metavar="NAME", help="begin with the weights of an engine (name or folder) or a finished run")
+    start.add_argument(
+        "--stages", nargs="+", choices=_STAGES, metavar="STAGE",
+        help="of autoencoder, flow, direct, consistency, tune (default: the first three; with --init: tune)",
     )
-    for kind, source in _SHARDS.items():
-        pairs.add_argument(f"--{kind}-shards", type=int, metavar="N", help=f"shards of 36 pairs from {source}")
-    training = parser.add_argument_group("training")
-    out = Path("out/train")
-    training.add_argument("--name", default="mine", help="of the engine (default: mine)")
-    training.add_argument("--out", type=Path, default=out, metavar="DIR", help=f"pairs, checkpoint, log, engine (default: {out})")
-    training.add_argument("--steps", type=count, metavar="N", help="optimiser steps in all")
-    training.add_argument("--batch", type=count, metavar="N", help="pairs in a batch")
-    training.add_argument("--seed", type=int, metavar="N", help="of pairs, weights and batches")
-    training.add_argument("--device", metavar="NAME", help="torch device (default: cpu)")
-    training.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's own choice)")
+    data = parser.add_argument_group("what to learn from")
+    data.add_argument("--clips", type=Path, metavar="DIR", help="a set of clips (spatia clips)")
+    data.add_argument(
+        "--sequence", type=Path, action="append", default=[], metavar="DIR",
+        help="without --clips: a recording or bag of your own to make clips from (may be repeated)",
+    )
+    data.add_argument("--data", type=Path, metavar="DIR", help="without --clips: recordings and meshes to make clips from")
+    data.add_argument("--without", action="append", default=[], metavar="NAME", help="a folder of --data that is never read")
+    how = parser.add_argument_group("how")
+    how.add_argument("--out", type=Path, default=Path("out/train"), metavar="DIR", help="the run's folder (default: out/train)")
+    how.add_argument("--name", help="of the generator (default: the folder's)")
+    how.add_argument(
+        "--steps", type=count, nargs="+", metavar="N", help="optimiser steps of every stage, or of each (default: the size's)"
+    )
+    how.add_argument("--batch", type=count, metavar="N", help="clips a step and process (default: the size's)")
+    how.add_argument("--frames", type=count, metavar="N", help="frames of a clip, at most (default: the size's)")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, clips and noise (default: 0)")
+    how.add_argument("--minutes", type=float, metavar="M", help="save and stop after so long; the same command goes on")
+    how.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda (default: cpu)")
+    how.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: torch's own choice)")
+    how.add_argument("--workers", type=int, default=0, metavar="N", help="processes that prepare batches (default: a thread)")
+    how.add_argument("--report-every", type=count, default=200, metavar="N", help="steps between reports (default: 200)")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -49,22 +73,79 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.types import SpatiaError
 
+    until = None if args.minutes is None else time.monotonic() + 60.0 * args.minutes
     try:
         import torch
 
-        from spatia_ros.train.run import TrainPlan
-        from spatia_ros.train.run import run as train
+        from spatia_ros.train import run as training
+        from spatia_ros.train.clip_set import ClipSet
+        from spatia_ros.train.processes import processes
     except ImportError as error:
         raise SpatiaError(f"train: expected torch and onnx ({error}); make test installs them") from None
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.threads:
         torch.set_num_threads(args.threads)
-    names = ("scene_shards", "mesh_shards", "recording_shards", "steps", "batch", "seed", "device")
-    chosen = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    words = [word for name, value in chosen.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    words += ["--data", args.data.name] if args.data else []
-    manifest = train(TrainPlan(args.name, args.out, args.data, shlex.join(["spatia", "train", *words]), **chosen))
-    write_json_of(args, manifest.model_dump())
-    rows = [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in manifest.figures.items()]
-    print_table([*rows, ("left in", str(args.out / "engine"))])
+    with processes(args.device) as these:
+        if these.first:
+            make_clips(args)
+        these.wait()
+        options = training.RunOptions(args.out, args.report_every, until=until, workers=args.workers)
+        network = training.run(plan_of(args), options, ClipSet(clips_folder(args)), these)
+        if these.first:
+            tell(args, network is not None)
     return 0
+
+
+def clips_folder(args: argparse.Namespace) -> Path:
+    """Where the clips are, or will be made."""
+    return args.clips or args.out / "clips"
+
+
+def make_clips(args: argparse.Namespace) -> None:
+    """Make the clips that are missing, unless the user has given a set."""
+    from spatia_ros.train.clip_build import FIRST, SetPlan, build
+    from spatia_ros.types import SpatiaError
+
+    if args.clips:
+        if args.sequence or args.data:
+            raise SpatiaError("train: expected --clips, or --sequence and --data to make clips from, got both")
+        return
+    shards = {**FIRST, **OWN_SHARDS} if args.sequence else FIRST
+    build(clips_folder(args), SetPlan(args.data, tuple(args.without), shards, args.seed, sequences=tuple(args.sequence)))
+
+
+def plan_of(args: argparse.Namespace) -> RunPlan:
+    """What the arguments ask for."""
+    import torch
+
+    from spatia_ros.generator.network import PRESETS
+    from spatia_ros.train.clip_build import MANIFEST
+    from spatia_ros.train.initial import config_of
+    from spatia_ros.train.presets import STAGES, preset_of
+    from spatia_ros.train.run import RunPlan, data_lines, with_changes
+
+    model = config_of(args.init) if args.init else PRESETS[args.size]
+    size = next((name for name, config in PRESETS.items() if config == model), args.size)
+    preset = preset_of(size)
+    names = args.stages or (("tune",) if args.init else STAGES)
+    stages = with_changes([(name, preset.stages[name]) for name in names], args.steps, batch=args.batch, frames=args.frames)
+    bfloat16 = args.device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    made_of = json.loads((clips_folder(args) / MANIFEST).read_text())
+    return RunPlan(
+        args.name or args.out.name, size, model.as_dict(), stages, args.init, preset.bootstrap, data_lines(made_of),
+        tuple(made_of["without"]), args.seed, bool(bfloat16), shlex.join(["spatia", *sys.argv[1:]]),
+    )
+
+
+def tell(args: argparse.Namespace, done: bool) -> None:
+    """Where the run stands."""
+    from spatia_ros.train.run import read_result
+
+    result = read_result(args.out)
+    write_json_of(args, {"done": done, "stage": result.stage, "step": result.step, "figures": result.figures})
+    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in result.figures.items()]
+    again = "" if done else "; the same command goes on"
+    print_table([
+        ("stands at", f"{result.stage}, step {result.step}{again}"), *rows,
+        ("look at", str(args.out / "log.html")), ("make an engine", f"spatia export {args.out}"),
+    ])  # fmt: skip

@@ -25,7 +25,8 @@ class CardFacts:
     Args:
         data: one line per source. left_out: recordings never trained on.
         stages: name, steps made, steps planned, minutes, of each stage begun.
-        figures: the last report on held-out clips. ablation: PSNR without each condition, or empty.
+        figures: the last report on held-out clips.
+        worth: by condition, PSNR with it and without on held-out clips that need it, or empty.
     """
 
     name: str
@@ -37,7 +38,7 @@ class CardFacts:
     left_out: Sequence[str]
     stages: Sequence[tuple[str, int, int, float]]
     figures: Mapping[str, float]
-    ablation: Mapping[str, float]
+    worth: Mapping[str, tuple[float, float]]
 
 
 def card(facts: CardFacts) -> str:
@@ -54,9 +55,12 @@ def card(facts: CardFacts) -> str:
         "## Training", "| Stage | Steps | Minutes |\n|---|---|---|\n" + "\n".join(stages),
         "## Figures on held-out procedural clips", "| Measure | |\n|---|---|\n" + "\n".join(figures),
     ]
-    if facts.ablation:
-        rows = "\n".join(f"| {name.replace('_', ' ')} | {value:.2f} |" for name, value in facts.ablation.items())
-        blocks += ["PSNR of invented pixels when a condition is left out, dB:", "| Told | dB |\n|---|---|\n" + rows]
+    if facts.worth:
+        rows = [f"| {name.replace('_', ' ')} | {told:.2f} | {untold:.2f} |" for name, (told, untold) in facts.worth.items()]
+        blocks += [
+            "PSNR of invented pixels on held-out clips that need a condition, dB:",
+            "| Condition | With it | Without |\n|---|---|---|\n" + "\n".join(rows),
+        ]
     return "\n\n".join([*blocks, "## Limits", LIMITS])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,9 +19,11 @@ class Clips(Protocol):
     """A set of clips to learn from: :class:`spatia_ros.train.clip_set.ClipSet`, or a stand-in."""
 
     validation: Sequence[Example]
+    checks: Mapping[str, Sequence[Example]]
+    """Held-out clips that need one condition, by its name in the set."""
 
-    def draw(self, rng: np.random.Generator) -> Example:
-        """A random clip, augmented, as an example."""
+    def draw(self, rng: np.random.Generator, frames: int, context: int) -> Example:
+        """A random clip, augmented, as an example of so many frames and context frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,10 @@ class ClipBatches:
         frames = int(rng.choice(lengths))
         context = int(rng.integers(1, plan.context + 1))
         count = plan.batch * plan.frames // frames
-        return collate([self.clips.draw(rng).cut(frames, context) for _ in range(count)])
+        return collate([self.clips.draw(rng, frames, context) for _ in range(count)])
 
 
 def held_out(examples: Sequence[Example], plan: StagePlan, most: int) -> list[Batch]:
     """The first ``most`` held-out clips, as they are, in batches."""
-    cut = [example.cut(plan.frames, plan.context) for example in examples[:most]]
+    cut = [example.cut(min(plan.frames, len(example)), plan.context) for example in examples[:most]]
     return [collate(cut[i : i + plan.batch]) for i in range(0, len(cut), plan.batch)]

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
 
-from spatia_ros.engine.manifest import engines_folder, read_manifest
+from spatia_ros.engine.bundle import read_bundle
+from spatia_ros.engine.manifest import MANIFEST, engines_folder, read_manifest
+from spatia_ros.engine.ship import load_network
 from spatia_ros.generator.decoder import from_fill_nano
+from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train.checkpoint import WEIGHTS, load_weights
 from spatia_ros.types import SpatiaError
 
-if TYPE_CHECKING:
-    from spatia_ros.generator.network import SpaceTimeNet
+PLAN = "plan.json"
+"""What a run's folder says it was asked for."""
 
 
 def folder_of(init: str) -> Path:
-    """The folder ``--init`` names: of a shipped engine by its name, or any folder with weights.
+    """The folder ``--init`` names: of a shipped engine by its name, or any folder with an engine or a finished run.
 
     Raises:
         SpatiaError: when there is no such folder.
     """
     folder = Path(init) if "/" in init or init.startswith(".") else engines_folder() / init
-    if not (folder / WEIGHTS).is_file():
-        raise SpatiaError(f"train --init {init}: expected a shipped engine or a folder with {WEIGHTS}, found none at {folder}")
+    if not ((folder / MANIFEST).is_file() or (folder / WEIGHTS).is_file()):
+        raise SpatiaError(f"train --init {init}: expected an engine or a finished run, found neither at {folder}")
     return folder
 
 
+def config_of(init: str) -> ModelConfig:
+    """The shape of the network ``--init`` names."""
+    folder = folder_of(init)
+    if (folder / MANIFEST).is_file():
+        return ModelConfig.from_dict(read_bundle(folder).network)
+    return ModelConfig.from_dict(json.loads((folder / PLAN).read_text())["model"])
+
+
 def start_from(network: SpaceTimeNet, init: str) -> None:
-    """Take every weight from an engine or a finished run, in place."""
-    load_weights(folder_of(init) / WEIGHTS, network)
+    """Take every weight from an engine or a finished run, in place.
+
+    Raises:
+        SpatiaError: when they are of another network.
+    """
+    folder = folder_of(init)
+    if not (folder / MANIFEST).is_file():
+        load_weights(folder / WEIGHTS, network)
+        return
+    shipped = load_network(folder)
+    if shipped.config != network.config:
+        raise SpatiaError(f"train --init {init}: expected a network of {network.config}, got {shipped.config}")
+    network.load_state_dict(shipped.state_dict())
 
 
 def bootstrap(network: SpaceTimeNet, engine: str) -> None:

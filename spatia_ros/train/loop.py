@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +50,7 @@ class LoopConfig:
         folder: of the stage: checkpoint.safetensors (resumes) and, when done, weights.safetensors (the average).
         seed: of data and noise; ``stage`` is mixed into it, so that stages draw differently.
         until: time.monotonic() after which to save and stop, or None.
+        workers: processes that prepare batches ahead; 0: a thread does.
     """
 
     folder: Path
@@ -57,6 +60,7 @@ class LoopConfig:
     save_every_s: float = 120.0
     report_every: int = 200
     until: float | None = None
+    workers: int = 0
 
 
 def rate_at(step: int, plan: StagePlan) -> float:
@@ -107,17 +111,25 @@ def run_stage(
 
 
 def ahead(data: Batches, plan: StagePlan, config: LoopConfig, rank: int, first: int) -> Iterator[tuple[int, Batch]]:
-    """Steps from ``first`` on with their batches, the next one made while the last is learned from."""
-    with ThreadPoolExecutor(1) as pool:
-        def ask(step: int) -> Future[Batch]:
-            return pool.submit(data.batch, (config.seed, config.stage, step, rank), plan)
-
-        coming = ask(first) if first < plan.steps else None
+    """Steps from ``first`` on with their batches, the next ones made while the last is learned from."""
+    # Processes start afresh: a forked parent's threads would be missing in them.
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(config.workers, spawn, single_threaded) if config.workers else ThreadPoolExecutor(1) as pool:
+        coming: deque[Future[Batch]] = deque()
         for step in range(first, plan.steps):
-            assert coming is not None
-            batch = coming.result()
-            coming = ask(step + 1) if step + 1 < plan.steps else None
-            yield step, batch
+            while len(coming) < min(max(2 * config.workers, 1) + 1, plan.steps - step):
+                coming.append(pool.submit(data.batch, (config.seed, config.stage, step + len(coming), rank), plan))
+            yield step, coming.popleft().result()
+
+
+def single_threaded() -> None:
+    """Keep a process that prepares batches to one core."""
+    import cv2
+    import numba
+
+    cv2.setNumThreads(1)
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
 
 
 def noise_of(config: LoopConfig, step: int, rank: int) -> torch.Generator:

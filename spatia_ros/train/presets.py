@@ -48,11 +48,11 @@ class Preset:
 NANO = Preset(
     "nano",
     {
-        "autoencoder": StagePlan(4_000, 4, 2, 1, 4e-4),
-        "flow": StagePlan(12_000, 4, 4, 4, 4e-4),
-        "direct": StagePlan(8_000, 4, 4, 4, 3e-4),
-        "consistency": StagePlan(8_000, 4, 4, 4, 1e-4),
-        "tune": StagePlan(600, 4, 4, 4, 1e-4, warmup=50, average_decay=0.99),
+        "autoencoder": StagePlan(3_000, 4, 2, 1, 4e-4, warmup=50),
+        "flow": StagePlan(6_000, 2, 4, 4, 4e-4, warmup=50),
+        "direct": StagePlan(6_000, 2, 4, 4, 3e-4, warmup=50),
+        "consistency": StagePlan(4_000, 2, 4, 4, 1e-4, warmup=50),
+        "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
     },
     bootstrap="fill-nano",
 )

@@ -30,8 +30,7 @@ class Processes:
         """The module, its gradients averaged over the processes when it is called through what is returned."""
         if self.count == 1:
             return module
-        # Dropped conditions leave some weights without a gradient now and then.
-        return DistributedDataParallel(module, find_unused_parameters=True)
+        return DistributedDataParallel(module)
 
     def agree(self, flag: bool) -> bool:
         """Whether any process says so (all must leave a loop at the same step)."""
@@ -40,6 +39,12 @@ class Processes:
         told = torch.tensor([float(flag)], device=self.device)
         torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
         return bool(told.item() > 0)
+
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        if self.count > 1:
+            torch.distributed.barrier()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,21 +27,22 @@ from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
-from spatia_ros.train.initial import bootstrap, by_chance, start_from
+from spatia_ros.train.initial import PLAN, bootstrap, by_chance, start_from
 from spatia_ros.train.loop import LoopConfig, run_stage
 from spatia_ros.train.objectives import OBJECTIVES
 from spatia_ros.train.presets import StageName, StagePlan
 from spatia_ros.train.processes import Processes
-from spatia_ros.train.validate import ablate, figures_of, generate, mean_figures, pictures_of
+from spatia_ros.train.validate import figures_of, generate, mean_figures, pictures_of, worth
 from spatia_ros.types import SpatiaError
 
 if TYPE_CHECKING:
     from spatia_ros.train.example import Batch
     from spatia_ros.train.feed import Clips
 
-PLAN = "plan.json"
-VALIDATED = 16
-"""Held-out clips looked at for every report."""
+VALIDATED, MOST_CHECKED = 16, 32
+"""Held-out clips looked at for every report, and in the end for what each condition is worth."""
+CHECK_OF = {"memory_render": "memory", "references": "references", "rays": "rays", "animation_time": "animation"}
+"""The set of held-out clips that need a condition."""
 _log = logging.getLogger(__name__)
 
 
@@ -79,12 +80,14 @@ class RunOptions:
 
     Args:
         folder: of the run. until: time.monotonic() at which to save and stop, or None.
+        workers: processes that prepare batches; 0: a thread does.
     """
 
     folder: Path
     report_every: int = 200
     save_every_s: float = 120.0
     until: float | None = None
+    workers: int = 0
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -137,7 +140,7 @@ class Reporter:
 
     def __init__(self, plan: RunPlan, options: RunOptions, validation: Sequence[Batch], device: str) -> None:
         self.plan, self.folder, self.validation, self.device = plan, options.folder, validation, device
-        self.ablation: dict[str, float] = {}
+        self.worth: dict[str, tuple[float, float]] = {}
 
     def __call__(self, stage: StageName, network: SpaceTimeNet, step: int, seconds: float, parts: dict[str, float]) -> None:
         """One report of a stage."""
@@ -170,7 +173,7 @@ class Reporter:
         device = torch.cuda.get_device_name() if self.device.startswith("cuda") else f"CPU, {platform.machine()}"
         return CardFacts(
             self.plan.name, self.plan.size, sum(p.numel() for p in network.parameters()), self.plan.command, device,
-            self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)), self.ablation,
+            self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)), self.worth,
         )
 
 
@@ -191,7 +194,8 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
         batches = held_out(clips.validation, numbers, VALIDATED) if processes.first else []
         reporter = Reporter(plan, options, [batch.to(processes.device) for batch in batches], processes.device)
         config = LoopConfig(
-            options.folder / stage, plan.seed, number, plan.bfloat16, options.save_every_s, options.report_every, options.until
+            options.folder / stage, plan.seed, number, plan.bfloat16, options.save_every_s, options.report_every,
+            options.until, options.workers,
         )
         objective = OBJECTIVES[stage](network).to(processes.device)
         tell = lambda *facts, stage=stage, reporter=reporter: reporter(stage, *facts)  # noqa: E731
@@ -205,9 +209,12 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
 
 def finish(plan: RunPlan, options: RunOptions, network: SpaceTimeNet, clips: Clips, device: str) -> None:
     """The last figures, what each condition is worth, and the weights of a finished run."""
-    batches = [batch.to(device) for batch in held_out(clips.validation, plan.stages[-1][1], len(clips.validation))]
-    reporter = Reporter(plan, options, batches, device)
-    reporter.ablation = ablate(network.eval(), batches) if batches else {}
+    reporter = Reporter(plan, options, [], device)
+    network.eval()
+    for condition, check in CHECK_OF.items():
+        batches = [batch.to(device) for batch in held_out(clips.checks.get(check, ()), plan.stages[-1][1], MOST_CHECKED)]
+        if batches:
+            reporter.worth[condition] = worth(network, condition, batches)
     reporter.write(network)
     checkpoint.save_tensors(options.folder / checkpoint.WEIGHTS, network.state_dict())
 
@@ -242,7 +249,32 @@ def read_result(folder: Path) -> RunResult:
     raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
 
 
-def with_changes(stages: Sequence[tuple[StageName, StagePlan]], **changes: int | None) -> tuple[tuple[StageName, StagePlan], ...]:
-    """Stages with the numbers that are given in place of their own."""
+def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a set of clips holds, from its ``set.json``, a line per source, for the card."""
+    what = {
+        "scenes": "procedural rooms, corridors, desks and streets, with things that move and weather",
+        "mesh": f"paths through one half of {', '.join(made_of['meshes'])}",
+        "recordings": f"neighbouring frames of {', '.join(made_of['recordings'])}",
+        "warped": f"frames of {', '.join(made_of['recordings'])} warped forward and back",
+    }
+    have = {"mesh": made_of["meshes"], "recordings": made_of["recordings"], "warped": made_of["recordings"]}
+    shards = {source: n for source, n in made_of["shards"].items() if n and have.get(source, True)}
+    return tuple(f"{shards[source]} shards: {line}" for source, line in what.items() if source in shards)
+
+
+def with_changes(
+    stages: Sequence[tuple[StageName, StagePlan]], steps: Sequence[int] | None, **changes: int | None
+) -> tuple[tuple[StageName, StagePlan], ...]:
+    """Stages with the numbers that are given in place of their own; steps are one number for all stages, or one for each.
+
+    Raises:
+        SpatiaError: when steps are neither.
+    """
     given = {name: value for name, value in changes.items() if value is not None}
-    return tuple((name, replace(plan, **given)) for name, plan in stages)
+    if steps and len(steps) not in (1, len(stages)):
+        raise SpatiaError(f"train --steps: expected one number, or one for each of {len(stages)} stages, got {len(steps)}")
+    numbers: Sequence[int | None] = [None] * len(stages) if not steps else list(steps) * (len(stages) // len(steps))
+    return tuple(
+        (name, replace(plan, **given, steps=plan.steps if n is None else n))
+        for (name, plan), n in zip(stages, numbers, strict=True)
+    )
