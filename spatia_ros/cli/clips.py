@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from spatia_ros.cli.options import add_json, count, examples, print_table, write_json_of
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for source, what in _SOURCES.items():
         parser.add_argument(f"--{source}", type=int, metavar="N", help=f"shards from {what}")
     parser.add_argument("--checks", type=int, metavar="N", help="shards of held-out clips that need one condition, each")
+    parser.add_argument("--frames", type=count, metavar="T", help="frames of a clip, at most 16 (default: 4)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the whole set (default: 0)")
     parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--sheet", type=count, metavar="N", help="also draw N random clips to sheet.png")
@@ -56,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
     chosen = {source: getattr(args, source) for source in _SOURCES if getattr(args, source) is not None}
     if args.checks is not None:
         chosen |= {f"check-{name}": args.checks for name in CHECKS}
-    build(args.out, SetPlan(args.data, tuple(args.without), tuple(args.sequence), FIRST | chosen, args.seed), args.workers)
+    plan = SetPlan(args.data, tuple(args.without), tuple(args.sequence), FIRST | chosen, args.seed)
+    if args.frames is not None:
+        plan = replace(plan, clips=replace(plan.clips, frames=args.frames))
+    build(args.out, plan, args.workers)
     clips = ClipSet(args.out)
     held = {"validation": clips.validation} | {f"check {name}": each for name, each in clips.checks.items()}
     figures = {name: len(each) for name, each in {**clips.sources, **held}.items()}

@@ -210,7 +210,7 @@ def _chosen(
     """n poses of the way and their animation times, s; three times in four such that something that moves should be in sight."""
     picky = bool(scene.actors) and rng.random() < 0.75
     for _ in range(12):
-        stride = int(rng.choice((0, 1, 1, 2, 3)))
+        stride = min(int(rng.choice((0, 1, 1, 2, 3))), (len(poses) - 1) // max(n - 1, 1))
         ways = poses[int(rng.integers(0, len(poses) - stride * (n - 1))) + stride * np.arange(n)]
         _, taus = random_warp(rng, n)
         middle = n // 2

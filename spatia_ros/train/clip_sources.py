@@ -146,13 +146,13 @@ def _needing(name: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[C
 def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
     """The clip, or a part of it, if it needs the condition named; None if it does not.
 
-    - memory: it shows most of the frames, and one sight alone is given whole.
+    - memory: it shows most of the frames, and one sight alone is given whole, the least like them.
     - animation: much of the picture moves, and several sights show what does, at other times.
     - references: a good part that memory has forgotten, and no sight lends, is in sights given whole.
     - rays: of nearly everything that is so.
     """
     if name == "memory":
-        return replace(clip, context=clip.context[:1]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
+        return replace(clip, context=clip.context[-1:]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
     if name == "animation":
         seen = sum(clip.sights[k].moving > SEEN_SHARE for k in clip.context)
         return clip if clip.moving.mean() > 0.04 and seen >= 2 else None
