@@ -130,9 +130,10 @@ def test_long_horizon_leaves_its_figures(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
     assert figures["clips"] == [2, 6, 12]
     for part in (figures, figures["no_memory"]):
-        assert all(len(part[name]) == 3 for name in ("psnr_c", "ssim_c", "match", "psnr_real"))
+        assert all(len(part[name]) == 3 for name in ("psnr_c", "ssim_c", "match", "psnr_real", "psnr_way"))
     assert figures["laps"]["clips"] == [6, 12]
     assert figures["psnr_c"][1] == figures["laps"]["psnr_c"][0]
+    assert figures["psnr_way"][2] > figures["no_memory"]["psnr_way"][2], "what was invented stays"
     assert figures["psnr_c"][2] > figures["no_memory"]["psnr_c"][2] + 3.0, "a wall seen stays; without memory it is lost"
     assert cv2.imread(str(tmp_path / "strip.png")).shape[1] == 4 * 166
 

@@ -13,23 +13,24 @@ from tqdm import tqdm
 
 from spatia_ros.config import WorldConfig, dump
 from spatia_ros.evaluate import flights
-from spatia_ros.evaluate.closed_loop import SHARE, out_and_back
 from spatia_ros.evaluate.deprived import CONDITIONS, Deprived, conditions_of
 from spatia_ros.evaluate.held_out import draw, held_out_clips
 from spatia_ros.evaluate.measures import psnr
 from spatia_ros.evaluate.novel_view import known, mean
 from spatia_ros.evaluate.pictures import strip
-from spatia_ros.evaluate.prepare import DepthDelay, prepared
+from spatia_ros.evaluate.prepare import DepthDelay, prepared, still_there
 from spatia_ros.generator import Generator
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.sequence import Sequence as Recording
-from spatia_ros.types import SpatiaError, UInt8
+from spatia_ros.types import Frame, SpatiaError, Trajectory, UInt8
 from spatia_ros.world import open_generator
 
 REFERENCES = (1, 3, 5, 7)
 VOXELS_M = (0.01, 0.03, 0.05, 0.07)
 CLIPS = 4
 """Held-out clips that need each condition, a scene's seed giving them."""
+WAY = 24
+"""Poses of the way out, at most."""
 SHOWN = 4
 """Frames of a flight drawn in the strip."""
 
@@ -52,7 +53,9 @@ def evaluate_ablation(
     sequence: Recording, config: WorldConfig, out_dir: Path, scene: int | None = None, depth_delay: DepthDelay = "auto",
     references: Sequence[int] = REFERENCES, voxels_m: Sequence[float] = VOXELS_M, clips: int = CLIPS,
 ) -> dict[str, Any]:
-    """Fly out from one frame and back, and compare with the truth: as it is, and with one thing less or other.
+    """Fly on from the first half of a recording and back, and compare with the truth: as it is, and with one thing less or other.
+
+    Memory is made from the first half; the way is along the second (its first WAY frames) and back, inventions entering memory.
 
     Where a procedural scene's seed is given, the conditions are also taken away one by one over held-out clips of procedural
     scenes with things that move, and the table's first part is that of the clips.
@@ -63,11 +66,13 @@ def evaluate_ablation(
     Raises:
         SpatiaError: when the recording is too short to go anywhere.
     """
-    turn = round(len(sequence) * SHARE)
-    if turn < 2:
-        raise SpatiaError(f"sequence {sequence.name}: expected at least 5 frames for a path out and back, got {len(sequence)}")
-    resized, delay_s = prepared(sequence, config, depth_delay, range(turn, len(sequence)))
-    fly = partial(_fly, resized, min(turn, len(resized)))
+    half = len(sequence) // 2
+    if half < 4:
+        raise SpatiaError(f"sequence {sequence.name}: expected at least 8 frames, got {len(sequence)}")
+    resized, delay_s = prepared(sequence, config, depth_delay, range(half))
+    seeds = still_there(sequence, resized, range(half))
+    way = still_there(sequence, resized, range(half, len(sequence)))[:WAY]
+    fly = partial(_fly, resized, [resized.frame(i) for i in seeds], way)
     generator = open_generator(config)
     flown = {"full": fly(config, ())}
     for name in conditions_of(generator):
@@ -89,7 +94,7 @@ def evaluate_ablation(
     figures["depth_delay_s"] = round(delay_s, 4)
     write_json(out_dir / "figures.json", figures)
     write_text(out_dir / "config.yaml", dump(config))
-    write_bytes(out_dir / "strip.png", encode_png(_strip(resized, min(turn, len(resized)), flown | _worst(by_voxel))))
+    write_bytes(out_dir / "strip.png", encode_png(_strip(resized, way, flown | _worst(by_voxel))))
     return figures
 
 
@@ -97,12 +102,14 @@ def _with(config: WorldConfig, section: str, **values: object) -> WorldConfig:
     return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
 
 
-def _fly(recording: Recording, turn: int, config: WorldConfig, without: Sequence[str]) -> Flown:
-    path = out_and_back(recording, turn, config.frame_rate_hz)
-    order = [*range(turn), *range(turn - 2, -1, -1)]
-    world = flights.world_of(config, [recording.frame(0)], partial(_deprived, without))
+def _fly(recording: Recording, seeds: list[Frame], way: list[int], config: WorldConfig, without: Sequence[str]) -> Flown:
+    order = [*way, *way[-2::-1]]
+    period_ns = round(1e9 / config.frame_rate_hz)
+    stamps_ns = seeds[-1].stamp_ns + period_ns * np.arange(1, len(order) + 1, dtype=np.int64)
+    path = Trajectory(stamps_ns, recording.T_world_cam[order])
+    world = flights.world_of(config, seeds, partial(_deprived, without))
     scores, first, last, kept = [], None, None, []
-    shown_at = set(_shown_at(turn))
+    shown_at = set(_shown_at(len(way)))
     name = ", ".join(without) or "full"
     for i, shown in enumerate(tqdm(flights.with_memory(world, path), total=len(path), desc=f"without {name}", unit="frame")):
         scores.append(psnr(shown.rgb, recording.frame(order[i]).rgb))
@@ -149,15 +156,14 @@ def _worst(by_voxel: dict[str, Flown]) -> dict[str, Flown]:
 
 
 def _shown_at(turn: int) -> list[int]:
-    """Frame numbers drawn in the strip: on the way out, the last where it turns."""
+    """Frames of the way drawn in the strip: on the way out, the last where it turns."""
     return [int(i) for i in np.unique(np.linspace(1, turn - 1, SHOWN).round())]
 
 
-def _strip(recording: Recording, turn: int, flown: dict[str, Flown]) -> UInt8:
-    at = _shown_at(turn)
+def _strip(recording: Recording, way: list[int], flown: dict[str, Flown]) -> UInt8:
     rows = []
-    for row, i in enumerate(at):
-        truth = recording.frame(i).rgb
+    for row, i in enumerate(_shown_at(len(way))):
+        truth = recording.frame(way[i]).rgb
         pictures = [(f.frames[row], f"{psnr(f.frames[row], truth):.1f} dB") for f in flown.values()]
-        rows.append([(truth, f"frame {i}"), *pictures])
+        rows.append([(truth, f"frame {way[i]}"), *pictures])
     return strip(["truth", *(name.replace("_", " ") for name in flown)], rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from spatia_ros.config import WorldConfig, dump
 from spatia_ros.evaluate import flights
 from spatia_ros.evaluate.flights import Shown
 from spatia_ros.evaluate.measures import match_ratio, psnr, ssim
-from spatia_ros.evaluate.novel_view import known
+from spatia_ros.evaluate.novel_view import known, mean
 from spatia_ros.evaluate.pictures import strip
 from spatia_ros.evaluate.prepare import DepthDelay, prepared
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
@@ -32,11 +33,13 @@ class Returns:
 
     Args:
         first: uint8 [H, W, 3], the first generated. farthest: at the first turn. back: by clips flown, each at the first pose.
+        way_db: by clips flown, mean PSNR over the poses of the way between the first time they were flown and the last.
     """
 
     first: UInt8
     farthest: UInt8
     back: dict[int, UInt8]
+    way_db: dict[int, float | None]
 
 
 def evaluate_long_horizon(
@@ -102,27 +105,32 @@ def walk(recording: Recording, frames: int, laps: int, rate_hz: float) -> Trajec
 
 
 def _returns(flight: Iterator[Shown], at: dict[int, int], name: str) -> Returns:
-    """Keep what is compared: first, at the first turn, and after so many clips (at frame number ``at[clips]``)."""
+    """Keep what is compared: the first way out, and after so many clips (at frame number ``at[clips]``) the last way back."""
     wanted, frames = {frame: clips for clips, frame in at.items()}, max(at.values()) + 1
-    first = farthest = None
-    back = {}
+    turn = min(at.values()) // 2
+    out: list[UInt8] = []
+    latest: deque[UInt8] = deque(maxlen=turn)
+    back, way_db = {}, {}
     for i, shown in enumerate(tqdm(flight, total=frames, desc=name, unit="frame")):
-        first = shown.rgb if first is None else first
-        if i == min(at.values()) // 2:
-            farthest = shown.rgb
+        latest.append(shown.rgb)
+        if i <= turn:
+            out.append(shown.rgb)
         if i in wanted:
             back[wanted[i]] = shown.rgb
-    if first is None or farthest is None:
-        raise SpatiaError("long horizon: expected frames, got none")
-    return Returns(first, farthest, back)
+            way_db[wanted[i]] = mean([psnr(a, b) for a, b in zip(out[:turn], reversed(latest), strict=True)])
+    if len(out) <= turn:
+        raise SpatiaError(f"long horizon: expected {frames} frames, got {len(out)}")
+    return Returns(out[0], out[turn], back, way_db)
 
 
 def _figures(seed: Frame, flown: dict[int, Returns], clips: Sequence[int]) -> dict[str, Any]:
     pairs = [(flown[_lap(n)].first, flown[_lap(n)].back[n]) for n in clips]
     figures: dict[str, Any] = {"clips": list(clips), **_compared(pairs)}
     figures["psnr_real"] = [known(psnr(seed.rgb, last)) for _, last in pairs]
+    figures["psnr_way"] = [flown[_lap(n)].way_db[n] for n in clips]
     longest = flown[max(flown)]
     figures["laps"] = {"clips": list(longest.back), **_compared([(longest.first, last) for last in longest.back.values()])}
+    figures["laps"]["psnr_way"] = list(longest.way_db.values())
     return figures
 
 
