@@ -166,7 +166,8 @@ def test_opening_an_engine_needs_no_torch() -> None:
         "from spatia_ros.engine.runtimes import open_engines\n"
         f"open_engines({str(tiny_engine())!r}, 'onnxruntime', 1); print('opened')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert done.stdout.strip() == "opened", done.stderr
 
 
@@ -194,7 +195,7 @@ def test_a_graph_that_reaches_outside_its_weights_is_refused(tmp_path: Path) -> 
     bundle = read_bundle(folder)
     files = {"fp32": {**bundle.files["fp32"], "text": describe(folder / "text.onnx")}}
     write_bundle(folder, bundle.model_copy(update={"files": files}))
-    with pytest.raises(SpatiaError, match="expected data inside weights.safetensors"):
+    with pytest.raises(SpatiaError, match=r"expected data inside weights\.safetensors"):
         open_engines(str(folder), "onnxruntime", 1)
 
 

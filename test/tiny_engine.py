@@ -16,6 +16,7 @@ TINY = ModelConfig(8, 32, 2, 2, encoder=(8, 8, 16), painter=(8, 8, 16), decoder=
 
 def tiny_network(seed: int = 0) -> SpaceTimeNet:
     """Random weights, also where training would start at zero."""
+    torch.set_num_threads(1)  # for tensors this small, threads cost more than they do
     torch.manual_seed(seed)
     network = SpaceTimeNet(TINY).eval().requires_grad_(False)
     for parameter in network.parameters():
