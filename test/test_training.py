@@ -264,7 +264,8 @@ def test_a_run_leaves_page_card_and_weights(tmp_path: Path) -> None:
     assert "data:image/jpeg;base64," in page
     assert "http" not in page.replace("http-equiv", ""), "the page needs nothing else"
     card = (tmp_path / CARD).read_text()
-    for said in ("random clips", "lounge", "4 of 4", "| memory render |", "PSNR of invented pixels, network", "## Limits"):
+    told = ("random clips", "lounge", "4 of 4", "| memory render |", "| direct | ", "PSNR of invented pixels, network", "Limits")
+    for said in told:
         assert said in card, said
     result = read_result(tmp_path)
     assert (result.stage, result.step) == ("direct", 4)

@@ -26,6 +26,7 @@ class CardFacts:
         data: one line per source. left_out: recordings never trained on.
         stages: name, steps made, steps planned, minutes, of each stage begun.
         figures: the last report on held-out clips.
+        by_steps: by stage, PSNR of invented pixels sampled in so many steps, or empty.
         worth: by condition, PSNR with it and without on held-out clips that need it, or empty.
     """
 
@@ -39,6 +40,7 @@ class CardFacts:
     stages: Sequence[tuple[str, int, int, float]]
     figures: Mapping[str, float]
     worth: Mapping[str, tuple[float, float]]
+    by_steps: Mapping[str, Mapping[int, float]]
 
 
 def card(facts: CardFacts) -> str:
@@ -55,6 +57,11 @@ def card(facts: CardFacts) -> str:
         "## Training", "| Stage | Steps | Minutes |\n|---|---|---|\n" + "\n".join(stages),
         "## Figures on held-out procedural clips", "| Measure | |\n|---|---|\n" + "\n".join(figures),
     ]
+    if facts.by_steps:
+        counts = list(next(iter(facts.by_steps.values())))
+        rows = [f"| {stage} | " + " | ".join(f"{line[n]:.2f}" for n in counts) + " |" for stage, line in facts.by_steps.items()]
+        head = f"| After stage | {' | '.join(map(str, counts))} |\n|{'---|' * (len(counts) + 1)}\n"
+        blocks += ["PSNR of invented pixels, dB, sampled in so many steps:", head + "\n".join(rows)]
     if facts.worth:
         rows = [f"| {name.replace('_', ' ')} | {told:.2f} | {untold:.2f} |" for name, (told, untold) in facts.worth.items()]
         blocks += [
