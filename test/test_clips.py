@@ -98,6 +98,16 @@ def test_a_shard_gives_back_what_was_put_in(run: list[Clip], tmp_path: Path) -> 
         assert stamps == [[got.sights[n].keyframe.stamp_ns for n in each] for each in got.retrieved]
 
 
+def test_a_part_of_a_clip_is_read_alone(run: list[Clip], tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "scenes", 0)
+    write_shard(path, [run])
+    whole, part = read_clip(path, 0, 1), read_clip(path, 0, 1, 1, 1)
+    assert (len(part), len(part.retrieved), len(part.context), part.moving.shape[0]) == (1, 1, 1, 1)
+    assert np.array_equal(part.targets[0].rgb, whole.targets[0].rgb)
+    assert len(part.sights) == len({*part.retrieved[0], part.context[0]})
+    assert np.array_equal(part.sights[part.context[0]].keyframe.rgb, whole.sights[whole.context[0]].keyframe.rgb)
+
+
 def test_what_is_no_shard_is_refused(run: list[Clip], tmp_path: Path) -> None:
     path = shard_path(tmp_path, "scenes", 0)
     path.write_bytes(b"PK nonsense")

@@ -48,10 +48,10 @@ class ClipSet:
     def __len__(self) -> int:
         return sum(map(len, self.sources.values()))
 
-    def pick(self, rng: np.random.Generator) -> Clip:
+    def pick(self, rng: np.random.Generator, frames: int | None = None, context: int | None = None) -> Clip:
         """A random clip, as it is: first the source, by its share, then any clip of it."""
         clips = self.sources[list(self.sources)[rng.choice(len(self._share), p=self._share)]]
-        return read_clip(*clips[rng.integers(len(clips))])
+        return read_clip(*clips[rng.integers(len(clips))], frames, context)
 
     def draw(self, rng: np.random.Generator, frames: int | None = None, context: int | None = None) -> Example:
         """A random clip, augmented, as the network is told of it.
@@ -59,7 +59,7 @@ class ClipSet:
         Args:
             frames, context: as :meth:`Example.cut`, but what is cut off is not made first; None: all there are.
         """
-        example = example_of(*augment(self.pick(rng).cut(frames, context), rng), rng)
+        example = example_of(*augment(self.pick(rng, frames, context), rng), rng)
         return example.cut(len(example) if frames is None else frames, len(example.context) if context is None else context)
 
 

@@ -56,8 +56,11 @@ def clips_in(path: Path) -> list[tuple[int, int]]:
         return [(r, c) for r, run in enumerate(_index(path, file)["runs"]) for c in range(len(run["clips"]))]
 
 
-def read_clip(path: Path, run: int, number: int) -> Clip:
+def read_clip(path: Path, run: int, number: int, frames: int | None = None, context: int | None = None) -> Clip:
     """One clip of a shard; of its sights only those it needs are read.
+
+    Args:
+        frames, context: only the first so many frames and context frames; None: all.
 
     Raises:
         SpatiaError: when the file is not a shard, or has no such clip.
@@ -65,7 +68,7 @@ def read_clip(path: Path, run: int, number: int) -> Clip:
     with _opened(path) as file:
         try:
             said = _index(path, file)["runs"][run]
-            return _read_clip(file, f"r{run}", f"c{number}", said, said["clips"][number])
+            return _read_clip(file, f"r{run}", f"c{number}", said, _first(said["clips"][number], frames, context))
         except (KeyError, IndexError, ValueError, TypeError, BadZipFile, cv2.error) as error:
             raise SpatiaError(f"shard {path}: clip {run}/{number} cannot be read ({error}); delete it and build again") from None
 
@@ -114,13 +117,19 @@ def _said_of_clip(clip: Clip) -> dict[str, Any]:
     }
 
 
+def _first(of: dict[str, Any], frames: int | None, context: int | None) -> dict[str, Any]:
+    """What is said of a clip, of its first frames and context frames alone."""
+    per_frame = {name: of[name] and of[name][:frames] for name in ("poses", "stamps_ns", "animation_s", "retrieved", "boxes")}
+    return of | per_frame | {"context": of["context"][:context]}
+
+
 def _read_clip(file: ZipFile, run: str, name: str, said: dict[str, Any], of: dict[str, Any]) -> Clip:
     needed = sorted({*of["context"], *chain.from_iterable(of["retrieved"])})
     place = {k: i for i, k in enumerate(needed)}
-    T, camera = of["frames"], _camera(of["camera"])
+    camera = _camera(of["camera"])
 
     def frames(kind: str) -> list[np.ndarray]:
-        return np.split(_load(file, f"{run}/{name}.{kind}"), T)
+        return np.split(_load(file, f"{run}/{name}.{kind}"), of["frames"])[: len(of["poses"])]
 
     depths = [_metres(d) for d in frames("view_depth")]
     ages = [a.astype(np.float32) * np.float32(AGE_STEP_S) for a in frames("view_age")]

@@ -9,7 +9,7 @@ generator's condition (recall, fills, normalisation) is left to be made when a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,15 +61,6 @@ class Clip:
 
     def __len__(self) -> int:
         return len(self.views)
-
-    def cut(self, frames: int | None, context: int | None) -> Clip:
-        """The first frames (at least one) and first context frames alone; None: all."""
-        n = len(self) if frames is None else frames
-        return replace(
-            self, views=self.views[:n], targets=self.targets[:n], retrieved=self.retrieved[:n], moving=self.moving[:n],
-            animation_s=None if self.animation_s is None else self.animation_s[:n],
-            boxes=None if self.boxes is None else self.boxes[:n], context=self.context[:context],
-        )
 
     @property
     def coverage(self) -> float:
