@@ -12,7 +12,7 @@ from tiny_networks import TinyNetworks
 
 from spatia_ros.config import GeneratorConfig
 from spatia_ros.evaluate import ablation, flights, held_out, report
-from spatia_ros.evaluate.deprived import CONDITIONS, EVERY_GENERATOR, Deprived, NothingIsZero, blank
+from spatia_ros.evaluate.deprived import CONDITIONS, EVERY_GENERATOR, Deprived, blank
 from spatia_ros.generator import ProjectionGenerator
 from spatia_ros.generator.condition import NO_CLOCK, ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
@@ -63,18 +63,6 @@ def test_what_is_left_out_is_nothing_to_the_network(shown):
     assert (timeless.animation == NO_CLOCK).all()
     assert (asked.last["context"]["animation"] == NO_CLOCK).all()
     np.testing.assert_array_equal(timeless.time, full.time)
-
-
-def test_absent_frames_have_no_latents():
-    class Biased(TinyNetworks):
-        def encode(self, inputs):
-            return {"latents": super().encode(inputs)["latents"] + np.float32(1.0)}
-
-    frames = np.zeros((2, 5, 16, 16), np.float32)
-    frames[1, 0] = 0.5
-    latents = NothingIsZero(Biased()).encode({"frames": frames})["latents"]
-    assert not latents[0].any()
-    assert latents[1].any()
 
 
 def test_other_generators_lose_what_is_taken_before_them(shown):

@@ -13,7 +13,7 @@ from spatia_ros import geometry
 from spatia_ros.config import from_dict
 from spatia_ros.evaluate import camera as camera_error
 from spatia_ros.evaluate import long_horizon, tsed
-from spatia_ros.evaluate.flights import clip_frames, into_the_unseen, step_frames
+from spatia_ros.evaluate.flights import between_seeds, clip_frames, step_frames
 from spatia_ros.evaluate.sources import scene_sequence
 from spatia_ros.sequence import Sequence
 from spatia_ros.types import Camera, Frame, SpatiaError
@@ -138,13 +138,13 @@ def test_long_horizon_leaves_its_figures(tmp_path, monkeypatch):
     assert cv2.imread(str(tmp_path / "strip.png")).shape[1] == 4 * 166
 
 
-def test_an_outing_goes_beyond_the_first_half():
-    outing = into_the_unseen(along_the_wall(16), CONFIG, 0.0)
-    assert len(outing.seeds) == 8
+def test_an_outing_goes_between_the_seeds():
+    outing = between_seeds(along_the_wall(17), CONFIG, 0.0)
+    assert [round(f.T_world_cam[0, 3] / 0.06) for f in outing.seeds] == [0, 8, 16]
     assert {name: len(frames) for name, frames in outing.rgb.items()} == {"ours": 8, "no_memory": 8, "recorded": 8}
-    np.testing.assert_array_equal(outing.rgb["recorded"][0], wall(at(0.06 * 8)).rgb)
-    with pytest.raises(SpatiaError, match="at least 8 frames"):
-        into_the_unseen(along_the_wall(7), CONFIG, 0.0)
+    np.testing.assert_array_equal(outing.rgb["recorded"][1], wall(at(0.06 * 3)).rgb)
+    with pytest.raises(SpatiaError, match="at least 16 frames"):
+        between_seeds(along_the_wall(15), CONFIG, 0.0)
 
 
 def test_camera_and_tsed_leave_their_figures(tmp_path):

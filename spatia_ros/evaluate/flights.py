@@ -20,6 +20,9 @@ from spatia_ros.world import World, open_generator
 CLIP = 16
 """Frames of a clip in the measures' words, where the generator's own are shorter."""
 
+APART = 8
+"""Frames from one that memory is made from to the next, where a flight goes between them."""
+
 Wrap = Callable[[Generator], Generator]
 """A generator to the one that is flown with: the same, or one that is told less."""
 
@@ -76,7 +79,7 @@ def _shown(step: Step) -> Iterator[Shown]:
 
 @dataclass(frozen=True, slots=True)
 class Outing:
-    """A way through what memory does not know, flown and recorded.
+    """A way through what memory knows in part, flown and recorded.
 
     Args:
         seeds: the frames memory was made from. camera: of all frames.
@@ -90,21 +93,21 @@ class Outing:
     depth_delay_s: float
 
 
-def into_the_unseen(sequence: Sequence, config: WorldConfig, depth_delay: DepthDelay) -> Outing:
-    """Memory from the first half of a recording, then the camera goes on along the second, inventions entering memory.
+def between_seeds(sequence: Sequence, config: WorldConfig, depth_delay: DepthDelay) -> Outing:
+    """Memory from every 8th frame of a recording, then a flight along the frames between them, inventions entering memory.
 
     Raises:
-        SpatiaError: when there is no second half to speak of.
+        SpatiaError: when there are no two frames to start from.
     """
-    half = len(sequence) // 2
-    if half < 4:
-        raise SpatiaError(f"sequence {sequence.name}: expected at least 8 frames, got {len(sequence)}")
-    resized, delay_s = prepared(sequence, config, depth_delay, range(half))
-    seeds = [resized.frame(i) for i in still_there(sequence, resized, range(half))]
-    on = still_there(sequence, resized, range(half, len(sequence)))
+    if len(sequence) < 2 * APART:
+        raise SpatiaError(f"sequence {sequence.name}: expected at least {2 * APART} frames, got {len(sequence)}")
+    seeded = range(0, len(sequence), APART)
+    resized, delay_s = prepared(sequence, config, depth_delay, seeded)
+    seeds = [resized.frame(i) for i in still_there(sequence, resized, seeded)]
+    on = still_there(sequence, resized, range(1, len(sequence), 2))
     path = Trajectory(resized.stamps_ns[on], resized.T_world_cam[on])
     ours = with_memory(world_of(config, seeds), path)
-    control = without_memory(world_of(config, seeds[-1:]), path)
+    control = without_memory(world_of(config, seeds[:1]), path)
     rgb = {name: pictures(flight, len(path), name) for name, flight in (("ours", ours), ("no_memory", control))}
     rgb["recorded"] = [resized.frame(i).rgb for i in on]
     return Outing(seeds, resized.camera, np.asarray(path.T_world_cam), rgb, delay_s)

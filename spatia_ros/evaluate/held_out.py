@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatia_ros.evaluate.deprived import Deprived, less_context, less_told
+from spatia_ros.evaluate.deprived import Deprived
 from spatia_ros.generator import Generated, Generator
 from spatia_ros.generator.condition import ClipView
+from spatia_ros.generator.dropped import clip_without
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import Held, Stream
 from spatia_ros.train.clip_scenes import Plan
@@ -47,11 +48,9 @@ def draw(generator: Generator | Deprived, clip: Clip, rng: np.random.Generator) 
     """
     inner = generator.inner if isinstance(generator, Deprived) else generator
     if isinstance(inner, SpaceTimeGenerator):
-        without = generator.without if isinstance(generator, Deprived) else frozenset()
         example = example_of(clip, None, np.random.default_rng(0))
-        told = less_told(example.told, without)
-        context = less_context(example.context, without)
-        return inner.sample(told, Stream(0, held=Held(told.anchor, context, (), ())), rng)
+        told = clip_without(example.told, inner.dropped)
+        return inner.sample(told, Stream(0, held=Held(told.anchor, example.context, (), ())), rng)
     stream = generator.stream()
     shown = shown_by(clip)
     latest = [clip.sights[k] for k in sorted(clip.context)]

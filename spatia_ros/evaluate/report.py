@@ -172,7 +172,7 @@ def _camera(f: dict[str, Any], _: Path) -> Section:
     columns = ("", "pose found", "rotation, deg", "median", "position, m", "median", "RTA@15", "RTA@30", "camera control")
     p = published.CAMERA
     text = (
-        f"Memory from the first half of the recording, then {f['frames']} frames on along the second. From where was each "
+        f"Memory from every 8th frame of the recording, then {f['frames']} frames along what lies between. From where was each "
         "generated frame seen, by its own features, and how far is that from where the camera was told to be?"
     )
     return Section("Camera error", text, columns, rows, beside=(p.source, p.columns, p.rows), differs=p.differs)

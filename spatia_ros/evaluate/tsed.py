@@ -14,7 +14,7 @@ import numpy as np
 from spatia_ros import geometry
 from spatia_ros.config import WorldConfig, dump
 from spatia_ros.evaluate.camera import features, matched
-from spatia_ros.evaluate.flights import into_the_unseen
+from spatia_ros.evaluate.flights import between_seeds
 from spatia_ros.evaluate.novel_view import known
 from spatia_ros.evaluate.prepare import DepthDelay
 from spatia_ros.record.files import write_json, write_text
@@ -76,7 +76,7 @@ def _turned(pixels: Float64, camera: Camera, T_a: Float64, T_b: Float64) -> Floa
 
 
 def evaluate_tsed(sequence: Sequence, config: WorldConfig, out_dir: Path, depth_delay: DepthDelay = "auto") -> dict[str, Any]:
-    """Fly on from the first half of a recording along the second, and hold pairs of generated frames against each other.
+    """Fly along a recording of which memory has every 8th frame, and hold pairs of generated frames against each other.
 
     The same is done with the recorded frames themselves and without memory. Writes ``figures.json`` and ``config.yaml``.
 
@@ -86,7 +86,7 @@ def evaluate_tsed(sequence: Sequence, config: WorldConfig, out_dir: Path, depth_
     Raises:
         SpatiaError: when the recording is too short.
     """
-    outing = into_the_unseen(sequence, config, depth_delay)
+    outing = between_seeds(sequence, config, depth_delay)
     by_name = {name: tsed(frames, outing.camera, outing.T_world_cam) for name, frames in outing.rgb.items()}
     figures: dict[str, Any] = {"sequence": sequence.name, "generator": config.generator.name, **by_name["ours"]}
     figures |= {name: by_name[name] for name in ("recorded", "no_memory")}
