@@ -307,6 +307,19 @@ def test_config_goes_through_a_manifest():
     assert replace(NANO, depth=2) != NANO
 
 
+def test_every_parameter_learns():
+    """No layer is left out of what training sees, as one that starts at zero behind another would be."""
+    network, told = random_network(), clip()
+    frames = torch.randn(2, 5, 32, 48, generator=torch.Generator().manual_seed(0))
+    keys, values = network.context(*(told[f"{name}_c"] for name in ("latents", "rays", "time", "animation")))
+    names = ("z", "flow_time", "memory", "uncovered", "rays", "time", "animation")
+    z = network.denoise(*(told[name] for name in names), network.text(told["tokens"]), keys, values)
+    _, image, to_view = fill_inputs()
+    (network.decode(z[:, 0] + network.encode(frames).mean(), image, to_view).square().mean() + z.square().mean()).backward()
+    idle = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert idle == []
+
+
 def test_graphs_share_the_weights():
     network = random_network()
     owned = {id(parameter) for parameter in network.parameters()}
