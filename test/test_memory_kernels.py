@@ -145,7 +145,7 @@ def test_warping_a_keyframe(seed: int) -> None:
     T_cam_world = geometry.inverse(key.T_world_cam)
     deepest = warp.deepest_nearby(view.depth, 1.0, VOXEL) if seed else np.full_like(view.depth, 100.0)
     warp.warp_into(view.sensed, view.depth, deepest, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool),
-                   INTRINSICS, T_cam_world, 0.06, *sums)
+                   np.zeros((48, 64), bool), INTRINSICS, T_cam_world, 0.06, *sums)
     colour, depth, weight = (
         x.numpy() for x in truth.warp(
             t(view.depth), t(deepest), t(INTRINSICS), t(T_world_cam),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numba import njit, prange
 
@@ -24,6 +25,8 @@ SAMPLES = (24, 40)
 """Rows and columns of the grid on which overlap is counted."""
 DRAWING_SHARE = 0.1
 """Share of a view's samples that a keyframe must show to be drawn from."""
+STEP_RATIO = 0.06
+"""A larger step of depth between neighbours, relative to the nearer one's, parts two surfaces: colours are mixed there."""
 SILENT = np.float32(-1.0)
 """Depth of a masked pixel, where 0 is that of an unmasked one whose depth is unknown."""
 
@@ -53,6 +56,7 @@ class Keyframe:
     masked: Bool | None = None
     clear_m: Float32 | None = None
     surface_m: Float32 = field(init=False, repr=False)
+    _rim: list[Bool] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         surface = self.depth
@@ -67,6 +71,24 @@ class Keyframe:
     def empty_m(self) -> Float32:
         """float32 [H, W], how far each pixel's way is known to be empty: metres, 0 where nothing is known."""
         return self.depth if self.clear_m is None else self.clear_m
+
+    @property
+    def rim(self) -> Bool:
+        """bool [H, W], pixels whose colour, read between pixels, may be another surface's: at steps of depth, and around."""
+        if not self._rim:
+            self._rim.append(beside_steps(self.depth))
+        return self._rim[0]
+
+
+def beside_steps(depth: Float32) -> Bool:
+    """Pixels at a step of depth [H, W] (metres, 0 = unknown: no step), and the pixels around those: bool [H, W]."""
+    at_step = np.zeros(depth.shape, np.uint8)
+    for a, b in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
+        nearer = np.minimum(depth[a], depth[b])
+        step = (nearer > 0) & (np.abs(depth[a] - depth[b]) > np.float32(STEP_RATIO) * nearer)
+        at_step[a] |= step
+        at_step[b] |= step
+    return cv2.dilate(at_step, np.ones((3, 3), np.uint8)).astype(bool)
 
 
 @njit(cache=True)

@@ -235,10 +235,10 @@ class Memory:
         for keyframe in self.keyframes.drawing(depth, camera, T_world_cam, c.warp_keyframes):
             warp.warp_into(
                 sensed, depth, deepest, intrinsics, T_world_cam,
-                keyframe.rgb, keyframe.surface_m, keyframe.sensed, intrinsics_of(keyframe.camera),
+                keyframe.rgb, keyframe.surface_m, keyframe.sensed, keyframe.rim, intrinsics_of(keyframe.camera),
                 geometry.inverse(keyframe.T_world_cam), c.edge_ratio, weight_sum, colour_sum, depth_sum,
             )
-        warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum)
+        warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum, c.edge_ratio)
 
     def retrieve(self, view: View, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
         """The ``k`` keyframes whose visible space overlaps a rendered view most (IoU), best first."""

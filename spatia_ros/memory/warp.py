@@ -20,6 +20,8 @@ ANGLE_FLOOR = 0.0087**2
 """Squared radians (half a degree) below which two view directions count as the same."""
 TRIES = 4
 """Depths tried per pixel and keyframe when the keyframe looked past the drawn point."""
+VOXEL_WEIGHT = 0.01
+"""What a voxel's own colour counts: less than any clear sample, more than one of mixed colours seen from 3 degrees beside."""
 NO, YES, PAST = range(3)
 """What a keyframe says of a point: nothing, that it saw it, that it saw something behind it."""
 MAX_RIM_PX = 16
@@ -198,12 +200,13 @@ def _blend_row(
 @njit(cache=True, error_model="numpy")
 def _warp_row(
     ry: float, sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray,
-    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, tol: float,
+    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_rim: np.ndarray, tol: float,
     weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
     """:func:`warp_into` for one row of the view, all in float32 (errors stay below 1e-3 px)."""
     n, half, (h, w) = depth.size, np.float32(0.5), key_depth.shape
-    seen, measured, columns = key_depth.reshape(-1), key_sensed.reshape(-1), np.arange(n).astype(np.int32)
+    seen, measured, rim = key_depth.reshape(-1), key_sensed.reshape(-1), key_rim.reshape(-1)
+    columns = np.arange(n).astype(np.int32)
     rows, at, verdict = np.empty((6, n), np.float32), np.empty(n, np.int32), np.empty(n, np.uint8)
     _meet_row(columns, ry, depth, f, g, A, seen, w, h, tol, rows, at, verdict)
     farther = np.empty(n, np.float32)
@@ -217,8 +220,14 @@ def _warp_row(
             for k in range(6):
                 rows[k, x] = others[k, i]
     for x in range(n):
-        if verdict[x] == YES and sensed[x] > half and not measured[np.uint64(at[x])]:
+        if verdict[x] != YES:
+            continue
+        if sensed[x] > half and not measured[np.uint64(at[x])]:
             verdict[x] = NO
+        elif rim[np.uint64(at[x])]:
+            # The weight is the square of a share that is 1 / ANGLE_FLOOR in the keyframe's own direction.
+            aside = np.sqrt(rows[5, x]) * np.float32(ANGLE_FLOOR)
+            rows[5, x] *= aside * aside * aside * aside
     _blend_row(
         key_rgb.reshape(-1), w, h, rows[0], rows[1], rows[5], rows[4], verdict, tol, weight_sum, colour_sum, depth_sum
     )
@@ -227,15 +236,17 @@ def _warp_row(
 @njit(cache=True, parallel=True)
 def warp_into(
     sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
-    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_intrinsics: np.ndarray, key_T_cam_world: np.ndarray,
-    tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
+    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_rim: np.ndarray, key_intrinsics: np.ndarray,
+    key_T_cam_world: np.ndarray, tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
     """Add one keyframe's samples to the weighted sums of a view: colour [H, W, 3], depth and weight [H, W].
 
     A sample counts where the keyframe's depth agrees with the view's point. Its weight falls with
     the fourth power of the angle between the two rays, so the nearest view direction rules and
     seams stay soft, and with the square of how much coarser the keyframe saw the surface. An
-    invented sample never speaks where the view shows a measured surface. ``deepest`` float32 [H, W]
+    invented sample never speaks where the view shows a measured surface. A sample on a rim (``key_rim``
+    bool, see :attr:`Keyframe.rim`) has mixed colours: away from the keyframe's own direction it counts next to
+    nothing, so that others, or the voxel itself, are heard. ``deepest`` float32 [H, W]
     bounds how far behind the drawn point one may lie (:func:`deepest_nearby`).
     """
     f, g = intrinsics.astype(np.float32), key_intrinsics.astype(np.float32)
@@ -244,21 +255,27 @@ def warp_into(
         y = np.int64(row)
         ry = (np.float32(y) + np.float32(0.5) - f[3]) / f[1]
         _warp_row(
-            ry, sensed[y], depth[y], deepest[y], f, g, A, key_rgb, key_depth, key_sensed, tol,
+            ry, sensed[y], depth[y], deepest[y], f, g, A, key_rgb, key_depth, key_sensed, key_rim, tol,
             weight_sum[y], colour_sum[y], depth_sum[y],
         )
 
 
 @njit(cache=True, parallel=True)
 def blend_warped(
-    rgb: np.ndarray, depth: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray
+    rgb: np.ndarray, depth: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray, tolerance: float
 ) -> None:
-    """Put the keyframes' weighted colour and depth over the voxels' wherever a keyframe spoke."""
-    h, w = weight_sum.shape
+    """Put the keyframes' weighted colour and depth over the voxels' wherever a keyframe spoke.
+
+    Where they speak of the surface that was drawn (to ``tolerance``, relative), its own colour counts a little beside theirs.
+    """
+    (h, w), tol = weight_sum.shape, np.float32(tolerance)
     for row in prange(h):
         y = np.int64(row)
         for x in range(w):
             if weight_sum[y, x] > 0.0:
-                depth[y, x] = depth_sum[y, x] / weight_sum[y, x]
+                z = depth_sum[y, x] / weight_sum[y, x]
+                own = np.float32(VOXEL_WEIGHT) if abs(z - depth[y, x]) <= tol * depth[y, x] else np.float32(0.0)
+                total = weight_sum[y, x] + own
+                depth[y, x] = z
                 for k in range(3):
-                    rgb[y, x, k] = np.uint8(colour_sum[y, x, k] / weight_sum[y, x] + np.float32(0.5))
+                    rgb[y, x, k] = np.uint8((colour_sum[y, x, k] + own * np.float32(rgb[y, x, k])) / total + np.float32(0.5))
