@@ -197,8 +197,10 @@ def test_the_second_clip_begins_with_the_last_frames(generator):
     clip = as_clip(told(generator, start, 12, share=0.95), canvas)
     assert (len(clip.memory), len(clip.known), clip.history) == (13, 1, False), "begins with what memory shows, nearly all of it"
     assert not len(as_clip(told(generator, start, 12), canvas).known), "half a picture is no beginning"
+    assert not len(as_clip(told(generator, start, 2, references=[reference(9)]), canvas).references)
     stream, made = carried()
-    second = told(generator, stream, 3)
+    second = told(generator, stream, 3, references=[reference(9)])
+    assert len(as_clip(second, canvas).references) == 1
     np.testing.assert_array_equal(second.history, np.stack([f.rgb for f in made[-9:]]))
     clip = as_clip(second, canvas)
     assert (len(clip.memory), len(clip.known), clip.history) == (13, 9, True)

@@ -142,7 +142,8 @@ def chosen(offered: Sequence[Sequence[Keyframe]], count: int) -> list[Keyframe]:
 def as_clip(condition: BigCondition, canvas: Canvas) -> Clip:
     """A condition on the model's canvas, its length made whole by standing still at the end.
 
-    The history's frames stand for what memory shows at their poses: memory has taken them in since.
+    The history's frames stand for what memory shows at their poses: memory has taken them in since. References come with a
+    history only: the weights for a first clip never saw any.
     """
     shown = np.concatenate([condition.history, condition.memory])
     coverage = np.concatenate([np.ones(condition.history.shape[:3], np.bool_), condition.coverage])
@@ -152,8 +153,9 @@ def as_clip(condition: BigCondition, canvas: Canvas) -> Clip:
     known = memory[: len(condition.history)]
     if not len(condition.history) and condition.coverage[0].mean() >= FIRST_FRAME_SHARE:
         known = memory[:1]
-    references = np.zeros((len(condition.references), canvas.rows, canvas.columns, 3), np.uint8)
-    for i, picture in enumerate(condition.references):
+    offered = condition.references if len(condition.history) else ()
+    references = np.zeros((len(offered), canvas.rows, canvas.columns, 3), np.uint8)
+    for i, picture in enumerate(offered):
         references[i] = onto(fitted(picture.shape[0], picture.shape[1], canvas.rows, canvas.columns), picture)
     covers = np.stack([covered(canvas, mask) for mask in coverage])[order]
     return Clip(memory, covers, known, references, history=bool(len(condition.history)))
