@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from spatia_ros.generator.fill import membrane
@@ -51,15 +52,15 @@ class ViewImage:
 
 def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Float32, float, float]:
     """Colour mean [3] and spread (0..1) and mean log-depth of what is visible; the references' if nothing is."""
-    rgb, depth = view.rgb[view.coverage], view.depth[view.coverage]
-    if len(rgb) < 64 and references:
+    rgb, shown, depth = view.rgb, view.coverage, view.depth[view.coverage]
+    if len(depth) < 64 and references:
         surface = references[0].surface_m
-        rgb, depth = references[0].rgb[surface != SILENT], surface[surface > 0]
-    if not len(rgb) or not len(depth):
+        rgb, shown, depth = references[0].rgb, surface != SILENT, surface[surface > 0]
+    if not shown.any() or not len(depth):
         return np.full(3, 0.5, np.float32), 0.25, float(np.log(2.0))
-    mean = rgb.mean(0, dtype=np.float64) / 255.0
-    spread = np.sqrt(np.mean((rgb / 255.0 - mean) ** 2))
-    return mean.astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
+    mean, deviation = cv2.meanStdDev(rgb, mask=shown.view(np.uint8))
+    spread = np.sqrt(np.mean((deviation / 255.0) ** 2))
+    return (mean[:, 0] / 255.0).astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
 
 
 def guess_depth(view: View) -> Float32:

@@ -50,30 +50,41 @@ class Recalled:
 
 
 @njit(cache=True)
-def _ask(
-    y: int, x: int, z: float, f: np.ndarray, A: np.ndarray, key_rgb: np.ndarray, key_depth: np.ndarray, g: np.ndarray,
-    lent: np.ndarray,
-) -> None:
-    """Let one reference lend its colour to one pixel: adds to ``lent`` [6], see :func:`_settle`."""
-    px, py = (x + 0.5 - f[2]) / f[0] * z, (y + 0.5 - f[3]) / f[1] * z
-    kz = A[2, 0] * px + A[2, 1] * py + A[2, 2] * z + A[2, 3]
-    if kz <= 0.0:
-        return
-    u = g[0] * (A[0, 0] * px + A[0, 1] * py + A[0, 2] * z + A[0, 3]) / kz + g[2]
-    v = g[1] * (A[1, 0] * px + A[1, 1] * py + A[1, 2] * z + A[1, 3]) / kz + g[3]
-    if not (0.0 <= u < key_depth.shape[1] and 0.0 <= v < key_depth.shape[0]):
-        return
-    d = key_depth[int(v), int(u)]
-    agrees = d > 0.0 and abs(d - kz) < TOLERANCE * kz
-    if not agrees and d != 0.0:  # it measured something else there, or is masked
+def _lend(rgb: np.ndarray, depth: float, kz: float, lent: np.ndarray) -> None:
+    """Let one pixel of a reference, of a measured depth, lend its colour to a surface ``kz`` away; adds to ``lent`` [6]."""
+    agrees = depth > 0.0 and abs(depth - kz) < TOLERANCE * kz
+    if not agrees and depth != 0.0:  # it measured something else there, or is masked
         return
     weight = SUPPORTED if agrees else np.float32(1.0)
     for k in range(3):
-        value = np.float32(key_rgb[int(v), int(u), k])
+        value = np.float32(rgb[k])
         lent[k] += weight * value
         lent[3] += weight * value * value
     lent[4] += weight
     lent[5] = max(lent[5], weight)
+
+
+@njit(cache=True)
+def _ask_row(
+    y: int, depth: np.ndarray, blank: np.ndarray, f: np.ndarray, A: np.ndarray, key_rgb: np.ndarray, key_depth: np.ndarray,
+    g: np.ndarray, lent: np.ndarray,
+) -> None:
+    """Let one reference lend its colours to a row of pixels: depth, blank [W], lent [W, 6], see :func:`_settle`."""
+    ry, per_x = (y + 0.5 - f[3]) / f[1], 1.0 / f[0]
+    towards = A[:, 1] * ry + A[:, 2]
+    rows, cols = key_depth.shape
+    for x in range(depth.size):
+        if not blank[x]:
+            continue
+        rx, z = (x + 0.5 - f[2]) * per_x, depth[x]
+        kz = (A[2, 0] * rx + towards[2]) * z + A[2, 3]
+        if kz <= 0.0:
+            continue
+        per_z = 1.0 / kz
+        u = g[0] * ((A[0, 0] * rx + towards[0]) * z + A[0, 3]) * per_z + g[2]
+        v = g[1] * ((A[1, 0] * rx + towards[1]) * z + A[1, 3]) * per_z + g[3]
+        if 0.0 <= u < cols and 0.0 <= v < rows:
+            _lend(key_rgb[int(v), int(u)], key_depth[int(v), int(u)], kz, lent[x])
 
 
 @njit(cache=True, parallel=True)
@@ -83,9 +94,7 @@ def _ask_all(
 ) -> None:
     for row in prange(depth.shape[0]):
         y = np.int64(row)
-        for x in range(depth.shape[1]):
-            if blank[y, x]:
-                _ask(y, x, depth[y, x], f, A, key_rgb, key_depth, g, lent[y, x])
+        _ask_row(y, depth[y], blank[y], f, A, key_rgb, key_depth, g, lent[y])
 
 
 @njit(cache=True)
