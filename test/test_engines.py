@@ -297,3 +297,35 @@ def test_half_weights_compute_nearly_the_same() -> None:
 
 def test_the_stand_in_says_it_is_one() -> None:
     assert stand_in_version.endswith("stand-in")
+
+
+def test_networks_are_timed_by_runtime_under_the_published_names() -> None:
+    from spatia_ros.evaluate.bench_engines import engine_figures, frame_ms, runtimes_here, time_engines
+    from spatia_ros.evaluate.timing import Timing
+
+    name = str(tiny_engine())
+    assert {"onnxruntime", "torch"} <= set(runtimes_here(tiny_engine()))
+    timings = time_engines(name, (48, 32), ["onnxruntime", "torch"], 1, 2, 3)
+    figures = engine_figures(timings, (48, 32), 3)
+    assert set(figures) == {"generator_ms_48x32", *(f"generator_ms_48x32_{part}" for part in GRAPHS)}
+    assert all(set(by) == {"onnxruntime", "torch"} and min(by.values()) > 0 for by in figures.values())
+    fixed = {part: Timing(ms, ms) for part, ms in {"encode": 1.0, "denoise": 10.0, "decode": 100.0, "context": 1e3}.items()}
+    assert frame_ms(fixed, steps=3) == 131.0
+
+
+def test_calibration_records_what_a_world_gives_its_networks() -> None:
+    from tiny_room import recorded, turning
+
+    from spatia_ros.config import from_dict
+    from spatia_ros.evaluate.calibrate import recorded_batches
+
+    told: list[int] = []
+    config = from_dict({"memory": {"voxel_m": 0.05}, "generator": {"threads": 1}})
+    batches = recorded_batches(
+        str(tiny_engine()), config, recorded(path=turning, frames=6), (64, 48), 4, 8, told.append
+    )
+    assert told == [1, 2, 3, 4]
+    for name, graph in GRAPHS.items():
+        assert batches[name], name
+        for batch in batches[name]:
+            table.check_inputs(graph, batch, SIZES)

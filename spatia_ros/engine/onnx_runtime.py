@@ -37,8 +37,10 @@ class OnnxRuntimeEngine:
         self.sha256, self.graph = sha256, graph
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # Idle workers that spin would take the cores memory's own kernels run on.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Workers spin while a run lasts (a network of hundreds of small products wakes them as often), and stop with it:
+        # idle ones would take the cores memory's own kernels run on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if cuda and not has_cuda():
             raise SpatiaError(f"engine {path}: expected an ONNX Runtime with {CUDA}; pip install onnxruntime-gpu in its place")
         try:
