@@ -39,15 +39,14 @@ ABLATION = Published(
     (
         ("neither render nor references", "15.55"), ("references only", "15.64"), ("render only", "17.18"), ("both", "19.38"),
     ),
-    "Theirs is the closed loop's first frame against its last. Ours is PSNR against the true frames, of one model that is not "
-    "told one thing. Rays and animation time they do not ablate.",
+    "Theirs is the first frame against the last of a closed loop, ours of one model that is not told one thing, along our way. "
+    "Rays and animation time they do not ablate.",
 )
 REFERENCES = {"1": 17.50, "3": 17.85, "5": 18.48, "7": 19.38}
 VOXEL_M = {"0.01": 18.58, "0.03": 17.10, "0.05": 16.35, "0.07": 15.97}
 TABLES_DIFFER = (
-    "Their figures are closed-loop PSNR, ours the mean PSNR of all frames out and back against what was recorded there. Their "
-    "renders are of points alone; ours draw from kept frames at full resolution where these saw the same surface, which hides "
-    "much of a coarse cloud."
+    "Their renders are of points alone; ours draw from kept frames at full resolution where these saw the same surface, which "
+    "hides much of a coarse cloud."
 )
 CAMERA = Published(
     SPACE_TIME + "; " + SPATIA, ("", "rotation, deg", "RTA@30", "WorldScore camera control"),

@@ -194,28 +194,34 @@ def _tsed(f: dict[str, Any], _: Path) -> Section:
 
 
 def _ablation(f: dict[str, Any], folder: Path) -> Section:
-    names = ["full", *(name for name in f if name.startswith("no_"))]
-    flight, needed = f.get("flight"), f.get("needed")
+    flight, needed, loop = f.get("flight"), f.get("needed"), f["closed_loop"]
     rows = []
-    for name in names:
-        row = [name.replace("_", " "), _number(f[name], ".2f")]
-        if flight is not None:
-            row.append(_number(flight[name], ".2f"))
-        if needed is not None:
+    for name in ("full", *(name for name in f if name.startswith("no_"))):
+        row = [name.replace("_", " "), _number(f[name], ".2f")] + ([_number(flight[name], ".2f")] if flight else [])
+        row.append(_number(loop.get(name), ".2f"))
+        if needed:
             own = needed.get(name.removeprefix("no_"))
             row.append("" if own is None else f"{_number(own['full'], '.2f')} to {_number(own['without'], '.2f')}")
         rows.append(tuple(row))
-    columns = ["dB against the truth", f["conditions_over"]]
-    columns += ["flight"] * (flight is not None) + ["clips that need it: with to without"] * (needed is not None)
+    columns = ["dB", f["conditions_over"], *(["flight"] if flight else []), "flight, first to last"]
+    columns += ["clips that need it: with to without"] if needed else []
     charts = []
     for key, heading, theirs in (
         ("references", "Reference frames", published.REFERENCES), ("voxel_m", "Point spacing, m", published.VOXEL_M),
     ):
-        series = {"ours": list(f[key].values()), "Spatia (closed loop)": [theirs.get(x) for x in f[key]]}
+        series = {
+            "ours, against the truth": list(f[key].values()), "ours, first to last": [loop[key].get(x) for x in f[key]],
+            "Spatia, first to last": [theirs.get(x) for x in f[key]],
+        }
         charts.append((heading, _chart([float(x) for x in f[key]], series, heading.lower(), "dB")))
-        rows += [(f"{heading.lower()}: {x}", _number(value, ".2f"), *[""] * (len(columns) - 2)) for x, value in f[key].items()]
+        for x, value in f[key].items():
+            both = _number(value, ".2f"), _number(loop[key].get(x), ".2f")
+            rows.append((f"{heading.lower()}: {x}", *([""] if flight else []), *both, *([""] if needed else [])))
     p = published.ABLATION
-    text = "What each condition is worth: the same generator, told one thing less; then other references and memories."
+    text = (
+        "What each condition is worth: the same generator, told one thing less; then other references and memories. Against "
+        "the true frames, and first frame to last (where a generator that is told nothing draws the same nothing twice)."
+    )
     beside = (p.source, p.columns, p.rows)
     return Section(
         "Ablation", text, tuple(columns), rows, charts, _strip(folder), beside, p.differs + " " + published.TABLES_DIFFER,
