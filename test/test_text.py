@@ -44,6 +44,12 @@ def test_what_is_not_understood_is_said() -> None:
         detokenise(np.array([-1]))
 
 
+def test_the_documentation_states_the_vocabulary() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "generator.md").read_text(encoding="utf-8")
+    for kind, words in VOCABULARY.items():
+        assert f"| {kind} | {', '.join(words)} |" in page
+
+
 def text_model(folder: Path, kind: str) -> None:
     """A tiny text model with random weights, and its tokenizer, as save_pretrained leaves them."""
     torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spatia_ros.generator.condition import INPUT_CHANNELS, REFERENCE_CHANNELS, REFERENCE_SIZE
+from spatia_ros.generator.fill_nano import REFERENCE_CHANNELS, REFERENCE_SIZE
+from spatia_ros.generator.image import INPUT_CHANNELS
 from spatia_ros.types import SpatiaError
 
 AnyArray = npt.NDArray[Any]

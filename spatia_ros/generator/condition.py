@@ -18,21 +18,7 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.generator.fill_nano import (  # noqa: F401  (where these were until lately)
-    PACKED_REFERENCES,
-    REFERENCE_CHANNELS,
-    REFERENCE_SIZE,
-    assemble,
-)
-from spatia_ros.generator.image import (  # noqa: F401
-    BLIND_DEPTH_M,
-    INPUT_CHANNELS,
-    MULTIPLE,
-    ViewImage,
-    check_finite,
-    guess_depth,
-    view_image,
-)
+from spatia_ros.generator.image import INPUT_CHANNELS, MULTIPLE, ViewImage, check_finite, guess_depth, view_image
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose

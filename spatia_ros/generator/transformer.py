@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from spatia_ros.generator.blocks import Modulation, Places, TransformerBlock, absent, rms_normalised, rotate, start_at_zero, waves
 
 RAY_CHANNELS = 6
-"""Pluecker rays in the anchor's frame: unit direction 3, moment 3 in metres."""
+"""Pluecker rays in the anchor's frame: unit direction 3, moment 3 in units of the anchor's depth."""
 RAY_OCTAVES = 4
 TICKS_S = 16.0
 """Ticks of a second: time differences in rotations and waves are counted in these."""
