@@ -11,7 +11,7 @@ from spatia_ros.train.scene import Scene
 from spatia_ros.train.scene_actors import KINDS, TAU_S, Actor, Way, body
 from spatia_ros.train.scene_air import CLEAR, Air, outdoors
 from spatia_ros.train.scene_at import SceneAt
-from spatia_ros.train.scene_crowd import CLEAR_M, MOMENTS, TOUCH_M, crowd, scaled
+from spatia_ros.train.scene_crowd import CLEAR_M, MOMENTS, SHARES, TOUCH_M, crowd, scaled
 from spatia_ros.train.scene_light import Lamp, Lighting
 from spatia_ros.train.scene_mesh import Material, MeshBuilder, Piece, quad
 from spatia_ros.train.scene_path import Walk
@@ -112,6 +112,16 @@ def test_a_crowd_is_seen_and_touches_nothing(floor: Scene) -> None:
             raised = points[points[:, 2] > TOUCH_M][::7]
             assert len(raised) == 0 or floor.distance(raised).min() >= CLEAR_M
         assert np.linalg.norm(actor.middle(0.0) - EYE[:3, 3]) > 0.3
+
+
+def test_cars_keep_to_the_lane(floor: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SHARES, "street", {"car": 1.0})
+    cars = [a for seed in range(6) for a in crowd(floor, "street", CAMERA, EYE[None], np.random.default_rng(seed), 1)]
+    assert cars
+    for car in cars:
+        assert car.body.kind == "car"
+        assert abs(np.sin(car.way.yaw)) < 0.2
+        assert max(abs(car.way.at(tau)[1, 3]) for tau in MOMENTS) < 2.5
 
 
 def test_haze_takes_the_place_of_what_is_far() -> None:

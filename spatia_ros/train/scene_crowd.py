@@ -77,6 +77,8 @@ def _drawn(
     way = T[:3, :3] @ ray
     # Straight on, at the height of the eye, and from there down to what is below.
     there = T[:3, 3] + rng.uniform(*distance_m) * way / np.linalg.norm(way)
+    if thing.kind == "car":
+        there = _in_lane(scene, there, rng)
     if not scene.sees(T[:3, 3], there):
         return None
     ground = scene.below(there)
@@ -89,6 +91,14 @@ def _drawn(
     start = Way(0.0, 0.0, 0.0, yaw, speed, turn)
     passed = start.at(rng.uniform(0.1, 0.9) * TAU_S)[:2, 3]
     return Actor(thing, replace(start, x=there[0] - passed[0], y=there[1] - passed[1], z=ground))
+
+
+def _in_lane(scene: Scene, there: Float64, rng: np.random.Generator) -> Float64:
+    """The place moved sideways to near the middle of the street, where no cars are parked, at the height of an eye."""
+    area = scene.walk.T_world_area
+    local = inverse(area) @ np.append(there, 1.0)
+    local[1:3] = rng.normal(0.0, 0.4), rng.uniform(1.0, 2.0)
+    return (area @ local)[:3]
 
 
 def _is_free(scene: Scene, actor: Actor, poses: Float64, scale: float) -> bool:
