@@ -329,3 +329,17 @@ def test_calibration_records_what_a_world_gives_its_networks() -> None:
         assert batches[name], name
         for batch in batches[name]:
             table.check_inputs(graph, batch, SIZES)
+
+
+def test_an_engines_graphs_are_written_again_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from spatia_ros.cli import main
+
+    folder, figures = engine_copy(tmp_path), tmp_path / "figures.json"
+    before = read_bundle(folder)
+    (folder / "encode.onnx").write_bytes(b"lost")
+    assert main(["export", str(folder), "--json", str(figures)]) == 0
+    assert read_bundle(folder).files["fp32"]["encode"].sha256 == before.files["fp32"]["encode"].sha256
+    assert "fp32 against torch" in capsys.readouterr().out
+    assert set(json.loads(figures.read_text())["measured"]["fp32"]) == set(GRAPHS)
+    open_engines(str(folder), "onnxruntime", 1)
+    assert main(["export", str(tmp_path / "nothing")]) == 2
