@@ -159,6 +159,28 @@ def test_warping_a_keyframe(seed: int) -> None:
     assert (np.abs(sums[1][both] / sums[0][both][:, None] - colour[both]).max(-1) < 1.0).mean() > 0.99
 
 
+def test_mixed_colours_count_in_their_own_direction_only() -> None:
+    key = random_frame(0)
+    rims = np.zeros((48, 64), bool), np.ones((48, 64), bool)
+    for turn, least, most in ((0.0, 0.99, 1.0), (0.3, 0.0, 1e-4)):
+        T_world_cam, weights = key.T_world_cam.copy(), []
+        T_world_cam[:3, 3] += turn * key.T_world_cam[:3, 0]
+        memory = Memory(MemoryConfig(voxel_m=VOXEL, warp_keyframes=0, max_unknown_ray=1.0))
+        memory.integrate(key)
+        view = memory.render(CAMERA, T_world_cam, 0)
+        for rim in rims:
+            sums = np.zeros((48, 64), np.float32), np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.float32)
+            warp.warp_into(
+                view.sensed, view.depth, view.depth, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool), rim,
+                INTRINSICS, geometry.inverse(key.T_world_cam), 0.06, *sums,
+            )
+            weights.append(sums[0])
+        share = weights[1][weights[0] > 0] / weights[0][weights[0] > 0]
+        assert len(share) > 300
+        assert np.quantile(share, 0.1) >= least
+        assert np.quantile(share, 0.9) <= most
+
+
 def test_belief_in_surfaces() -> None:
     frames = [random_frame(seed) for seed in range(2)]
     samples = [Samples.of(f.depth, f.camera, f.T_world_cam) for f in frames]

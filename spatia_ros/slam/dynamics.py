@@ -17,13 +17,20 @@ import numpy as np
 from spatia_ros.actors import Mover
 from spatia_ros.config import DynamicsConfig
 from spatia_ros.memory import Memory, fuse
-from spatia_ros.slam.free_space import expanded
+from spatia_ros.slam.behind import behind
+from spatia_ros.slam.free_space import connected, expanded
 from spatia_ros.slam.movers import Cluster, Track, follow, join, match, over, started, together
-from spatia_ros.slam.suspects import FEWEST, WEAK, Suspects, excess, part_of, suspects
+from spatia_ros.slam.suspects import FEWEST, STEP_RATIO, WEAK, Suspects, excess, part_of, suspects
 from spatia_ros.slam.trail import Trail, blocks_around, swept
 from spatia_ros.slam.witnesses import Cells, Witnesses, cells_of
-from spatia_ros.types import Bool, Float64, Frame
+from spatia_ros.types import Bool, Float32, Float64, Frame
 
+STANDS_OUT = 0.25
+"""In margins: a cell at a moving thing's rim that is so much nearer than the planes behind is a part of it."""
+CERTAIN = 1.2
+"""A frame that is farther off as a whole, in margins that noise alone needs, says nothing so fine."""
+RIM_CELLS = 4
+"""How far, in cells, the rim of a moving thing is looked for."""
 FADES = 0.9
 """What is left of wider margins one frame later."""
 
@@ -61,6 +68,8 @@ class StaticDynamic:
         self._tracks: list[Track] = []
         self._trail = Trail()
         self._excess = 1.0
+        self._behind: dict[int, Float32] = {}
+        self._rng = np.random.default_rng(0)
 
     def split(self, frame: Frame, memory: Memory) -> Split:
         """Divide a posed frame, and remove from memory what movers left along their trails.
@@ -77,6 +86,7 @@ class StaticDynamic:
         cells = cells.widened(self._excess)
         least = max(FEWEST, round(self.config.min_area * cells.depth.size))
         found = suspects(cells, shown, memory, self._witnesses, self._tracks, least)
+        self._behind.clear()
         movers = self._follow(frame, cells, found.clusters)
         held = np.zeros(frame.depth.shape, bool)
         unsure = {track.id for track in self._tracks if track.held(frame.stamp_ns)}
@@ -101,7 +111,8 @@ class StaticDynamic:
                 self._next_id += 1
         self._tracks = [track for track in self._tracks if not over(track, cells.stamp_ns)]
         self._join(pieces)
-        return [self._mover(track, pieces[track.id], cells, frame) for track in self._tracks if track.id in pieces]
+        every = np.any([np.zeros(cells.depth.shape, bool), *(c.cells for group in pieces.values() for c in group)], 0)
+        return [self._mover(track, pieces[track.id], every, cells, frame) for track in self._tracks if track.id in pieces]
 
     def _join(self, pieces: dict[int, list[Cluster]]) -> None:
         """Make one track of those that are parts of one thing; the lowest number stays."""
@@ -113,11 +124,14 @@ class StaticDynamic:
                 pieces[first.id] = pieces[first.id] + pieces.pop(track.id)
                 self._tracks.remove(track)
 
-    def _mover(self, track: Track, pieces: list[Cluster], cells: Cells, frame: Frame) -> Mover:
+    def _mover(self, track: Track, pieces: list[Cluster], every: Bool, cells: Cells, frame: Frame) -> Mover:
         """The mover of a track, its mask a cell wider all around: pixels on its rim show it and what is behind."""
         own = np.any([piece.cells for piece in pieces], 0)
         if track.state == "moving":
             own |= part_of(cells, track, self._witnesses)
+            far = self._behind[track.id] = behind(cells, own, every, self._rng)
+            if self._excess < CERTAIN:
+                own |= _standing_out(own, far, cells)
         wide = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         mask = expanded(wide, cells.stride, *frame.depth.shape)
         return Mover(track.id, mask, track.low.copy(), track.high.copy(), track.velocity.copy(), track.state)
@@ -143,8 +157,8 @@ class StaticDynamic:
             approach = _approach(track, frame.T_world_cam)
             if mover.state == "moving" and approach > cells.margin_m and track.young:
                 inner = cv2.erode(mover.mask.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=2 * cells.stride) > 0
-                behind = approach + float(np.linalg.norm(track.high - track.low))
-                limit = np.where(inner & (lowest > 0), lowest + np.float32(behind), np.float32(0))
+                limit = np.where(inner & (lowest > 0), lowest + np.float32(approach + track.length), np.float32(0))
+                limit = np.minimum(limit, expanded(_before(self._behind[track.id], cells), cells.stride, *limit.shape))
                 keys = blocks_around(_trodden(track, memory.config.voxel_m), memory.config.voxel_m)
                 carved += memory.carve_within(keys, limit, frame.camera, frame.T_world_cam)
         return carved
@@ -156,6 +170,25 @@ def _trodden(track: Track, voxel_m: float) -> Float64:
     if not track.young:
         return latest
     return np.concatenate([*(points for _, points in track.seen), swept(latest, track.travelled, voxel_m)])
+
+
+def _standing_out(own: Bool, far: Float32, cells: Cells) -> Bool:
+    """Cells [h, w] at the rim of a thing, without a step to it, that are nearer than the planes behind (depth ``far``, 0: none).
+
+    Feet: so near to the floor that by their depth alone they might be its noise.
+    """
+    side = 2 * RIM_CELLS + 1
+    rim = cv2.dilate(own.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    out = rim & (cells.depth > 0) & (far - cells.depth > np.float32(STANDS_OUT) * cells.margin(cells.depth))
+    label, groups = connected(own | out, cells.depth, cells.margin_m, STEP_RATIO)
+    mine = np.bincount(label[own], minlength=groups + 1) > 0
+    mine[0] = False
+    return out & mine[label]
+
+
+def _before(far: Float32, cells: Cells) -> Float32:
+    """How far back a depth ``far`` [h, w] of what is behind (0: unknown) lets points be removed, its noise spared."""
+    return np.where(far > 0, np.maximum(far - np.float32(WEAK) * cells.margin(far), 0), np.float32(np.inf)).astype(np.float32)
 
 
 def _approach(track: Track, T_world_cam: Float64) -> float:

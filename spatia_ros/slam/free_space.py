@@ -11,15 +11,18 @@ All of it works on cells, squares of ``stride`` pixels, about 160 to a row, so a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from spatia_ros import geometry
 from spatia_ros.memory.keyframes import intrinsics_of
-from spatia_ros.types import Bool, Camera, Float32, Float64
+from spatia_ros.types import Camera, Float32, Float64
 
 CELLS_ACROSS = 160
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,8 @@ def connected(chosen: np.ndarray, depth: np.ndarray, step_m: float, step_ratio: 
     return label, groups
 
 
-def expanded(cells: Bool, stride: int, height: int, width: int) -> Bool:
-    """Cells [h, w] as pixels [H, W]; pixels beyond the last whole cell take the last cell's value."""
+def expanded(cells: NDArray[Value], stride: int, height: int, width: int) -> NDArray[Value]:
+    """Cells [h, w] of anything as pixels [H, W]; pixels beyond the last whole cell take the last cell's value."""
     y = np.minimum(np.arange(height) // stride, cells.shape[0] - 1)
     x = np.minimum(np.arange(width) // stride, cells.shape[1] - 1)
     return cells[np.ix_(y, x)]

@@ -78,10 +78,19 @@ class Track:
         ahead = share * (self.high - self.low) * self.velocity / max(speed, 1e-3)
         return self.low + np.minimum(ahead, 0.0) - slack, self.high + np.maximum(ahead, 0.0) + slack
 
+    def holds(self, cluster: Cluster) -> bool:
+        """Whether a cluster lies in its box."""
+        return bool((cluster.low >= self.low - TOUCH_M).all() and (cluster.high <= self.high + TOUCH_M).all())
+
     @property
     def young(self) -> bool:
         """Whether it has not moved much farther than its own length."""
-        return float(np.linalg.norm(self.travelled)) < 1.5 * float(np.linalg.norm(self.high - self.low))
+        return float(np.linalg.norm(self.travelled)) < 1.5 * self.length
+
+    @property
+    def length(self) -> float:
+        """Of its box's diagonal, m."""
+        return float(np.linalg.norm(self.high - self.low))
 
     def passing_s(self) -> float:
         """How long it takes to move by its own length, s."""
@@ -113,17 +122,26 @@ def left(points: Float64, cells: Cells) -> tuple[float, float]:
 
 
 def match(tracks: list[Track], clusters: list[Cluster], stamp_ns: int) -> dict[int, list[Cluster]]:
-    """Clusters by track id: one to one by distance to where each track is expected, then left-over pieces of it.
+    """Clusters by track id: what lies within something that rests, one to one by distance to where each track is expected,
+    then left-over pieces of it.
 
     Clusters that no track explains are not in the answer.
     """
     if not tracks or not clusters:
         return {}
+    resting = [t for t in tracks if t.state == "resting"]
+    within = {id(c): next((t for t in resting if t.holds(c)), None) for c in clusters}
+    found: dict[int, list[Cluster]] = {}
+    for cluster in clusters:
+        if (track := within[id(cluster)]) is not None:
+            found.setdefault(track.id, []).append(cluster)
+    tracks, clusters = [t for t in tracks if t.id not in found], [c for c in clusters if within[id(c)] is None]
+    if not tracks or not clusters:
+        return found
     cost = np.empty((len(tracks), len(clusters)))
     for i, track in enumerate(tracks):
         for j, cluster in enumerate(clusters):
             cost[i, j] = _apart(*track.expected(stamp_ns), cluster.low, cluster.high)
-    found: dict[int, list[Cluster]] = {}
     for i, j in zip(*linear_sum_assignment(cost), strict=True):
         if cost[i, j] < FOLLOWED_M:
             found[tracks[i].id] = [clusters[j]]
@@ -175,7 +193,9 @@ def follow(track: Track, pieces: list[Cluster], cells: Cells, settle_s: float) -
     """Take what was matched into a track (constant velocity, smoothed) and judge whether it moves or rests."""
     stamp_ns = cells.stamp_ns
     before, seconds = track.centre, (stamp_ns - track.stamp_ns) * 1e-9
-    track.low, track.high = np.min([p.low for p in pieces], 0), np.max([p.high for p in pieces], 0)
+    # Once memory shows what rests, only pieces of it are still noticed: they make it no smaller.
+    if track.state != "resting" or not all(track.holds(piece) for piece in pieces):
+        track.low, track.high = np.min([p.low for p in pieces], 0), np.max([p.high for p in pieces], 0)
     if seconds > 0:
         track.velocity = track.velocity + 0.4 * ((track.centre - before) / seconds - track.velocity)
     track.stamp_ns = stamp_ns

@@ -141,7 +141,8 @@ def part_of(cells: Cells, track: Track, witnesses: Witnesses) -> Bool:
         inside = _inside(cells, *track.box_ahead(AHEAD, 0.0), cells.depth > 0)
         return inside & ~witnesses.stood(cells, inside, passing)
     inside = _inside(cells, *track.box_ahead(AHEAD, AROUND), cells.depth > 0)
-    for seconds in (passing, *(s for s in EARLIER_S if s > passing)):
+    inside &= ~witnesses.stood(cells, inside, passing, or_oldest=True)  # what slows down passes later than one can look back
+    for seconds in (s for s in EARLIER_S if s > passing):
         inside &= ~witnesses.stood(cells, inside, seconds)
     return inside
 
