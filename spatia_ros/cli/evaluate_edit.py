@@ -34,12 +34,13 @@ def run_edit(args: argparse.Namespace) -> int:
     write_json_of(args, figures)
     rows = [(name, _line(f)) for name, f in figures["objects"].items()]
     worst = f"gone {figures['cleared_worst']:.2%}, elsewhere {figures['unaffected_psnr_worst']:.1f} dB"
+    frame = f"gone {figures['cleared_worst_frame']:.2%}, elsewhere {figures['unaffected_psnr_worst_frame']:.1f} dB"
     mean = f"gone {figures['cleared_mean']:.2%}, elsewhere {figures['unaffected_psnr_mean']:.1f} dB"
-    print_table([*rows, ("mean", mean), ("worst", worst), ("left in", str(out))])
+    print_table([*rows, ("mean", mean), ("worst", worst), ("worst frame", frame), ("left in", str(out))])
     return 0
 
 
 def _line(f: dict[str, Any]) -> str:
-    unmasked = f"keyframes not masked {f['cleared_without_masks']:.2%}"
-    gone = f"gone {f['cleared']:.2%} (worst frame {f['cleared_worst_frame']:.2%}; {unmasked})"
+    beside = f"never there {f['cleared_never_there']:.2%}, keyframes not masked {f['cleared_without_masks']:.2%}"
+    gone = f"gone {f['cleared']:.2%} (worst frame {f['cleared_worst_frame']:.2%}; {beside})"
     return f"{gone}, elsewhere {f['unaffected_psnr']:.1f} dB (worst frame {f['unaffected_psnr_worst_frame']:.1f})"
