@@ -71,6 +71,7 @@ def without_memory(world: World, path: Trajectory) -> Iterator[Shown]:
         yield from _shown(step)
         world.memory = Memory(world.config.memory)
         world.memory.integrate(list(step.frames())[-1])
+        world.stream = world.generator.stream()  # what a generator carries is memory too
 
 
 def _shown(step: Step) -> Iterator[Shown]:

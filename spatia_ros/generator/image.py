@@ -59,7 +59,7 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
     if not shown.any() or not len(depth):
         return np.full(3, 0.5, np.float32), 0.25, float(np.log(2.0))
     mean, deviation = cv2.meanStdDev(rgb, mask=shown.view(np.uint8))
-    spread = np.sqrt(np.mean((deviation / 255.0) ** 2))
+    spread = np.sqrt(np.mean((np.asarray(deviation, np.float64) / 255.0) ** 2))
     return (mean[:, 0] / 255.0).astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
 
 
