@@ -54,12 +54,13 @@ class Blocks(NamedTuple):
     room: np.ndarray  # int32 [B], places in the run
     voxel_place: np.ndarray  # uint16 [B, 512], place of a voxel's point in the run or NO_POINT
     xyz: np.ndarray  # float32 [P, 3], metres, world
-    rgb: np.ndarray  # float32 [P, 3], 0..255
-    weight: np.ndarray  # float32 [P], observations in the running mean
-    seen_ms: np.ndarray  # int32 [P], last seen, milliseconds since the memory's epoch
-    sensed: np.ndarray  # uint8 [P], 1 = measured, 0 = invented
+    mean: np.ndarray  # float32 [P, 4]: rgb and weight, side by side, for they change together
+    rgb: np.ndarray  # float32 [P, 3], 0..255, in ``mean``
+    weight: np.ndarray  # float32 [P], observations in the running mean, in ``mean``
+    look: np.ndarray  # uint64 [P], what is drawn of the point in one word (pack_look); its colour follows rgb
+    seen_ms: np.ndarray  # int32 [P], last seen, milliseconds since the memory's epoch, in ``look``
+    sensed: np.ndarray  # uint8 [P], 1 = measured, 0 = invented, in ``look``
     voxel: np.ndarray  # uint16 [P], voxel inside its block
-    look: np.ndarray  # uint64 [P], what is drawn of the point in one word (pack_look); follows rgb, sensed and seen_ms
     label: np.ndarray  # uint16 [P], what the point belongs to, 0 = nothing known
     features: np.ndarray  # uint16 [P, C], bits of float16: running means, all zero where none came
     chunk_hash_key: np.ndarray  # int64 [H], EMPTY where free
@@ -245,10 +246,8 @@ def move_point(blocks: Blocks, src: int, dst: int) -> None:
     """Copy every field of a point from one pool place to another."""
     for k in range(3):
         blocks.xyz[dst, k] = blocks.xyz[src, k]
-        blocks.rgb[dst, k] = blocks.rgb[src, k]
-    blocks.weight[dst] = blocks.weight[src]
-    blocks.seen_ms[dst] = blocks.seen_ms[src]
-    blocks.sensed[dst] = blocks.sensed[src]
+    for k in range(4):
+        blocks.mean[dst, k] = blocks.mean[src, k]
     blocks.voxel[dst] = blocks.voxel[src]
     blocks.look[dst] = blocks.look[src]
     blocks.label[dst] = blocks.label[src]
@@ -336,7 +335,15 @@ def _grown(array: np.ndarray, length: int) -> np.ndarray:
 
 BLOCK_FIELDS = ("key", "chunk", "next_block", "start", "size", "room", "voxel_place")
 CHUNK_FIELDS = ("chunk_key", "first_block", "last_block", "changed")
-POOL_FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel", "look", "label", "features")
+POOL_FIELDS = ("xyz", "mean", "look", "voxel", "label", "features")
+
+
+def _parts_of(mean: np.ndarray, look: np.ndarray) -> dict[str, np.ndarray]:
+    """The fields that lie within ``mean`` and ``look``, by name."""
+    return {
+        "rgb": mean[:, :3], "weight": mean[:, 3],
+        "seen_ms": look.view(np.int32).reshape(-1, 2)[:, 1], "sensed": look.view(np.uint8).reshape(-1, 8)[:, 3],
+    }  # fmt: skip
 
 
 class BlockStore:
@@ -348,14 +355,14 @@ class BlockStore:
 
     def __init__(self, max_points: int, channels: int = 0) -> None:
         B, P, H = 1 << 10, 1 << 16, 1 << 11
+        mean, look = np.empty((P, 4), np.float32), np.empty(P, np.uint64)
         self.blocks = Blocks(
             hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32),
             key=np.empty(B, np.int64), chunk=np.empty(B, np.int32), next_block=np.empty(B, np.int32),
             start=np.empty(B, np.int64), size=np.empty(B, np.int32),
             room=np.empty(B, np.int32), voxel_place=np.empty((B, BLOCK_VOXELS), np.uint16),
-            xyz=np.empty((P, 3), np.float32), rgb=np.empty((P, 3), np.float32), weight=np.empty(P, np.float32),
-            seen_ms=np.empty(P, np.int32), sensed=np.empty(P, np.uint8), voxel=np.empty(P, np.uint16),
-            look=np.empty(P, np.uint64), label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
+            xyz=np.empty((P, 3), np.float32), mean=mean, look=look, **_parts_of(mean, look),
+            voxel=np.empty(P, np.uint16), label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
             chunk_hash_key=np.full(H, EMPTY), chunk_hash_slot=np.empty(H, np.int32),
             chunk_key=np.empty(B, np.int64), first_block=np.empty(B, np.int32), last_block=np.empty(B, np.int32),
             changed=np.zeros(B, np.uint8),
@@ -379,6 +386,7 @@ class BlockStore:
         elif need == NEED_POOL:
             P = 2 * len(b.weight)
             fields = {name: _grown(getattr(b, name), P) for name in POOL_FIELDS}
+            fields |= _parts_of(fields["mean"], fields["look"])
             self.blocks = b._replace(**fields, free_next=_grown(b.free_next, P // SMALLEST_RUN))
         else:
             raise SpatiaError(f"block store: expected a need of {NEED_BLOCKS} or {NEED_POOL}, got {need}")
@@ -386,5 +394,6 @@ class BlockStore:
     def copy(self) -> BlockStore:
         """An independent store with the same points (what a snapshot holds)."""
         twin = object.__new__(BlockStore)
-        twin.blocks = Blocks(*(array.copy() for array in self.blocks))
+        fields = {name: array.copy() for name, array in self.blocks._asdict().items()}
+        twin.blocks = Blocks(**fields | _parts_of(fields["mean"], fields["look"]))
         return twin

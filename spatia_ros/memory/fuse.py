@@ -198,15 +198,29 @@ def in_range(depth: np.ndarray, accept: np.ndarray, min_range_m: float, max_rang
     out = np.empty_like(depth)
     low, high = np.float32(min_range_m), np.float32(max_range_m)
     for row in prange(depth.shape[0]):
-        _in_range(depth[row], accept[row], low, high, out[row])
+        in_range_row(depth[row], accept[row], low, high, out[row])
     return out
 
 
 @njit(cache=True)
-def _in_range(depth: np.ndarray, accept: np.ndarray, low: float, high: float, out: np.ndarray) -> None:
+def in_range_row(depth: np.ndarray, accept: np.ndarray, low: float, high: float, out: np.ndarray) -> None:
+    """:func:`in_range` of a row."""
     for x in range(depth.size):
         z = depth[x]
         out[x] = z if accept[x] & (z >= low) & (z <= high) else np.float32(0.0)
+
+
+@njit(cache=True)
+def nearest_in_row(depth: np.ndarray, y: int, out: np.ndarray) -> None:
+    """:func:`nearest_around` of one row, into float32 [W]."""
+    h, w = depth.shape
+    out[:] = 0.0
+    if 0 < y < h - 1:
+        above, here, below = depth[y - 1], depth[y], depth[y + 1]
+        for x in range(1, w - 1):
+            low = min(min(above[x - 1], above[x]), min(above[x + 1], here[x - 1]))
+            low = min(low, min(min(here[x], here[x + 1]), min(below[x - 1], min(below[x], below[x + 1]))))
+            out[x] = low
 
 
 @njit(cache=True, parallel=True)
@@ -216,16 +230,10 @@ def nearest_around(depth: np.ndarray) -> np.ndarray:
     Carving asks this and not the pixel itself: a point is seen through only where all the
     neighbourhood is known to lie behind it, so edges and holes never carve.
     """
-    h, w = depth.shape
-    out = np.zeros((h, w), np.float32)
-    for row in prange(1, h - 1):
+    out = np.empty(depth.shape, np.float32)
+    for row in prange(depth.shape[0]):
         y = np.int64(row)
-        for x in range(1, w - 1):
-            low = depth[y, x]
-            for dy in range(-1, 2):
-                for dx in range(-1, 2):
-                    low = min(low, depth[y + dy, x + dx])
-            out[y, x] = low
+        nearest_in_row(depth, y, out[y])
     return out
 
 
@@ -285,7 +293,7 @@ def _weaken_run(
 
 
 @njit(cache=True)
-def _weaken_share(
+def weaken_share(
     xyz: np.ndarray, weight: np.ndarray, sensed: np.ndarray, start: np.ndarray, size: np.ndarray, chunk: np.ndarray,
     changed: np.ndarray, visible: np.ndarray, limit: np.ndarray, width: int, intrinsics: np.ndarray, T: np.ndarray,
     dead: np.ndarray,
@@ -323,12 +331,13 @@ def _limits(nearest: np.ndarray, margin_m: float, margin_ratio: float) -> np.nda
     """float32 [H * W]: what is nearer than this is seen through. Not positive, so that nothing is, where nothing is known."""
     out, margin, ratio = np.empty(nearest.shape, np.float32), np.float32(margin_m), np.float32(margin_ratio)
     for row in prange(nearest.shape[0]):
-        _limit_row(nearest[row], margin, ratio, out[row])
+        limit_row(nearest[row], margin, ratio, out[row])
     return out.reshape(-1)
 
 
 @njit(cache=True)
-def _limit_row(nearest: np.ndarray, margin_m: float, margin_ratio: float, out: np.ndarray) -> None:
+def limit_row(nearest: np.ndarray, margin_m: float, margin_ratio: float, out: np.ndarray) -> None:
+    """A row of limits, float32 [W]: what is nearer is seen through. Not positive where nothing is known."""
     for x in range(nearest.size):
         out[x] = nearest[x] - margin_m - margin_ratio * nearest[x]
 
@@ -348,7 +357,7 @@ def weaken_seen_through(
     dead = np.zeros(visible.size, np.int32)
     for each in prange((visible.size + SHARE - 1) // SHARE):
         begin = np.int64(each) * SHARE
-        _weaken_share(
+        weaken_share(
             xyz, blocks.weight, blocks.sensed, blocks.start, blocks.size, blocks.chunk, blocks.changed,
             visible[begin : begin + SHARE], limit, width, f, T, dead[begin : begin + SHARE],
         )

@@ -103,6 +103,25 @@ def _rim(depth: np.ndarray, y: int, x: int, dy: int, dx: int, reach_px: int) -> 
     return 0, np.float32(0.0)
 
 
+@njit(cache=True)
+def fill_thin_row(depth: np.ndarray, y: int, reach_px: int, edge_ratio: float, out: np.ndarray) -> None:
+    """:func:`fill_thin` of one row, into float32 [W]."""
+    out[:] = depth[y]
+    holes = 0
+    for x in range(out.size):
+        holes += np.int32(not out[x] > 0)
+    for x in range(out.size if holes > 0 else 0):
+        if out[x] > 0:
+            continue
+        shortest = reach_px + 2
+        for axis in range(2):
+            a, za = _rim(depth, y, x, -axis, axis - 1, reach_px)
+            b, zb = _rim(depth, y, x, axis, 1 - axis, reach_px)
+            if a and b and a + b - 1 <= reach_px and a + b < shortest and abs(za - zb) <= edge_ratio * min(za, zb):
+                shortest = a + b
+                out[x] = (a + b) / (b / za + a / zb)
+
+
 @njit(cache=True, parallel=True)
 def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray:
     """Fill depth holes no wider than ``reach_px`` that lie within one surface.
@@ -111,20 +130,10 @@ def fill_thin(depth: np.ndarray, reach_px: int, edge_ratio: float) -> np.ndarray
     within ``edge_ratio``: then the pixel's colour was seen and only its range was not. Inverse
     depth is interpolated, which is linear across any plane.
     """
-    h, w = depth.shape
-    out = depth.copy()
-    for row in prange(h):
+    out = np.empty_like(depth)
+    for row in prange(depth.shape[0]):
         y = np.int64(row)
-        for x in range(w):
-            if depth[y, x] > 0:
-                continue
-            shortest = reach_px + 2
-            for axis in range(2):
-                a, za = _rim(depth, y, x, -axis, axis - 1, reach_px)
-                b, zb = _rim(depth, y, x, axis, 1 - axis, reach_px)
-                if a and b and a + b - 1 <= reach_px and a + b < shortest and abs(za - zb) <= edge_ratio * min(za, zb):
-                    shortest = a + b
-                    out[y, x] = (a + b) / (b / za + a / zb)
+        fill_thin_row(depth, y, reach_px, edge_ratio, out[y])
     return out
 
 

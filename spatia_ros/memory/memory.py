@@ -11,11 +11,12 @@ from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.memory import belief, fold, fuse, occlude, splat, warp
+from spatia_ros.memory import belief, carve, draw, fold, fuse, occlude, splat, warp
 from spatia_ros.memory.blocks import BlockStore, live_places
 from spatia_ros.memory.cull import visible_blocks
-from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, fill_thin, intrinsics_of
+from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, intrinsics_of
 from spatia_ros.memory.mapped import MAPPED, Pieces
+from spatia_ros.memory.observe import Observed, observe
 from spatia_ros.memory.paging import Pages, PagesState, all_chunks, go_back
 from spatia_ros.memory.points import Points, feature_bits, since_ms
 from spatia_ros.types import (
@@ -105,33 +106,26 @@ class Memory:
         bits = feature_bits("features", features, frame.depth.shape, c.feature_channels)
         if self.epoch_ns is None:
             self.epoch_ns = frame.stamp_ns
-        depth = fill_thin(frame.depth, c.fill_thin_px, c.edge_ratio)
-        carved = self._carve(depth, camera, frame.T_world_cam) if sensed else 0
-        counts = fold.fold(
-            self.store, depth, accept, frame.rgb, intrinsics_of(camera), frame.T_world_cam, c.voxel_m,
-            np.array([c.min_range_m, c.max_range_m, c.edge_ratio], np.float32), self._milliseconds(frame.stamp_ns),
-            sensed, 1.0 if sensed else INVENTED_WEIGHT, c.max_weight, get_num_threads(), label, bits,
-            (lambda keys: pages.unpack_blocks(self, keys)) if (pages := self.pages) else None,
+        threads, intrinsics, pages = get_num_threads(), intrinsics_of(camera), self.pages
+        observed = observe(frame.depth, accept, frame.rgb, label, intrinsics, frame.T_world_cam, c, threads)
+        carved = self._carve(observed, camera, frame.T_world_cam) if sensed else 0
+        counts = fold.fold_heaps(
+            self.store, observed.heaps, c.voxel_m, self._milliseconds(frame.stamp_ns), sensed, 1.0 if sensed else INVENTED_WEIGHT,
+            c.max_weight, threads, bits, (lambda keys: pages.unpack_blocks(self, keys)) if pages else None,
         )
-        shown = fuse.in_range(depth, accept, c.min_range_m, c.max_range_m)
-        kept = self.keyframes.offer(frame, shown, np.full(shown.shape, sensed))
-        if self.pages:
-            self.pages.make_room(self)
+        kept = self.keyframes.offer(frame, observed.shown, np.full(observed.shown.shape, sensed))
+        if pages:
+            pages.make_room(self)
         return fuse.by_name(counts) | {"carved": carved, "keyframe": int(kept)}
 
-    def _carve(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> int:
-        """Remove what the depth image sees through; returns the number of points removed."""
-        c, intrinsics, T_cam_world = self.config, intrinsics_of(camera), geometry.inverse(T_world_cam)
-        nearest = fuse.nearest_around(depth)
-        reach = min(float(nearest.max()), c.max_range_m)
+    def _carve(self, observed: Observed, camera: Camera, T_world_cam: Float64) -> int:
+        """Remove what a frame sees through; returns the number of points removed."""
+        c, T_cam_world = self.config, geometry.inverse(T_world_cam)
+        reach = min(float(observed.reach.max()), c.max_range_m)
         if self.pages:
             self.pages.unpack_in_view(self, camera, T_cam_world, reach)
-        blocks, w, h = self.store.blocks, camera.width, camera.height
-        visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, reach)
-        dead = fuse.weaken_seen_through(
-            self.store.blocks, visible, nearest, intrinsics, T_cam_world, c.carve_margin_m, c.carve_margin_ratio
-        )
-        return int(fuse.remove_weakened(self.store.blocks, visible, dead))
+        view = (intrinsics_of(camera), T_cam_world, camera.width, camera.height)
+        return carve.carve(self.store.blocks, observed.limit, *view, c.voxel_m, reach, get_num_threads())
 
     def render(self, camera: Camera, T_world_cam: Float64, stamp_ns: int) -> View:
         """What memory shows at a camera: voxels for geometry, keyframes for detail.
@@ -141,13 +135,7 @@ class Memory:
         """
         check_pose("T_world_cam", T_world_cam)
         c, intrinsics = self.config, intrinsics_of(camera)
-        buffers, pieces = self._draw(camera, T_world_cam)
-        size, now_ms = (camera.width, camera.height), self._milliseconds(stamp_ns)
-        if self.pages and pieces:
-            drawn = self.pages.resolve(self, buffers, pieces, *size, now_ms)
-        else:
-            drawn = splat.resolve(self.store.blocks, buffers, *size, now_ms)
-        rgb, depth, sensed, age_s = splat.close_pinholes(*drawn, c.edge_ratio)
+        rgb, depth, sensed, age_s = self._voxels(camera, T_world_cam, self._milliseconds(stamp_ns))
         if len(self.keyframes):
             ranked = self.keyframes.rank(depth, camera, T_world_cam)
             self._texture(rgb, sensed, depth, camera, T_world_cam)
@@ -156,11 +144,27 @@ class Memory:
             belief.forget_unbelieved(rgb, depth, sensed, age_s, share, c.max_unknown_ray)
         return View(rgb, depth, depth > 0, sensed, age_s)
 
+    def _voxels(self, camera: Camera, T_world_cam: Float64, now_ms: int) -> tuple[UInt8, Float32, Float32, Float32]:
+        c, w, h = self.config, camera.width, camera.height
+        if self.pages is None:
+            return draw.draw(
+                self.store.blocks, geometry.inverse(T_world_cam), intrinsics_of(camera), w, h, c.voxel_m, c.splat_scale,
+                self._far_m, now_ms, c.edge_ratio, get_num_threads(),
+            )
+        buffers, pieces = self._draw(camera, T_world_cam)
+        assert pieces is not None
+        return splat.close_pinholes(*self.pages.resolve(self, buffers, pieces, w, h, now_ms), c.edge_ratio)
+
+    @property
+    def _far_m(self) -> float:
+        """How far one sees."""
+        return max(self.config.max_range_m * 4.0, 20.0)
+
     def _draw(self, camera: Camera, T_world_cam: Float64) -> tuple[np.ndarray, Pieces | None]:
         """Packed z-buffers uint64 [threads, H * W] of the voxels in view (see :mod:`.splat`), and what of the file they show."""
         c, w, h = self.config, camera.width, camera.height
         intrinsics, T_cam_world = intrinsics_of(camera), geometry.inverse(T_world_cam)
-        blocks, far = self.store.blocks, max(c.max_range_m * 4.0, 20.0)
+        blocks, far = self.store.blocks, self._far_m
         visible = visible_blocks(blocks, T_cam_world, intrinsics, w, h, c.voxel_m, far)
         buffers = occlude.splat_unhidden(
             blocks, visible, T_cam_world, intrinsics, w, h, c.voxel_m, c.splat_scale, far, get_num_threads()

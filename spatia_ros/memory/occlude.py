@@ -12,7 +12,7 @@ from numba import njit, prange
 
 from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, Blocks
 from spatia_ros.memory.cull import centre
-from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M, empty_buffers, splat_more
+from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M, empty_buffers, nearest_words, splat_more
 
 TILE_PX = 8
 FIRST_SHARE = 0.3
@@ -107,15 +107,14 @@ def box_bounds(
 
 
 @njit(cache=True)
-def _farthest_of_row(buffers: np.ndarray, top: int, width: int, height: int, farthest: np.ndarray) -> None:
-    """:func:`farthest_of_tiles` of one row of tiles, float32 [cols]: whole words are compared, for depth is their high bits."""
+def farthest_of_row(buffers: np.ndarray, used: np.ndarray, top: int, width: int, height: int, farthest: np.ndarray) -> None:
+    """:func:`farthest_of_tiles` of one row of tiles, float32 [cols], of the buffers ``used`` (int64 [N]).
+
+    Whole words are compared, for depth is their high bits.
+    """
     most = np.zeros(width, np.uint64)
     for y in range(top, min(top + TILE_PX, height)):
-        least = buffers[0, y * width : (y + 1) * width].copy()
-        for t in range(1, buffers.shape[0]):
-            other = buffers[t, y * width : (y + 1) * width]
-            for x in range(width):
-                least[x] = min(least[x], other[x])
+        least = nearest_words(buffers, used, y * width, width)
         for x in range(width):
             most[x] = max(most[x], least[x])
     for col in range(farthest.size):
@@ -126,11 +125,11 @@ def _farthest_of_row(buffers: np.ndarray, top: int, width: int, height: int, far
 @njit(cache=True, parallel=True)
 def farthest_of_tiles(buffers: np.ndarray, width: int, height: int) -> np.ndarray:
     """float32 [rows, cols] of tiles: the farthest depth drawn so far, infinite where a pixel is empty."""
-    rows, cols = (height + TILE_PX - 1) // TILE_PX, (width + TILE_PX - 1) // TILE_PX
+    rows, cols, every = (height + TILE_PX - 1) // TILE_PX, (width + TILE_PX - 1) // TILE_PX, np.arange(buffers.shape[0])
     farthest = np.empty((rows, cols), np.float32)
     for each in prange(rows):
         row = np.int64(each)
-        _farthest_of_row(buffers, row * TILE_PX, width, height, farthest[row])
+        farthest_of_row(buffers, every, row * TILE_PX, width, height, farthest[row])
     return farthest
 
 

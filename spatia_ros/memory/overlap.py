@@ -11,15 +11,24 @@ from numba import njit, prange
 
 from spatia_ros.types import Bool, Float64, Int64
 
+WORTH_SHARING, PARTS = 20_000, 16
+"""Points times keyframes from which on several threads are asked, and into how many parts the points are cut."""
 
+
+@njit(cache=True)
 def ball_around(points: Float64, reach: Float64) -> tuple[Float64, float]:
     """Centre [3] and radius of a ball around the points [N, 3] whose reach [N] is positive (radius -1: there is none)."""
-    known = points[reach > 0]
-    if not len(known):
-        return np.zeros(3), -1.0
-    low, high = known.min(0), known.max(0)
-    centre = 0.5 * (low + high)
-    return centre, float(np.sqrt(((known - centre) ** 2).sum(1).max()))
+    low, high, centre, farthest = np.full(3, np.inf), np.full(3, -np.inf), np.zeros(3), -1.0
+    for i in range(len(reach)):
+        for k in range(3 if reach[i] > 0 else 0):
+            low[k], high[k] = min(low[k], points[i, k]), max(high[k], points[i, k])
+    if low[0] <= high[0]:
+        centre[:] = 0.5 * (low + high)
+    for i in range(len(reach)):
+        if reach[i] > 0:
+            x, y, z = points[i, 0] - centre[0], points[i, 1] - centre[1], points[i, 2] - centre[2]
+            farthest = max(farthest, x**2 + y**2 + z**2)
+    return centre, np.sqrt(farthest) if farthest >= 0.0 else -1.0
 
 
 def may_see(centre: Float64, radius: float, intrinsics: Float64, T_cam_world: Float64, rows: int, cols: int) -> Bool:
@@ -65,7 +74,31 @@ def _shown(
     return False
 
 
+@njit(cache=True)
+def _shown_from(
+    begin: int, end: int, points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray,
+    T_cam_world: np.ndarray, order: np.ndarray, tolerance: float, coarser: float, seen: np.ndarray,
+) -> None:
+    for i in range(begin, end):
+        if reach[i] > 0.0:
+            seen[i] = _shown(
+                points[i, 0], points[i, 1], points[i, 2], reach[i], grids, intrinsics, T_cam_world, order, tolerance, coarser
+            )
+
+
 @njit(cache=True, parallel=True)
+def _shown_by_many(
+    parts: int, points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray,
+    T_cam_world: np.ndarray, order: np.ndarray, tolerance: float, coarser: float, seen: np.ndarray,
+) -> None:
+    for each in prange(parts):
+        i = np.int64(each)
+        _shown_from(
+            reach.size * i // parts, reach.size * (i + 1) // parts, points, reach, grids, intrinsics, T_cam_world, order,
+            tolerance, coarser, seen,
+        )
+
+
 def shown_by_any(
     points: np.ndarray, reach: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray,
     order: np.ndarray, tolerance: float, coarser: float,
@@ -75,10 +108,9 @@ def shown_by_any(
     The rest is as in :func:`spatia_ros.memory.keyframes.shown_in_each`, with points [N, 3] and reach [N].
     """
     seen = np.zeros(reach.size, np.bool_)
-    for each in prange(reach.size):
-        i = np.int64(each)
-        if reach[i] > 0.0:
-            seen[i] = _shown(
-                points[i, 0], points[i, 1], points[i, 2], reach[i], grids, intrinsics, T_cam_world, order, tolerance, coarser
-            )
+    how = (points, reach, grids, intrinsics, T_cam_world, order, tolerance, coarser, seen)
+    if reach.size * order.size > WORTH_SHARING:
+        _shown_by_many(PARTS, *how)
+    else:
+        _shown_from(0, reach.size, *how)
     return seen

@@ -23,7 +23,6 @@ from spatia_ros.memory.blocks import (
     NEED_BLOCKS,
     NEED_POOL,
     NO_POINT,
-    POOL_FIELDS,
     SMALLEST_RUN,
     Blocks,
     BlockStore,
@@ -39,7 +38,7 @@ from spatia_ros.types import Bool, Float64, Int64, SpatiaError
 if TYPE_CHECKING:
     from spatia_ros.memory.memory import Memory
 
-FIELDS = tuple(name for name in POOL_FIELDS if name != "look")
+FIELDS = ("xyz", "rgb", "weight", "seen_ms", "sensed", "voxel", "label", "features")
 """What is told of a point; how it is drawn follows from that."""
 
 

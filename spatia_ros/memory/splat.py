@@ -39,13 +39,15 @@ def _ceil(value: float) -> int:
 
 @njit(cache=True, error_model="numpy")
 def _project(
-    points: np.ndarray, count: int, T: np.ndarray, intrinsics: np.ndarray, width: int, height: int, reach: float, far: float,
-    x0s: np.ndarray, x1s: np.ndarray, y0s: np.ndarray, y1s: np.ndarray, zs: np.ndarray,
-) -> None:
-    """First and last column and row, within the picture, and depth of the first ``count`` points' splats.
+    points: np.ndarray, places: np.ndarray, count: int, T: np.ndarray, intrinsics: np.ndarray, width: int, height: int,
+    reach: float, far: float, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray,
+) -> int:
+    """Where the first ``count`` points' splats lie in the picture, and their words; returns how many are wider than two pixels.
 
     Args:
-        points: float32 [3 N], x y z x y z .. in metres. The rest are arrays [N]; first > last: nothing to draw.
+        points: float32 [3 N], x y z x y z .. in metres. places: uint32 [N]. The rest are filled, [N] each:
+        corner: int32, the first pixel, row by row. right: int32, columns more than one. down: int32, pixels from the first row
+            to the last. words: uint64, FAR where nothing is to be drawn.
 
     No branch and no call: the compiler makes 16 points at once of it. It does so in groups of GROUP, so the count is
     rounded up; what is computed beyond it is not used.
@@ -55,7 +57,7 @@ def _project(
     xx, xy, xz, xt = T[0]
     yx, yy, yz, yt = T[1]
     zx, zy, zz, zt = T[2]
-    zero, last_x, last_y = np.int32(0), np.int32(width - 1), np.int32(height - 1)
+    zero, last_x, last_y, across, wide = np.int32(0), np.int32(width - 1), np.int32(height - 1), np.int32(width), np.int32(0)
     # Farther out than this no splat reaches the picture.
     out, out_x, out_y = np.float32(-OUTSIDE_PX), np.float32(width + OUTSIDE_PX), np.float32(height + OUTSIDE_PX)
     for i in range((count + GROUP - 1) // GROUP * GROUP):
@@ -69,11 +71,17 @@ def _project(
         v = v if drawn else out
         r = min(max(reach * inv, half), widest) if drawn else half
         # Pixels whose centre lies in [u - r, u + r): exactly one when r = 0.5.
-        x0s[i] = max(_ceil(u - r - half), zero)
-        x1s[i] = min(_ceil(u + r - half) - np.int32(1), last_x)
-        y0s[i] = max(_ceil(v - r - half), zero)
-        y1s[i] = min(_ceil(v + r - half) - np.int32(1), last_y)
-        zs[i] = z
+        x0, x1 = max(_ceil(u - r - half), zero), min(_ceil(u + r - half) - np.int32(1), last_x)
+        y0, y1 = max(_ceil(v - r - half), zero), min(_ceil(v + r - half) - np.int32(1), last_y)
+        drawn = (x0 <= x1) & (y0 <= y1)
+        beside, below = np.int32(x1 - x0), np.int32(y1 - y0)
+        wide += np.int32(drawn & ((beside > 1) | (below > 1)))
+        corner[i] = np.int32(y0 * across + x0) if drawn else zero
+        right[i] = beside if drawn else zero
+        down[i] = np.int32(below * across) if drawn else zero
+        word = (np.uint64(np.float32(z).view(np.uint32)) << np.uint64(32)) | np.uint64(places[i])
+        words[i] = word if drawn else FAR
+    return wide
 
 
 @njit(cache=True)
@@ -81,46 +89,58 @@ def _lower(buffer: np.ndarray, at: int, word: int) -> None:
     buffer[np.uint64(at)] = min(buffer[np.uint64(at)], word)
 
 
+@njit(cache=True, inline="always")
+def _lower_four(buffer: np.ndarray, at: int, beside: int, below: int, word: int) -> None:
+    """The corners of a splat, repeated or not: a store costs less than a mispredicted branch."""
+    _lower(buffer, at, word)
+    _lower(buffer, at + beside, word)
+    _lower(buffer, at + below, word)
+    _lower(buffer, at + below + beside, word)
+
+
+@njit(cache=True)
+def _scatter_narrow(
+    buffer: np.ndarray, count: int, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray
+) -> None:
+    """Draw projected splats of at most two pixels across into a z-buffer uint64 [H * W]."""
+    for i in range(count):
+        _lower_four(buffer, np.int64(corner[i]), np.int64(right[i]), np.int64(down[i]), words[i])
+
+
 @njit(cache=True)
 def _scatter(
-    buffer: np.ndarray, width: int, places: np.ndarray, count: int,
-    x0s: np.ndarray, x1s: np.ndarray, y0s: np.ndarray, y1s: np.ndarray, zs: np.ndarray,
+    buffer: np.ndarray, width: int, count: int, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray
 ) -> None:
     """Draw projected splats into a z-buffer uint64 [H * W].
 
     Pixels take the minimum whether they need it or not, and splats of up to three pixels across as four or nine such
-    stores, repeated or not: a store costs less than a mispredicted branch.
+    stores, repeated or not.
     """
     for i in range(count):
-        x0, x1, y0, y1 = np.int64(x0s[i]), np.int64(x1s[i]), np.int64(y0s[i]), np.int64(y1s[i])
-        word = (np.uint64(np.float32(zs[i]).view(np.uint32)) << np.uint64(32)) | np.uint64(places[i])
-        across, top, bottom = max(np.uint64(x1 - x0), np.uint64(y1 - y0)), y0 * width, y1 * width
-        if across <= np.uint64(1):
-            _lower(buffer, top + x0, word)
-            _lower(buffer, top + x1, word)
-            _lower(buffer, bottom + x0, word)
-            _lower(buffer, bottom + x1, word)
-        elif across == np.uint64(2):
-            column, middle = (x0 + x1) >> 1, ((y0 + y1) >> 1) * width
-            for row in (top, middle, bottom):
-                _lower(buffer, row + x0, word)
+        at, beside, below, word = np.int64(corner[i]), np.int64(right[i]), np.int64(down[i]), words[i]
+        if (beside <= 1) & (below <= width):
+            _lower_four(buffer, at, beside, below, word)
+        elif (beside <= 2) & (below <= 2 * width):
+            column, middle = (beside + 1) >> 1, width if below > 0 else 0
+            for row in (at, at + middle, at + below):
+                _lower(buffer, row, word)
                 _lower(buffer, row + column, word)
-                _lower(buffer, row + x1, word)
+                _lower(buffer, row + beside, word)
         else:
-            for y in range(y0, y1 + 1):
-                for x in range(x0, x1 + 1):
-                    _lower(buffer, y * width + x, word)
+            for row in range(at, at + below + 1, width):
+                for pixel in range(row, row + beside + 1):
+                    _lower(buffer, pixel, word)
 
 
 @njit(cache=True)
-def _splat_into(
+def splat_into(
     buffer: np.ndarray, blocks: Blocks, visible: np.ndarray, T: np.ndarray, intrinsics: np.ndarray,
     width: int, height: int, reach: float, far: float,
 ) -> None:
     """Splat blocks into one z-buffer uint64 [H * W], so many blocks at a time that BATCH points come together."""
     room = BATCH + BLOCK_VOXELS + GROUP
-    points, places, zs = np.zeros(3 * room, np.float32), np.zeros(room, np.uint32), np.empty(room, np.float32)
-    x0s, x1s, y0s, y1s = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
+    points, places, words = np.zeros(3 * room, np.float32), np.zeros(room, np.uint32), np.empty(room, np.uint64)
+    corner, right, down = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
     xyz, start, size, count = blocks.xyz.reshape(-1), blocks.start, blocks.size, np.int64(0)
     for k in range(visible.size):
         if k + BLOCKS_AHEAD < visible.size:
@@ -133,8 +153,11 @@ def _splat_into(
             places[count + i] = np.uint32(first + i)
         count += n
         if count >= BATCH or k + 1 == visible.size:
-            _project(points, count, T, intrinsics, width, height, reach, far, x0s, x1s, y0s, y1s, zs)
-            _scatter(buffer, width, places, count, x0s, x1s, y0s, y1s, zs)
+            wide = _project(points, places, count, T, intrinsics, width, height, reach, far, corner, right, down, words)
+            if wide == 0:
+                _scatter_narrow(buffer, count, corner, right, down, words)
+            else:
+                _scatter(buffer, width, count, corner, right, down, words)
             count = np.int64(0)
 
 
@@ -160,7 +183,7 @@ def splat_more(
         t = np.int64(thread)
         # Neighbours in the list are neighbours in space: a share in one piece stays in cache.
         share = visible[visible.size * t // threads : visible.size * (t + 1) // threads]
-        _splat_into(buffers[t], blocks, share, T, f, width, height, reach, far)
+        splat_into(buffers[t], blocks, share, T, f, width, height, reach, far)
 
 
 def splat(
@@ -174,12 +197,15 @@ def splat(
 
 
 @njit(cache=True)
-def _nearest_words(buffers: np.ndarray, first: int, count: int) -> np.ndarray:
-    """uint64 [count]: the smallest word of all threads' buffers at pixels ``first`` and on."""
-    words = buffers[0, first : first + count].copy()
-    for t in range(1, buffers.shape[0]):
+def nearest_words(buffers: np.ndarray, used: np.ndarray, first: int, count: int) -> np.ndarray:
+    """uint64 [count]: the smallest word of the buffers ``used`` (int64 [N]) at pixels ``first`` and on; FAR: there is none."""
+    if used.size == 0:
+        return np.full(count, FAR)
+    words = buffers[used[0], first : first + count].copy()
+    for t in used[1:]:
+        other = buffers[t, first : first + count]
         for x in range(count):
-            words[x] = min(words[x], buffers[t, np.uint64(first + x)])
+            words[x] = min(words[x], other[x])
     return words
 
 
@@ -190,7 +216,7 @@ def winners(buffers: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _look_up(
+def look_up(
     blocks: Blocks, words: np.ndarray, now_ms: int, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray
 ) -> None:
     """Fill a row of the view with what the winning points know, 0 where there is none."""
@@ -219,10 +245,11 @@ def resolve(
     depth = np.empty((height, width), np.float32)
     sensed = np.empty((height, width), np.float32)
     age_s = np.empty((height, width), np.float32)
+    every = np.arange(buffers.shape[0])
     for row in prange(height):
         y = np.int64(row)
-        words = _nearest_words(buffers, y * width, width)
-        _look_up(blocks, words, now_ms, rgb[y], depth[y], sensed[y], age_s[y])
+        words = nearest_words(buffers, every, y * width, width)
+        look_up(blocks, words, now_ms, rgb[y], depth[y], sensed[y], age_s[y])
     return rgb, depth, sensed, age_s
 
 
@@ -238,6 +265,38 @@ def _bridge(depth: np.ndarray, y: int, x: int, edge_ratio: float) -> int:
     return chosen
 
 
+@njit(cache=True)
+def find_pinholes(depth: np.ndarray, y: int, edge_ratio: float, pair: np.ndarray) -> bool:
+    """Which pairs close the empty pixels of row ``y``, into uint8 [W], 0 = none; says whether any does (else it is of no use)."""
+    h, w = depth.shape
+    row, empty, found = depth[y], 0, np.uint8(0)
+    for x in range(w):
+        empty += np.int32(row[x] <= 0.0)
+    if empty == 0 or y == 0 or y == h - 1:
+        return False
+    pair[:] = 0
+    for x in range(1, w - 1):
+        if row[x] <= 0.0:
+            pair[x] = _bridge(depth, y, x, edge_ratio)
+            found |= pair[x]
+    return found > 0
+
+
+@njit(cache=True)
+def close_row(rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, y: int, pair: np.ndarray) -> None:
+    """Close the pinholes of row ``y`` by the pairs uint8 [W] found."""
+    for x in range(1, depth.shape[1] - 1):
+        if pair[x] == 0:
+            continue
+        dy, dx = PAIRS[pair[x] - 1]
+        depth[y, x] = np.float32(0.5) * (depth[y - dy, x - dx] + depth[y + dy, x + dx])
+        sensed[y, x] = min(sensed[y - dy, x - dx], sensed[y + dy, x + dx])
+        age_s[y, x] = max(age_s[y - dy, x - dx], age_s[y + dy, x + dx])
+        for k in range(3):
+            mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, k]) + np.float32(rgb[y + dy, x + dx, k]))
+            rgb[y, x, k] = np.uint8(mean + np.float32(0.5))
+
+
 @njit(cache=True, parallel=True)
 def close_pinholes(
     rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, edge_ratio: float
@@ -249,24 +308,13 @@ def close_pinholes(
     ``edge_ratio`` close one; the nearer pair of the four rules, so silhouettes stay open.
     """
     h, w = depth.shape
-    pair, found = np.zeros((h, w), np.uint8), np.zeros(h, np.uint8)
-    for row in prange(1, h - 1):
+    pair, found = np.empty((h, w), np.uint8), np.zeros(h, np.bool_)
+    for row in prange(h):
         y = np.int64(row)
-        for x in range(1, w - 1):
-            if depth[y, x] <= 0.0:
-                pair[y, x] = _bridge(depth, y, x, edge_ratio)
-                found[y] |= pair[y, x]
+        found[y] = find_pinholes(depth, y, edge_ratio, pair[y])
     # All pairs are chosen before any pixel is closed: a closed one closes no other.
-    for row in prange(1, h - 1):
+    for row in prange(h):
         y = np.int64(row)
-        for x in range(1, w - 1 if found[y] else 1):
-            if pair[y, x] == 0:
-                continue
-            dy, dx = PAIRS[pair[y, x] - 1]
-            depth[y, x] = np.float32(0.5) * (depth[y - dy, x - dx] + depth[y + dy, x + dx])
-            sensed[y, x] = min(sensed[y - dy, x - dx], sensed[y + dy, x + dx])
-            age_s[y, x] = max(age_s[y - dy, x - dx], age_s[y + dy, x + dx])
-            for k in range(3):
-                mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, k]) + np.float32(rgb[y + dy, x + dx, k]))
-                rgb[y, x, k] = np.uint8(mean + np.float32(0.5))
+        if found[y]:
+            close_row(rgb, depth, sensed, age_s, y, pair[y])
     return rgb, depth, sensed, age_s
