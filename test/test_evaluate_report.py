@@ -122,7 +122,7 @@ def test_the_page_holds_every_measure_and_is_not_made_twice(tmp_path, monkeypatc
     monkeypatch.setattr(flights, "CLIP", 4)
     monkeypatch.setattr(report, "evaluate_ablation", lambda sequence, config, at, scene, delay: ablation.evaluate_ablation(
         sequence, config, at, scene, delay, (1,), (0.05,)))
-    sequence = along_the_wall(24)
+    sequence = along_the_wall(17)
     figures = report.evaluate_report(sequence, CONFIG, tmp_path, None, 0.0, report.MEASURES, (2, 4), "spatia evaluate report --x")
     page = (tmp_path / "report.html").read_text()
     for words in ("Novel view", "Closed loop", "Long horizon", "Camera error", "TSED", "Ablation", "19.38", "Not the same"):
