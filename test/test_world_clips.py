@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,3 +168,23 @@ def test_a_prompt_needs_a_generator_that_reads() -> None:
             open_generator(clips_of(1, name=name, prompt="a red room"))
     with pytest.raises(SpatiaError, match=r"generator\.clip.*less than or equal to 121"):
         clips_of(122)
+
+
+def test_a_shipped_engine_opens_and_runtimes_see_the_same_world(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from spatia_ros.engine.ship import ship
+    from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
+
+    torch.manual_seed(0)
+    tiny = ModelConfig(4, 32, 4, 2, encoder=(4, 8, 8), painter=(4, 8, 8), decoder=(8, 8, 16))
+    ship(SpaceTimeNet(tiny), tmp_path / "tiny", "tiny", "a test", 0, {})
+    steps = []
+    for runtime in ("onnxruntime", "torch"):
+        config = clips_of(2, name=f"{tmp_path}/tiny", runtime=runtime, steps=2, guidance=1.5, prompt="a plain wall")
+        world = world_of(open_generator(config), config)
+        steps.append(world.advance(path([*OUT, 0.9])))
+        assert world.generator.engine.runtime == runtime
+        assert len(world.stream.recent) == 5
+    difference = np.abs(steps[0].rgb.astype(int) - steps[1].rgb.astype(int))
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.01
