@@ -48,7 +48,7 @@ def _bound(
         X, Y, Z = centre(key[block[i]], KEY_BIAS, side)
         near, left, right, top, bottom = box_bound(X, Y, Z, half, T, intrinsics, width, height, splat_m)
         near_m[i], tiles[i, 0], tiles[i, 1], tiles[i, 2], tiles[i, 3] = near, left, right, top, bottom
-        depths[min(np.int64(near * BINS_A_M), depths.size - 1)] += 1
+        depths[min(int(near * BINS_A_M), depths.size - 1)] += 1
 
 
 @njit(cache=True)
@@ -209,9 +209,9 @@ def draw(
         np.empty((threads, height * width), np.uint64), np.empty((-(-height // TILE_PX), -(-width // TILE_PX)), np.float32),
         np.empty(shape, np.uint8), np.zeros(height, np.bool_),
     )  # fmt: skip
-    out = np.empty((*shape, 3), np.uint8), *(np.empty(shape, np.float32) for _ in range(3))
+    rgb, depth, sensed, age_s = np.empty((*shape, 3), np.uint8), *(np.empty(shape, np.float32) for _ in range(3))
     _draw(
         threads, desk(_CLOSE + 1), blocks, view, d, T_cam_world, intrinsics, voxel_m, splat_scale * voxel_m, far_m, now_ms,
-        edge_ratio, *out,
+        edge_ratio, rgb, depth, sensed, age_s,
     )
-    return out
+    return rgb, depth, sensed, age_s

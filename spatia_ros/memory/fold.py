@@ -167,7 +167,7 @@ def _merge_part(
     """Merge the heaps whose blocks fall to one part of the pool, in order; ``counts`` are int64 [6], filled."""
     xyz, mean, look, start, label = blocks.xyz.reshape(-1), blocks.mean.reshape(-1), blocks.look, blocks.start, blocks.label
     one, labelled = np.float32(1.0), heaps.label.size > 0
-    merged = added = replaced = kept = 0  # not in an array: others' would lie beside them
+    merged = added = replaced = kept = np.int64(0)  # not in an array: others' would lie beside them
     last = heaps.used.size - 1
     for b in range(heaps.used.size):
         block, inside, order = heaps.block[b], heaps.inside[b], heaps.order[b]

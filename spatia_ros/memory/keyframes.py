@@ -107,7 +107,7 @@ def _rim(depth: np.ndarray, y: int, x: int, dy: int, dx: int, reach_px: int) -> 
 def fill_thin_row(depth: np.ndarray, y: int, reach_px: int, edge_ratio: float, out: np.ndarray) -> None:
     """:func:`fill_thin` of one row, into float32 [W]."""
     out[:] = depth[y]
-    holes = 0
+    holes = np.int32(0)
     for x in range(out.size):
         holes += np.int32(not out[x] > 0)
     for x in range(out.size if holes > 0 else 0):

@@ -127,8 +127,8 @@ def _scatter(
                 _lower(buffer, row + column, word)
                 _lower(buffer, row + beside, word)
         else:
-            for row in range(at, at + below + 1, width):
-                for pixel in range(row, row + beside + 1):
+            for first in range(at, at + below + 1, width):
+                for pixel in range(first, first + beside + 1):
                     _lower(buffer, pixel, word)
 
 
@@ -269,7 +269,7 @@ def _bridge(depth: np.ndarray, y: int, x: int, edge_ratio: float) -> int:
 def find_pinholes(depth: np.ndarray, y: int, edge_ratio: float, pair: np.ndarray) -> bool:
     """Which pairs close the empty pixels of row ``y``, into uint8 [W], 0 = none; says whether any does (else it is of no use)."""
     h, w = depth.shape
-    row, empty, found = depth[y], 0, np.uint8(0)
+    row, empty, found = depth[y], np.int32(0), np.uint8(0)
     for x in range(w):
         empty += np.int32(row[x] <= 0.0)
     if empty == 0 or y == 0 or y == h - 1:
