@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +48,11 @@ ALONE = Processes()
 
 def noise_of(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def at_once() -> bool:
+    """One step is let through; then the run is saved and left."""
+    return True
 
 
 def tiny_plan(*stages: StageName, **changes: object) -> RunPlan:
@@ -235,8 +239,7 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path: Path) -> No
     whole, halves = RunOptions(tmp_path / "whole", report_every=2), RunOptions(tmp_path / "halves", report_every=2)
     assert run(plan, whole, CLIPS, ALONE) is not None
     pauses = 0
-    # A clock that has run out lets one step through: the run is saved, left, and begun again 11 times.
-    while run(plan, replace(halves, until=time.monotonic()), CLIPS, ALONE) is None:
+    while run(plan, replace(halves, stop=at_once), CLIPS, ALONE) is None:
         pauses += 1
     assert pauses == 9
     for stage in ("autoencoder", "flow", "direct"):
@@ -251,7 +254,7 @@ def test_a_resumed_run_is_an_uninterrupted_one_bit_for_bit(tmp_path: Path) -> No
 def test_consistency_resumes_with_its_target(tmp_path: Path) -> None:
     plan = tiny_plan("consistency")
     run(plan, RunOptions(tmp_path / "whole"), CLIPS, ALONE)
-    while run(plan, RunOptions(tmp_path / "halves", until=time.monotonic()), CLIPS, ALONE) is None:
+    while run(plan, RunOptions(tmp_path / "halves", stop=at_once), CLIPS, ALONE) is None:
         pass
     assert same(*(checkpoint.load_file(tmp_path / f / "consistency" / checkpoint.FILE) for f in ("whole", "halves")))
 
@@ -276,14 +279,14 @@ def test_a_run_leaves_page_card_and_weights(tmp_path: Path) -> None:
 
 def test_an_unfinished_run_can_be_read_and_an_empty_one_is_refused(tmp_path: Path) -> None:
     plan = tiny_plan("autoencoder", "direct")
-    assert run(plan, RunOptions(tmp_path / "some", until=time.monotonic()), CLIPS, ALONE) is None
+    assert run(plan, RunOptions(tmp_path / "some", stop=at_once), CLIPS, ALONE) is None
     assert (read_result(tmp_path / "some").stage, read_result(tmp_path / "some").step) == ("autoencoder", 1)
     with pytest.raises(SpatiaError, match=r"expected plan\.json, found none"):
         read_result(tmp_path)
 
 
 def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    options = RunOptions(tmp_path, until=time.monotonic())
+    options = RunOptions(tmp_path, stop=at_once)
     run(tiny_plan("autoencoder"), options, CLIPS, ALONE)
     with pytest.raises(SpatiaError, match="expected to go on with seed = 3, got 4"):
         run(tiny_plan("autoencoder", seed=4), options, CLIPS, ALONE)
@@ -293,7 +296,7 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    run(tiny_plan("autoencoder"), RunOptions(tmp_path, until=time.monotonic()), CLIPS, ALONE)
+    run(tiny_plan("autoencoder"), RunOptions(tmp_path, stop=at_once), CLIPS, ALONE)
     file = tmp_path / "autoencoder" / checkpoint.FILE
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(SpatiaError, match="not a checkpoint"):

@@ -8,6 +8,7 @@ printed and kept in the manifest. Needs torch (make test installs it).
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", nargs="+", choices=["fp32", "fp16", "int8"], default=["fp32"],
         help="beside fp32: fp16 for TensorRT (its builder makes it too), int8 for generator.runtime=onnxruntime-int8",
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, metavar="S",
+        help="of a run: how far the decoder's choice among fills goes from its prior (0) to what was learned (1, the default)",
     )
     parser.add_argument("--calibrate", type=Path, metavar="SEQUENCE", help="int8: calibrate with this recording (built-in room)")
     add_config(parser)
@@ -74,13 +79,19 @@ def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     floats = tuple(precision for precision in ("fp32", "fp16") if precision in ("fp32", *args.precision))
     if (args.folder / MANIFEST).is_file():
         return args.folder, ship_again(args.folder, floats)
+    from spatia_ros.generator.decoder import shrink
+    from spatia_ros.train.card import CARD
     from spatia_ros.train.run import read_result
 
     result = read_result(args.folder)
     name = args.name or args.folder.name
     out = args.out or engines_folder() / name
-    figures: dict[str, Any] = {"stage": result.stage, **result.figures}
-    return out, ship(result.network, out, name, f"spatia train ({result.stage})", result.step, figures, floats)
+    shrink(result.network.decode, args.share)
+    figures: dict[str, Any] = {"stage": result.stage, "share": args.share, **result.figures}
+    bundle = ship(result.network, out, name, result.plan["command"], result.step, figures, floats)
+    if (args.folder / CARD).is_file():
+        shutil.copyfile(args.folder / CARD, out / CARD)
+    return out, bundle
 
 
 def with_int8(args: argparse.Namespace, out: Path) -> dict[str, dict[str, float]]:

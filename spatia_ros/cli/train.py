@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatia_ros.cli.options import add_json, count, examples, print_table, write_json_of
+from spatia_ros.cli.options import add_json, count, examples, print_table, stop_requests, write_json_of
 
 if TYPE_CHECKING:
     from spatia_ros.train.run import RunPlan
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.types import SpatiaError
 
-    until = None if args.minutes is None else time.monotonic() + 60.0 * args.minutes
+    begun = time.monotonic()
     try:
         import torch
 
@@ -85,11 +85,12 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.threads:
         torch.set_num_threads(args.threads)
-    with processes(args.device) as these:
+    with processes(args.device) as these, stop_requests() as asked:
         if these.first:
             make_clips(args)
         these.wait()
-        options = training.RunOptions(args.out, args.report_every, until=until, workers=args.workers)
+        late = lambda: asked.is_set() or (args.minutes is not None and time.monotonic() - begun > 60.0 * args.minutes)  # noqa: E731
+        options = training.RunOptions(args.out, args.report_every, stop=late, workers=args.workers)
         network = training.run(plan_of(args), options, ClipSet(clips_folder(args)), these)
         if these.first:
             tell(args, network is not None)

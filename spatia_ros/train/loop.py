@@ -35,6 +35,11 @@ Report = Callable[["SpaceTimeNet", int, float, dict[str, float]], None]
 """What is done every now and then: averaged network, steps made, seconds spent, mean loss parts since the last report."""
 
 
+def never() -> bool:
+    """A run that is not to stop before it is done."""
+    return False
+
+
 class Batches(Protocol):
     """Where batches come from: a pure function of the seeds."""
 
@@ -49,7 +54,7 @@ class LoopConfig:
     Args:
         folder: of the stage: checkpoint.safetensors (resumes) and, when done, weights.safetensors (the average).
         seed: of data and noise; ``stage`` is mixed into it, so that stages draw differently.
-        until: time.monotonic() after which to save and stop, or None.
+        stop: asked after every step, whether to save and stop.
         workers: processes that prepare batches ahead; 0: a thread does.
     """
 
@@ -59,7 +64,7 @@ class LoopConfig:
     bfloat16: bool
     save_every_s: float = 120.0
     report_every: int = 200
-    until: float | None = None
+    stop: Callable[[], bool] = never
     workers: int = 0
 
 
@@ -77,7 +82,7 @@ def run_stage(
     """Train, or go on training, a stage; leaves the averaged weights in the objective's network.
 
     Returns:
-        Whether the stage is done (False: stopped by the clock, saved).
+        Whether the stage is done (False: asked to stop, saved).
     """
     network = objective.network
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
@@ -93,7 +98,7 @@ def run_stage(
         _follow(average, network, min(plan.average_decay, (step + 1) / (step + 10)))
         objective.after_step(plan.average_decay)
         last = step + 1 == plan.steps
-        stopped = processes.agree(config.until is not None and time.monotonic() > config.until) and not last
+        stopped = processes.agree(config.stop()) and not last
         due = (step + 1) % config.report_every == 0 or last
         if processes.first and due:
             figures = {name: float(np.mean([float(r[name]) for r in recent])) for name in recent[0]}

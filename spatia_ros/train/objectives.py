@@ -31,6 +31,8 @@ COVERED_WEIGHT = 0.2
 """How much a latent place that memory covers counts beside one it does not."""
 DEPTH_WEIGHT = 0.5
 BOX_WEIGHT = 0.1
+ASIDE_WEIGHT = 0.2
+"""Of the mean latent's square: what all latents have in common says nothing, and leaves less of their spread to say it with."""
 CONSISTENCY_GRID = 8
 """Flow times a consistency step goes between."""
 
@@ -114,7 +116,8 @@ class Autoencoder(Objective):
         z = torch.cat([spoilt, torch.zeros_like(spoilt[:, :, :1])], 2)
         total, parts = picture_loss(decode_frames(self.network, z, batch).float(), batch)
         parts["paint"] = paint_loss(self.network.paint(maps(latents)).float(), batch.truth.flatten(0, 1))
-        return total + parts["paint"], parts
+        parts["aside"] = latents.float().mean((0, 1, 3, 4)).square().mean()
+        return total + parts["paint"] + ASIDE_WEIGHT * parts["aside"], parts
 
 
 class Flow(Objective):

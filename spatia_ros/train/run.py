@@ -16,7 +16,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
 from spatia_ros.train.initial import PLAN, bootstrap, by_chance, start_from
-from spatia_ros.train.loop import LoopConfig, run_stage
+from spatia_ros.train.loop import LoopConfig, never, run_stage
 from spatia_ros.train.objectives import OBJECTIVES
 from spatia_ros.train.presets import StageName, StagePlan
 from spatia_ros.train.processes import Processes
@@ -81,14 +81,14 @@ class RunOptions:
     """What does not change a run's outcome: where it is kept, how often it reports and when it pauses.
 
     Args:
-        folder: of the run. until: time.monotonic() at which to save and stop, or None.
+        folder: of the run. stop: asked after every step, whether to save and stop.
         workers: processes that prepare batches; 0: a thread does.
     """
 
     folder: Path
     report_every: int = 200
     save_every_s: float = 120.0
-    until: float | None = None
+    stop: Callable[[], bool] = never
     workers: int = 0
 
 
@@ -185,7 +185,7 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
     """Train, or go on training, through all stages.
 
     Returns:
-        The averaged network, or None: stopped by the clock, saved; the same call goes on.
+        The averaged network, or None: asked to stop, saved; the same call goes on.
     """
     if processes.first:
         settle_plan(options.folder, plan)
@@ -199,7 +199,7 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
         reporter = Reporter(plan, options, [batch.to(processes.device) for batch in batches], processes.device)
         config = LoopConfig(
             options.folder / stage, plan.seed, number, plan.bfloat16, options.save_every_s, options.report_every,
-            options.until, options.workers,
+            options.stop, options.workers,
         )
         objective = OBJECTIVES[stage](network).to(processes.device)
         tell = lambda *facts, stage=stage, reporter=reporter: reporter(stage, *facts)  # noqa: E731
