@@ -27,8 +27,6 @@ from spatia_ros.types import Bool, Float32, Float64, Frame
 
 STANDS_OUT = 0.25
 """In margins: a cell at a moving thing's rim that is so much nearer than the planes behind is a part of it."""
-CERTAIN = 1.2
-"""A frame that is farther off as a whole, in margins that noise alone needs, says nothing so fine."""
 RIM_CELLS = 4
 """How far, in cells, the rim of a moving thing is looked for."""
 FADES = 0.9
@@ -130,8 +128,7 @@ class StaticDynamic:
         if track.state == "moving":
             own |= part_of(cells, track, self._witnesses)
             far = self._behind[track.id] = behind(cells, own, every, self._rng)
-            if self._excess < CERTAIN:
-                own |= _standing_out(own, far, cells)
+            own |= _standing_out(own, far, cells)
         wide = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         mask = expanded(wide, cells.stride, *frame.depth.shape)
         return Mover(track.id, mask, track.low.copy(), track.high.copy(), track.velocity.copy(), track.state)
