@@ -304,7 +304,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_start_from_is_said() -> None:
-    with pytest.raises(SpatiaError, match="expected an engine or a finished run"):
+    with pytest.raises(SpatiaError, match="expected an engine or a training run"):
         first_network(tiny_plan("tune", init="no-such-engine"))
 
 

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``spatia train``."""
     start = parser.add_argument_group("what to train")
     start.add_argument("--size", choices=_SIZES, default="nano", help="of a network that begins from nothing (default: nano)")
-    start.add_argument("--init", metavar="NAME", help="begin with the weights of an engine (name or folder) or a finished run")
+    start.add_argument("--init", metavar="NAME", help="begin with the weights of an engine (name or folder) or a training run")
     start.add_argument(
         "--stages", nargs="+", choices=_STAGES, metavar="STAGE",
         help="of autoencoder, flow, direct, consistency, tune (default: the first three; with --init: tune)",

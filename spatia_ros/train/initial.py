@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -13,47 +14,71 @@ from spatia_ros.engine.manifest import MANIFEST, engines_folder, read_manifest
 from spatia_ros.engine.ship import load_network
 from spatia_ros.generator.decoder import from_fill_nano
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
-from spatia_ros.train.checkpoint import WEIGHTS, load_weights
+from spatia_ros.train.checkpoint import load_average
 from spatia_ros.types import SpatiaError
 
 PLAN = "plan.json"
 """What a run's folder says it was asked for."""
 
 
+def read_plan(folder: Path) -> dict[str, Any]:
+    """The plan of a run, as plain values.
+
+    Raises:
+        SpatiaError: when the folder holds no run.
+    """
+    path = folder / PLAN
+    if not path.is_file():
+        raise SpatiaError(f"training run {folder}: expected {PLAN}, found none")
+    return json.loads(path.read_text())
+
+
 def folder_of(init: str) -> Path:
-    """The folder ``--init`` names: of a shipped engine by its name, or any folder with an engine or a finished run.
+    """The folder ``--init`` names: of a shipped engine by its name, or any folder with an engine or a training run.
 
     Raises:
         SpatiaError: when there is no such folder.
     """
     folder = Path(init) if "/" in init or init.startswith(".") else engines_folder() / init
-    if not ((folder / MANIFEST).is_file() or (folder / WEIGHTS).is_file()):
-        raise SpatiaError(f"train --init {init}: expected an engine or a finished run, found neither at {folder}")
+    if not ((folder / MANIFEST).is_file() or (folder / PLAN).is_file()):
+        raise SpatiaError(f"train --init {init}: expected an engine or a training run, found neither at {folder}")
     return folder
 
 
 def config_of(init: str) -> ModelConfig:
     """The shape of the network ``--init`` names."""
     folder = folder_of(init)
-    if (folder / MANIFEST).is_file():
-        return ModelConfig.from_dict(read_bundle(folder).network)
-    return ModelConfig.from_dict(json.loads((folder / PLAN).read_text())["model"])
+    is_engine = (folder / MANIFEST).is_file()
+    return ModelConfig.from_dict(read_bundle(folder).network if is_engine else read_plan(folder)["model"])
 
 
 def start_from(network: SpaceTimeNet, init: str) -> None:
-    """Take every weight from an engine or a finished run, in place.
+    """Take every weight from an engine, or the averaged ones from a run, in place.
 
     Raises:
         SpatiaError: when they are of another network.
     """
     folder = folder_of(init)
     if not (folder / MANIFEST).is_file():
-        load_weights(folder / WEIGHTS, network)
+        load_newest(folder, network)
         return
     shipped = load_network(folder)
     if shipped.config != network.config:
         raise SpatiaError(f"train --init {init}: expected a network of {network.config}, got {shipped.config}")
     network.load_state_dict(shipped.state_dict())
+
+
+def load_newest(folder: Path, network: SpaceTimeNet) -> tuple[str, int]:
+    """Load the averaged weights of the newest stage of a run, finished or not; returns the stage and the steps it has made.
+
+    Raises:
+        SpatiaError: when no stage has a checkpoint, or it is of another network.
+    """
+    for stage, _ in reversed(read_plan(folder)["stages"]):
+        step = load_average(folder / stage, network)
+        if step is not None:
+            return str(stage), step
+    raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
 
 
 def bootstrap(network: SpaceTimeNet, engine: str) -> None:

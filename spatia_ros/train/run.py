@@ -27,7 +27,7 @@ from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
-from spatia_ros.train.initial import PLAN, bootstrap, by_chance, start_from
+from spatia_ros.train.initial import PLAN, bootstrap, by_chance, load_newest, read_plan, start_from
 from spatia_ros.train.loop import LoopConfig, never, run_stage
 from spatia_ros.train.objectives import OBJECTIVES
 from spatia_ros.train.presets import StageName, StagePlan
@@ -90,18 +90,6 @@ class RunOptions:
     save_every_s: float = 120.0
     stop: Callable[[], bool] = never
     workers: int = 0
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """The plan of a run, as plain values.
-
-    Raises:
-        SpatiaError: when the folder holds no run.
-    """
-    path = folder / PLAN
-    if not path.is_file():
-        raise SpatiaError(f"training run {folder}: expected {PLAN}, found none")
-    return json.loads(path.read_text())
 
 
 def settle_plan(folder: Path, plan: RunPlan) -> None:
@@ -258,11 +246,8 @@ def read_result(folder: Path) -> RunResult:
     """
     plan = read_plan(folder)
     network = SpaceTimeNet(ModelConfig.from_dict(plan["model"]))
-    for stage, _ in reversed(plan["stages"]):
-        step = checkpoint.load_average(folder / stage, network)
-        if step is not None:
-            return RunResult(network.eval(), stage, step, plan, last_figures(log_html.read(folder)))
-    raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
+    stage, step = load_newest(folder, network)
+    return RunResult(network.eval(), stage, step, plan, last_figures(log_html.read(folder)))
 
 
 def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
