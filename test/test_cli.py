@@ -145,6 +145,19 @@ def test_run_follows_spatias_camera_files_and_leaves_them(recording, tmp_path):
     assert (tmp_path / "run/intrinsics.txt").read_text() == "[0.75 1.25 0.5 0.5]\n"
 
 
+def test_evaluate_prints_what_it_writes(recording, tmp_path, capsys):
+    words = ["evaluate", "long-horizon", "--sequence", recording, "--clips", 2, "--json", tmp_path / "f.json"]
+    words += ["--out", tmp_path / "out", "--depth-delay", 0, "--set", "generator.name=projection"]
+    assert spatia(*words, *QUICK) == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["clips"] == [2]
+    assert f"{figures['psnr_c'][0]:.2f} dB" in capsys.readouterr().out
+    assert spatia("evaluate", "long-horizon", "--sequence", recording, "--clips", 3) == 2
+    assert "even numbers" in capsys.readouterr().err
+    assert spatia("evaluate", "tsed", "--sequence", recording) == 2
+    assert "at least 16 frames" in capsys.readouterr().err
+
+
 def test_run_from_a_saved_memory(recording, tmp_path):
     assert spatia("map", "--sequence", recording, "--out", tmp_path / "wall.spatia", *COARSE) == 0
     words = ["--trajectory", "orbit", "--frames", 8, "--out", tmp_path / "run", "--no-video", *SMALL]
