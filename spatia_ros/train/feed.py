@@ -43,6 +43,7 @@ class ClipBatches:
 
 
 def held_out(examples: Sequence[Example], plan: StagePlan, most: int) -> list[Batch]:
-    """The first ``most`` held-out clips, as they are, in batches."""
-    cut = [example.cut(min(plan.frames, len(example)), plan.context) for example in examples[:most]]
+    """Up to ``most`` held-out clips from all over the set, as they are, in batches."""
+    chosen = [examples[int(i)] for i in np.linspace(0, len(examples) - 1, min(most, len(examples)))]
+    cut = [example.cut(min(plan.frames, len(example)), plan.context) for example in chosen]
     return [collate(cut[i : i + plan.batch]) for i in range(0, len(cut), plan.batch)]

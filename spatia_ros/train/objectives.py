@@ -153,7 +153,8 @@ class Direct(Objective):
         dropped = draw_dropped(B, DROP_ALONE, DROP_JOINTLY, generator)
         conditions = spoilt(conditions_of(self.network, batch), dropped, generator)
         batch = replace(batch, image=blanked(batch.image, dropped.memory_render))
-        truth = clean_latents(self.network, batch).detach()
+        with torch.no_grad():
+            truth = clean_latents(self.network, batch)
         noise = torch.randn(truth.shape, generator=generator).to(truth.device)
         t = torch.ones(B, device=truth.device)
         z0 = denoise(self.network, noise, t, conditions)
