@@ -53,7 +53,7 @@ class RandomClips:
 
     def __init__(self) -> None:
         self.validation = [random_example(np.random.default_rng(100 + i)) for i in range(4)]
-        self.checks = {name: self.validation[:2] for name in ("memory", "references", "rays", "animation")}
+        self.checks = dict.fromkeys(("memory", "references", "rays", "animation"), self.validation[:2])
 
     def draw(self, rng: np.random.Generator, frames: int, context: int) -> Example:
         return random_example(rng).cut(frames, context)

@@ -112,7 +112,7 @@ def make_clips(args: argparse.Namespace) -> None:
             raise SpatiaError("train: expected --clips, or --sequence and --data to make clips from, got both")
         return
     shards = {**FIRST, **OWN_SHARDS} if args.sequence else FIRST
-    build(clips_folder(args), SetPlan(args.data, tuple(args.without), shards, args.seed, sequences=tuple(args.sequence)))
+    build(clips_folder(args), SetPlan(args.data, tuple(args.without), tuple(args.sequence), shards, args.seed))
 
 
 def plan_of(args: argparse.Namespace) -> RunPlan:

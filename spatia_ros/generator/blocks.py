@@ -81,6 +81,8 @@ class Places(nn.Module):
     indices may have gaps and be no integers (Video4Spatial, arXiv 2512.03040).
     """
 
+    frequency: Tensor
+
     def __init__(self, d: int) -> None:
         super().__init__()
         assert d % 16 == 0, f"head width: expected a multiple of 16, got {d}"
@@ -92,7 +94,7 @@ class Places(nn.Module):
 
     def forward(self, time: Tensor, height: int, width: int) -> Turn:
         """Turns for time indices [B, T] and a grid of ``height`` x ``width`` places: M = T * height * width."""
-        by_time, by_row, by_column = self.frequency
+        by_time, by_row, by_column = self.frequency.unbind(0)
         row = (torch.arange(height, device=time.device) + 0.5) / height * GRID[0]
         column = (torch.arange(width, device=time.device) + 0.5) / width * GRID[1]
         angle = time[:, :, None, None, None] * by_time + row[:, None, None] * by_row + column[:, None] * by_column

@@ -9,6 +9,8 @@ context frame's latents and a text token are never all zero when they are there.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -166,7 +168,7 @@ class Denoiser(nn.Module):
 
         Text has the place of the middle of the clip's first frame, time [B, 1]: so only differences of time matter.
         """
-        layers, W = [block.attention for block in self.blocks], int(text.shape[2])
+        layers, W = [cast(TransformerBlock, block).attention for block in self.blocks], int(text.shape[2])
         split = F.linear(self.norm(text), torch.cat([layer.qkv.weight[W:] for layer in layers]))
         split = split.view(text.shape[0], -1, len(layers), 2, *layers[0].split[1:])
         keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)

@@ -13,7 +13,7 @@ def relax(values: Tensor, weight: Tensor, data: Tensor) -> Tensor:
     """Every pixel of [1, C, H, W] that is not HELD becomes the weighted mean of its four neighbours and of its data."""
     p = F.pad(values, (1, 1, 1, 1), mode="replicate")
     around = p[..., :-2, 1:-1] + p[..., 2:, 1:-1] + p[..., 1:-1, :-2] + p[..., 1:-1, 2:]
-    return torch.where(weight >= HELD, values, (around + weight * data) / (4.0 + weight))
+    return torch.where(weight >= float(HELD), values, (around + weight * data) / (4.0 + weight))
 
 
 def membrane(values: Tensor, weight: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def membrane(values: Tensor, weight: Tensor) -> Tensor:
     filled = levels[-1][0]
     for image, weight in reversed(levels[:-1]):
         coarse = F.interpolate(filled, scale_factor=2.0, mode="bilinear", align_corners=False)
-        filled = torch.where(weight >= HELD, image, coarse[..., : weight.shape[-2], : weight.shape[-1]])
+        filled = torch.where(weight >= float(HELD), image, coarse[..., : weight.shape[-2], : weight.shape[-1]])
         for _ in range(SWEEPS // 2 * 2):
             filled = relax(filled, weight, image)
     return filled[0].permute(1, 2, 0)

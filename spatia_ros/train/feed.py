@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 class Clips(Protocol):
     """A set of clips to learn from: :class:`spatia_ros.train.clip_set.ClipSet`, or a stand-in."""
 
-    validation: Sequence[Example]
-    checks: Mapping[str, Sequence[Example]]
-    """Held-out clips that need one condition, by its name in the set."""
+    @property
+    def validation(self) -> Sequence[Example]:
+        """Held-out clips."""
+
+    @property
+    def checks(self) -> Mapping[str, Sequence[Example]]:
+        """Held-out clips that need one condition, by its name in the set."""
 
     def draw(self, rng: np.random.Generator, frames: int, context: int) -> Example:
         """A random clip, augmented, as an example of so many frames and context frames."""
