@@ -12,6 +12,7 @@ from numba import njit
 
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import chunks, mapped
+from spatia_ros.memory.crew import desk
 from spatia_ros.memory.cull import rim_of, touches
 from spatia_ros.memory.index import Index
 from spatia_ros.memory.levels import COARSE, LEVELS
@@ -161,7 +162,7 @@ class FileView:
             farthest = mapped.farthest_drawn(buffers, width, height)
             these = begin + np.flatnonzero(may_show(near_m[begin:end], tiles[begin:end], farthest))
             pieces = self._pieces(*self._best(rows[these], levels[these]), sum(int(p.size.sum()) for p in drawn))
-            mapped.splat_pieces(buffers, *self.words(), pieces, farthest, *view, c.voxel_m, splat_m, far)
+            mapped.splat_pieces(desk(1), buffers, *self.words(), pieces, farthest, *view, c.voxel_m, splat_m, far)
             drawn.append(pieces)
         return Pieces(*(np.concatenate(field) for field in zip(*drawn, strict=True)))
 

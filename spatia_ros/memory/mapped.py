@@ -12,11 +12,12 @@ import numpy as np
 from numba import njit, prange
 
 from spatia_ros.memory.blocks import BLOCK_SIDE
+from spatia_ros.memory.crew import claim
 from spatia_ros.memory.cull import HALF_DIAGONAL, rim_of, touches
 from spatia_ros.memory.levels import LEVEL_SENSED_SHIFT, SEEN_MASK, SEEN_SHIFT
 from spatia_ros.memory.occlude import TILE_PX, box_bound, shows_in
 from spatia_ros.memory.quantise import POSITION_STEPS, RGB_SHIFT, SENSED_SHIFT
-from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M
+from spatia_ros.memory.splat import BATCH, FAR, GROUP, NEAR_M, project, scatter
 
 MAPPED = 1 << 31
 """Ids from here on are points of pieces; below are pool places."""
@@ -38,63 +39,76 @@ class Pieces(NamedTuple):
     first: np.ndarray  # int64 [D], id of the first point, less MAPPED
 
 
-@njit(cache=True, inline="always")
-def _put(buffer: np.ndarray, width: int, height: int, u: float, v: float, r: float, word: int) -> None:
-    """One splat, as :mod:`.splat` draws it: pixels whose centre lies in [u - r, u + r) take the nearer word."""
-    half = np.float32(0.5)
-    x0, x1 = np.int64(np.ceil(u - r - half)), np.int64(np.ceil(u + r - half)) - 1
-    y0, y1 = np.int64(np.ceil(v - r - half)), np.int64(np.ceil(v + r - half)) - 1
-    if r <= np.float32(1.0) and x0 >= 0 and y0 >= 0 and x1 < width and y1 < height:
-        for row in (y0 * width, y1 * width):
-            for at in (np.uint64(row + x0), np.uint64(row + x1)):
-                buffer[at] = min(buffer[at], word)
-        return
-    for y in range(max(y0, 0), min(y1, height - 1) + 1):
-        for x in range(max(x0, 0), min(x1, width - 1) + 1):
-            at = np.uint64(y * width + x)
-            buffer[at] = min(buffer[at], word)
+class Batch(NamedTuple):
+    """Room for what comes of BATCH words, a thread's own (see :func:`.splat.project`)."""
+
+    points: np.ndarray  # float32 [3 N], quanta from the corner, x y z x y z ..
+    ids: np.ndarray  # uint32 [N]
+    corner: np.ndarray  # int32 [N]
+    right: np.ndarray  # int32 [N]
+    down: np.ndarray  # int32 [N]
+    words: np.ndarray  # uint64 [N]
+
+
+@njit(cache=True)
+def _new_batch() -> Batch:
+    n = BATCH + GROUP
+    return Batch(
+        np.zeros(3 * n, np.float32), np.zeros(n, np.uint32), np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32),
+        np.empty(n, np.uint64),
+    )  # fmt: skip
 
 
 @njit(cache=True, inline="always")
-def _to_camera(T: np.ndarray, p: np.ndarray, step_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """Steps of so many metres along the world's axes, float32 [3, 3], and a world point, float32 [3], in camera axes."""
-    step, origin = np.empty((3, 3), np.float32), np.empty(3, np.float32)
+def _to_camera(T: np.ndarray, p: np.ndarray, step_m: float) -> np.ndarray:
+    """float32 [3, 4]: what takes steps of so many metres along the world's axes from a point, float [3], to camera metres."""
+    to_camera = np.empty((3, 4), np.float32)
     for k in range(3):
-        origin[k] = T[k, 0] * p[0] + T[k, 1] * p[1] + T[k, 2] * p[2] + T[k, 3]
+        to_camera[k, 3] = T[k, 0] * p[0] + T[k, 1] * p[1] + T[k, 2] * p[2] + T[k, 3]
         for j in range(3):
-            step[k, j] = T[k, j] * step_m
-    return step, origin
+            to_camera[k, j] = T[k, j] * step_m
+    return to_camera
+
+
+@njit(cache=True)
+def _decode(words: np.ndarray, fine: bool, first: int, points: np.ndarray, ids: np.ndarray) -> None:
+    """The middles of the words' quanta, and the points' ids. No branch within, so that it is vectorised."""
+    half = np.float32(0.5)
+    if fine:
+        for i in range(words.size):
+            w = np.int64(words[i])
+            points[3 * i] = np.float32(np.int32((w & 0xFF) | ((w >> 40) & 0x700))) + half
+            points[3 * i + 1] = np.float32(np.int32(((w >> 8) & 0xFF) | ((w >> 43) & 0x700))) + half
+            points[3 * i + 2] = np.float32(np.int32(((w >> 16) & 0xFF) | ((w >> 46) & 0x700))) + half
+            ids[i] = np.uint32(MAPPED + first + i)
+        return
+    for i in range(words.size):
+        w = np.int64(words[i])
+        points[3 * i] = np.float32(np.int32(w & 0xFF)) + half
+        points[3 * i + 1] = np.float32(np.int32((w >> 8) & 0xFF)) + half
+        points[3 * i + 2] = np.float32(np.int32((w >> 16) & 0xFF)) + half
+        ids[i] = np.uint32(MAPPED + first + i)
 
 
 @njit(cache=True)
 def _splat_words(
-    buffer: np.ndarray, words: np.ndarray, step: np.ndarray, origin: np.ndarray, fine: bool, first: int,
-    f: np.ndarray, width: int, height: int, reach: float, far: float,
+    buffer: np.ndarray, words: np.ndarray, to_camera: np.ndarray, fine: bool, first: int,
+    f: np.ndarray, width: int, height: int, reach: float, far: float, batch: Batch,
 ) -> None:
-    """Splat a run of words: ``step`` float32 [3, 3] and ``origin`` float32 [3] take quanta to camera metres."""
-    half, one, near, widest = np.float32(0.5), np.float32(1.0), np.float32(NEAR_M), np.float32(MAX_SPLAT_PX)
-    fx, fy, cx, cy = f
-    for i in range(words.size):
-        w = np.int64(words[i])
-        X, Y, Z = w & 0xFF, (w >> 8) & 0xFF, (w >> 16) & 0xFF
-        if fine:
-            X, Y, Z = X | (w >> 40 & 0x700), Y | (w >> 43 & 0x700), Z | (w >> 46 & 0x700)
-        a, b, c = np.float32(X) + half, np.float32(Y) + half, np.float32(Z) + half
-        z = origin[2] + step[2, 0] * a + step[2, 1] * b + step[2, 2] * c
-        if z < near or z > far:
-            continue
-        inv = one / z
-        u = fx * (origin[0] + step[0, 0] * a + step[0, 1] * b + step[0, 2] * c) * inv + cx
-        v = fy * (origin[1] + step[1, 0] * a + step[1, 1] * b + step[1, 2] * c) * inv + cy
-        word = (np.uint64(np.float32(z).view(np.uint32)) << np.uint64(32)) | np.uint64(MAPPED + first + i)
-        _put(buffer, width, height, u, v, min(max(reach * inv, half), widest), word)
+    """Splat a run of words as :mod:`.splat` does points; ``to_camera`` as :func:`_to_camera` gives it."""
+    points, ids, corner, right, down, drawn = batch
+    for begin in range(0, words.size, BATCH):
+        some = words[begin : begin + BATCH]
+        _decode(some, fine, first + begin, points, ids)
+        wide = project(points, ids, some.size, to_camera, f, width, height, reach, far, corner, right, down, drawn)
+        scatter(buffer, width, some.size, corner, right, down, drawn, wide > 0)
 
 
 @njit(cache=True)
 def _splat_blocks(
     buffer: np.ndarray, words: np.ndarray, shorts: np.ndarray, blocks: int, corner: np.ndarray, first: int,
     farthest: np.ndarray, T: np.ndarray, rim: np.ndarray, f: np.ndarray, width: int, height: int,
-    voxel_m: float, splat_m: float, far: float,
+    voxel_m: float, splat_m: float, far: float, batch: Batch,
 ) -> None:
     """Splat a chunk's own points, leaving out its blocks that lie outside the view or are hidden.
 
@@ -116,9 +130,8 @@ def _splat_blocks(
         X, Y, Z = middle
         near, left, right, top, bottom = box_bound(X, Y, Z, half, T, f, width, height, splat_m)
         if touches(T, rim, X, Y, Z, HALF_DIAGONAL * side, far) and shows_in(near, left, right, top, bottom, farthest):
-            step, origin = _to_camera(T, low, voxel_m / POSITION_STEPS)
-            run = words[begin : min(end, words.size)]
-            _splat_words(buffer, run, step, origin, True, first + begin, f, width, height, reach, np.float32(far))
+            run, to_camera = words[begin : min(end, words.size)], _to_camera(T, low, voxel_m / POSITION_STEPS)
+            _splat_words(buffer, run, to_camera, True, first + begin, f, width, height, reach, np.float32(far), batch)
         begin = end
 
 
@@ -126,6 +139,7 @@ def _splat_blocks(
 def _splat_piece(
     buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, d: int, farthest: np.ndarray,
     T: np.ndarray, rim: np.ndarray, f: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, far: float,
+    batch: Batch,
 ) -> None:
     level, at, count = p.level[d], p.at[d], p.size[d]
     words = file64[at : at + count]
@@ -133,44 +147,46 @@ def _splat_piece(
     if level == 0:
         shorts = file16[4 * (at + count) : 4 * (at + count) + 2 * p.blocks[d]]
         _splat_blocks(
-            buffer, words, shorts, p.blocks[d], p.corner[d], p.first[d], farthest, T, rim, f, width, height, voxel_m, splat_m, far
+            buffer, words, shorts, p.blocks[d], p.corner[d], p.first[d], farthest, T, rim, f, width, height, voxel_m, splat_m,
+            far, batch,
         )
     else:
         # A level's quantum is half a voxel: 128 voxels in 256 steps.
-        step, origin = _to_camera(T, p.corner[d], 0.5 * voxel_m)
-        _splat_words(buffer, words, step, origin, False, p.first[d], f, width, height, reach, np.float32(far))
+        to_camera = _to_camera(T, p.corner[d], 0.5 * voxel_m)
+        _splat_words(buffer, words, to_camera, False, p.first[d], f, width, height, reach, np.float32(far), batch)
 
 
 @njit(cache=True)
 def _splat_share(
-    buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, begin: int, end: int,
+    desk: np.ndarray, buffer: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces,
     farthest: np.ndarray, T: np.ndarray, rim: np.ndarray, f: np.ndarray,
     width: int, height: int, voxel_m: float, splat_m: float, far: float,
 ) -> None:
-    for d in range(begin, end):
-        _splat_piece(buffer, file64, file16, p, d, farthest, T, rim, f, width, height, voxel_m, splat_m, far)
+    batch = _new_batch()
+    while True:
+        d = claim(desk, 0, p.size.size)
+        if d < 0:
+            break
+        _splat_piece(buffer, file64, file16, p, d, farthest, T, rim, f, width, height, voxel_m, splat_m, far, batch)
 
 
 @njit(cache=True, parallel=True)
 def splat_pieces(
-    buffers: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, farthest: np.ndarray,
+    desk: np.ndarray, buffers: np.ndarray, file64: np.ndarray, file16: np.ndarray, p: Pieces, farthest: np.ndarray,
     T_cam_world: np.ndarray, intrinsics: np.ndarray, width: int, height: int, voxel_m: float, splat_m: float, max_range_m: float,
 ) -> None:
-    """Draw pieces into packed z-buffers uint64 [threads, H * W], every thread a share of about as many points.
+    """Draw pieces into packed z-buffers uint64 [threads, H * W]; whoever is free takes the next.
 
     Args:
+        desk: of one step (:mod:`.crew`).
         file64, file16: the mapped file as uint64 and uint16. farthest: what was drawn before (:func:`.farthest_of_tiles`).
     """
     threads, f = buffers.shape[0], intrinsics.astype(np.float32)
     rim, T = rim_of(intrinsics, width, height), T_cam_world
-    ends = np.cumsum(p.size + 64)
-    total = ends[-1] if ends.size else 0
-    cuts = np.searchsorted(ends, total * np.arange(threads + 1) // threads)
-    cuts[threads] = ends.size
     for thread in prange(threads):
         t = np.int64(thread)
         _splat_share(
-            buffers[t], file64, file16, p, cuts[t], cuts[t + 1], farthest, T, rim, f, width, height, voxel_m, splat_m, max_range_m
+            desk, buffers[t], file64, file16, p, farthest, T, rim, f, width, height, voxel_m, splat_m, max_range_m
         )
 
 

@@ -38,7 +38,7 @@ def _ceil(value: float) -> int:
 
 
 @njit(cache=True, error_model="numpy")
-def _project(
+def project(
     points: np.ndarray, places: np.ndarray, count: int, T: np.ndarray, intrinsics: np.ndarray, width: int, height: int,
     reach: float, far: float, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray,
 ) -> int:
@@ -108,7 +108,7 @@ def _scatter_narrow(
 
 
 @njit(cache=True)
-def _scatter(
+def _scatter_wide(
     buffer: np.ndarray, width: int, count: int, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray
 ) -> None:
     """Draw projected splats into a z-buffer uint64 [H * W].
@@ -133,6 +133,18 @@ def _scatter(
 
 
 @njit(cache=True)
+def scatter(
+    buffer: np.ndarray, width: int, count: int, corner: np.ndarray, right: np.ndarray, down: np.ndarray, words: np.ndarray,
+    wide: bool,
+) -> None:
+    """Draw projected splats into a z-buffer uint64 [H * W]; ``wide``: some are more than two pixels across."""
+    if wide:
+        _scatter_wide(buffer, width, count, corner, right, down, words)
+    else:
+        _scatter_narrow(buffer, count, corner, right, down, words)
+
+
+@njit(cache=True)
 def splat_into(
     buffer: np.ndarray, blocks: Blocks, visible: np.ndarray, T: np.ndarray, intrinsics: np.ndarray,
     width: int, height: int, reach: float, far: float,
@@ -153,11 +165,8 @@ def splat_into(
             places[count + i] = np.uint32(first + i)
         count += n
         if count >= BATCH or k + 1 == visible.size:
-            wide = _project(points, places, count, T, intrinsics, width, height, reach, far, corner, right, down, words)
-            if wide == 0:
-                _scatter_narrow(buffer, count, corner, right, down, words)
-            else:
-                _scatter(buffer, width, count, corner, right, down, words)
+            wide = project(points, places, count, T, intrinsics, width, height, reach, far, corner, right, down, words)
+            scatter(buffer, width, count, corner, right, down, words, wide > 0)
             count = np.int64(0)
 
 
