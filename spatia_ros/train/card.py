@@ -27,6 +27,7 @@ class CardFacts:
         stages: name, steps made, steps planned, minutes, of each stage begun.
         figures: the last report on held-out clips.
         by_steps: by stage, PSNR of invented pixels sampled in so many steps, or empty.
+        by_share: by how far the decoder's choices may go from their prior, the held-out figures, or empty.
         worth: by condition, PSNR with it and without on held-out clips that need it, or empty.
     """
 
@@ -41,6 +42,7 @@ class CardFacts:
     figures: Mapping[str, float]
     worth: Mapping[str, tuple[float, float]]
     by_steps: Mapping[str, Mapping[int, float]]
+    by_share: Mapping[float, Mapping[str, float]]
 
 
 def card(facts: CardFacts) -> str:
@@ -62,6 +64,10 @@ def card(facts: CardFacts) -> str:
         rows = [f"| {stage} | " + " | ".join(f"{line[n]:.2f}" for n in counts) + " |" for stage, line in facts.by_steps.items()]
         head = f"| After stage | {' | '.join(map(str, counts))} |\n|{'---|' * (len(counts) + 1)}\n"
         blocks += ["PSNR of invented pixels, dB, sampled in so many steps:", head + "\n".join(rows)]
+    if facts.by_share:
+        rows = [f"| {share:g} | {line['psnr_net']:.2f} | {line['absrel_net']:.3f} |" for share, line in facts.by_share.items()]
+        head = "| Share | PSNR, dB | AbsRel |\n|---|---|---|\n"
+        blocks += ["With the decoder's choices among fills only so far from their prior:", head + "\n".join(rows)]
     if facts.worth:
         rows = [f"| {name.replace('_', ' ')} | {told:.2f} | {untold:.2f} |" for name, (told, untold) in facts.worth.items()]
         blocks += [

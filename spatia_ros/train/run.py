@@ -32,7 +32,7 @@ from spatia_ros.train.loop import LoopConfig, never, run_stage
 from spatia_ros.train.objectives import OBJECTIVES
 from spatia_ros.train.presets import StageName, StagePlan
 from spatia_ros.train.processes import Processes
-from spatia_ros.train.validate import figures_of, generate, mean_figures, pictures_of, validate, worth
+from spatia_ros.train.validate import by_share, figures_of, generate, mean_figures, pictures_of, validate, worth
 from spatia_ros.types import SpatiaError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 VALIDATED, MOST_CHECKED = 16, 32
 """Held-out clips looked at for every report, and in the end for what each condition is worth."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SAMPLED = (1, 2, 4, 16)
 """Steps that a finished run is sampled in, for comparison; the last stands for many."""
 CHECK_OF = {"memory_render": "memory", "references": "references", "rays": "rays", "animation_time": "animation"}
@@ -132,6 +133,7 @@ class Reporter:
         self.plan, self.folder, self.validation, self.device = plan, options.folder, validation, device
         self.worth: dict[str, tuple[float, float]] = {}
         self.by_steps: dict[str, dict[int, float]] = {}
+        self.by_share: dict[float, dict[str, float]] = {}
 
     def __call__(self, stage: StageName, network: SpaceTimeNet, step: int, seconds: float, parts: dict[str, float]) -> None:
         """One report of a stage."""
@@ -165,7 +167,7 @@ class Reporter:
         return CardFacts(
             self.plan.name, self.plan.size, sum(p.numel() for p in network.parameters()), self.plan.command, device,
             self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)), self.worth,
-            self.by_steps,
+            self.by_steps, self.by_share,
         )
 
 
@@ -203,7 +205,10 @@ def finish(plan: RunPlan, options: RunOptions, network: SpaceTimeNet, clips: Cli
     """The last figures, what each condition is worth, and the weights of a finished run."""
     reporter = Reporter(plan, options, [], device)
     network.eval()
-    reporter.by_steps = by_steps(plan, options.folder, held_out(clips.validation, plan.stages[-1][1], VALIDATED), device)
+    batches = [batch.to(device) for batch in held_out(clips.validation, plan.stages[-1][1], VALIDATED)]
+    if batches:
+        reporter.by_steps = by_steps(plan, options.folder, batches)
+        reporter.by_share = by_share(network, batches, SHARES)
     for condition, check in CHECK_OF.items():
         batches = [batch.to(device) for batch in held_out(clips.checks.get(check, ()), plan.stages[-1][1], MOST_CHECKED)]
         if batches:
@@ -212,12 +217,12 @@ def finish(plan: RunPlan, options: RunOptions, network: SpaceTimeNet, clips: Cli
     checkpoint.save_tensors(options.folder / checkpoint.WEIGHTS, network.state_dict())
 
 
-def by_steps(plan: RunPlan, folder: Path, batches: Sequence[Batch], device: str) -> dict[str, dict[int, float]]:
+def by_steps(plan: RunPlan, folder: Path, batches: Sequence[Batch]) -> dict[str, dict[int, float]]:
     """PSNR of invented pixels, dB, of every generating stage that is done, sampled in few and in many steps."""
-    network, batches, table = first_network(plan).to(device).eval(), [batch.to(device) for batch in batches], {}
+    network, table = first_network(plan).to(batches[0].image.device).eval(), {}
     for stage, _ in plan.stages:
         weights = folder / stage / checkpoint.WEIGHTS
-        if stage != "autoencoder" and weights.exists() and batches:
+        if stage != "autoencoder" and weights.exists():
             checkpoint.load_weights(weights, network)
             table[stage] = {steps: validate(network, batches, steps)["psnr_net"] for steps in SAMPLED}
     return table

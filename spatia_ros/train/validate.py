@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from spatia_ros.generator.decoder import shrink
 from spatia_ros.generator.flow import sample
 from spatia_ros.train.conditions import conditions_of, decode_frames, denoise
 from spatia_ros.train.losses import masked_mean
@@ -98,6 +100,16 @@ def worth(network: SpaceTimeNet, name: str, batches: Sequence[Batch], steps: int
         untold.append(figures_of(_with_fill_of(batch, blanked(batch.image, dropped.memory_render), change), batch))
         told.append(figures_of(generate(network, batch, steps, seed + i), batch))
     return mean_figures(told)["psnr_net"], mean_figures(untold)["psnr_net"]
+
+
+def by_share(network: SpaceTimeNet, batches: Sequence[Batch], shares: Sequence[float]) -> dict[float, dict[str, float]]:
+    """Figures over held-out batches with the decoder's choices only so far from their prior (see ``decoder.shrink``)."""
+    out = {}
+    for share in shares:
+        restrained = copy.deepcopy(network)
+        shrink(restrained.decode, share)
+        out[share] = validate(restrained, batches)
+    return out
 
 
 def _with_fill_of(batch: Batch, image: Tensor, change: Tensor) -> Tensor:
