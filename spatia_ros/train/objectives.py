@@ -138,13 +138,15 @@ class Flow(Objective):
 
 
 class Direct(Objective):
-    """One step from pure noise, judged by the finished picture, from end to end.
+    """One step from pure noise, judged by the finished picture.
 
     The least expected square error is the conditional mean's, which one step can say; this is the
     distillation for PSNR. The latent loss stays as a rail: latents must keep meaning what context latents mean.
+    The encoder stands still: trained along, it makes all latents alike (their spread fell from .68 to .008 in 120
+    steps), for latents that say nothing are foretold without error.
     """
 
-    trained = ("encode.", "decode.", "text.", "transformer.")
+    trained = ("decode.", "text.", "transformer.")
     rail = 0.1
 
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Parts]:
