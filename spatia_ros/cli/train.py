@@ -30,8 +30,8 @@ spatia train --size small --clips out/clips --device cuda --out out/small
 torchrun --nproc-per-node 8 -m spatia_ros.cli train --size base --clips out/clips --device cuda --out out/base
 """)
 _SIZES, _STAGES = ("nano", "small", "base"), ("autoencoder", "flow", "direct", "consistency", "tune")
-OWN_SHARDS = {"scenes": 12, "recordings": 12, "warped": 12}
-"""Beside a user's own recordings: some scenes, lest what was learned before be forgotten."""
+OWN_SHARDS = {"recordings": 10, "warped": 10, "scenes": 8, "validation": 2}
+"""Shards made from a user's own recordings, and of scenes, lest what was learned before be forgotten."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +111,7 @@ def make_clips(args: argparse.Namespace) -> None:
         if args.sequence or args.data:
             raise SpatiaError("train: expected --clips, or --sequence and --data to make clips from, got both")
         return
-    shards = {**FIRST, **OWN_SHARDS} if args.sequence else FIRST
+    shards = OWN_SHARDS if args.sequence else FIRST
     build(clips_folder(args), SetPlan(args.data, tuple(args.without), tuple(args.sequence), shards, args.seed))
 
 
