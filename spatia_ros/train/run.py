@@ -257,13 +257,15 @@ def read_result(folder: Path) -> RunResult:
 
 def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
     """What a set of clips holds, from its ``set.json``, a line per source, for the card."""
+    own = made_of.get("sequences", [])
+    recordings = ", ".join([*(f"{name} (its first half)" for name in made_of["recordings"]), *own])
     what = {
         "scenes": "procedural rooms, corridors, desks and streets, with things that move and weather",
         "mesh": f"paths through one half of {', '.join(made_of['meshes'])}",
-        "recordings": f"neighbouring frames of {', '.join(made_of['recordings'])}",
-        "warped": f"frames of {', '.join(made_of['recordings'])} warped forward and back",
+        "recordings": f"neighbouring frames of {recordings}",
+        "warped": f"frames of {recordings} warped forward and back",
     }
-    have = {"mesh": made_of["meshes"], "recordings": made_of["recordings"], "warped": made_of["recordings"]}
+    have = {"mesh": made_of["meshes"], "recordings": recordings, "warped": recordings}
     shards = {source: n for source, n in made_of["shards"].items() if n and have.get(source, True)}
     return tuple(f"{shards[source]} shards: {line}" for source, line in what.items() if source in shards)
 
