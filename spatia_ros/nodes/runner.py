@@ -85,6 +85,7 @@ def spin(name: str, arguments: Sequence[str]) -> int:
     """
     import rclpy
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+    from rclpy.impl.implementation_singleton import rclpy_implementation
 
     rclpy.init(args=list(arguments))
     node = None
@@ -95,6 +96,10 @@ def spin(name: str, arguments: Sequence[str]) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except rclpy_implementation.RCLError:
+        # An interrupt that comes while the executor gathers what to wait for takes the context from under it.
+        if rclpy.ok():
+            raise
     except SpatiaError as error:
         rclpy.logging.get_logger(name).fatal(str(error))
         return 2

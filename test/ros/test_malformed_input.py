@@ -219,7 +219,7 @@ def test_snapshots_are_bounded(graph, world):
 def test_a_failing_generator_does_not_take_the_node_down(world, publishers, told, monkeypatch):
     """Out of memory in the middle of a frame: counted, told, and the next command works."""
 
-    def fail(condition, rng):
+    def fail(condition, stream, rng):
         raise MemoryError("no room for a frame")
 
     failed = world.health.failed
