@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spatia_ros.train.run import RunPlan
 
 EXAMPLES = examples("""
-spatia train --init nano --sequence my_bag --out out/mine     # go on from the shipped generator, on your own recording
+spatia train --init out/nano --sequence my_bag --out out/mine # go on from the weights of a run, on your own recording
 spatia train --clips out/clips --out out/nano --minutes 9     # from nothing, nine minutes of it; again, and it goes on
 spatia train --size small --clips out/clips --device cuda --out out/small
 torchrun --nproc-per-node 8 -m spatia_ros.cli train --size base --clips out/clips --device cuda --out out/base
@@ -79,12 +79,15 @@ def run(args: argparse.Namespace) -> int:
 
         from spatia_ros.train import run as training
         from spatia_ros.train.clip_set import ClipSet
+        from spatia_ros.train.initial import folder_of
         from spatia_ros.train.processes import processes
     except ImportError as error:
         raise SpatiaError(f"train: expected torch and onnx ({error}); make test installs them") from None
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.init:
+        folder_of(args.init)  # before clips are made, which takes minutes
     with processes(args.device) as these, stop_requests() as asked:
         if these.first:
             make_clips(args)
