@@ -156,7 +156,7 @@ def membrane(values: Float32, known: Bool, trust: Float32 | None = None) -> tupl
 
     Args:
         values: float32 [H, W, C]. known: bool [H, W].
-        trust: float32 [H, W] in 0..1, how far the value of a pixel that is not known is to be believed; none: not at
+        trust: float32 [H, W], how far the value of a pixel that is not known is to be believed; none: not at
             all; HELD: as if it were known.
 
     Returns:

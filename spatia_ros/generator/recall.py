@@ -23,10 +23,12 @@ from spatia_ros.types import Bool, Camera, Float32, Float64, UInt8
 
 TOLERANCE = 0.1
 """Relative depth difference within which a reference's measurement supports the guess."""
-SUPPORTED = np.float32(4.0)
-"""Weight of a colour whose depth supports the guess, against 1 of one whose depth is not known."""
-UNSUPPORTED_TRUST = np.float32(1.0 / 3.0)
-"""Trust where no depth supports the guess, against 1 where one does."""
+UNSUPPORTED = np.float32(1.0 / 3.0)
+"""Trust in a colour whose depth is not known, against 1 in one whose depth supports the guess."""
+STILL_PX = np.float32(5.0)
+"""A pixel that moves so far in the reference while the guess grows by e is trusted twice; the stiller the more:"""
+STILLEST = np.float32(300.0)
+"""at most so much more. From where the reference stood every depth leads to the same pixel, and no guess can be wrong."""
 DISAGREEMENT = np.float32(20.0)
 """Standard deviation of the lent colours (0..255) over which trust falls by e."""
 
@@ -37,7 +39,8 @@ class Recalled:
 
     Args:
         rgb: uint8 [H, W, 3], 0 where nothing is recalled.
-        trust: float32 [H, W] in 0..1, how far it is to be believed; 0 where nothing is recalled.
+        trust: float32 [H, W], how far it is to be believed: 0 where nothing is recalled, 1 where references agree and
+            measured the guessed depth, more where the guess makes little difference.
     """
 
     rgb: UInt8
@@ -50,12 +53,17 @@ class Recalled:
 
 
 @njit(cache=True)
-def _lend(rgb: np.ndarray, depth: float, kz: float, lent: np.ndarray) -> None:
-    """Let one pixel of a reference, of a measured depth, lend its colour to a surface ``kz`` away; adds to ``lent`` [6]."""
+def _lend(rgb: np.ndarray, depth: float, kz: float, sway2: float, lent: np.ndarray) -> None:
+    """Let one pixel of a reference, of a measured depth, lend its colour to a surface ``kz`` away; adds to ``lent`` [6].
+
+    Args:
+        sway2: how far (squared px) the pixel moves in the reference for a change of the guess by a factor e.
+    """
     agrees = depth > 0.0 and abs(depth - kz) < TOLERANCE * kz
     if not agrees and depth != 0.0:  # it measured something else there, or is masked
         return
-    weight = SUPPORTED if agrees else np.float32(1.0)
+    still = STILL_PX * STILL_PX / max(np.float32(sway2), STILL_PX * STILL_PX / STILLEST)
+    weight = (np.float32(1.0) if agrees else UNSUPPORTED) * (np.float32(1.0) + still)
     for k in range(3):
         value = np.float32(rgb[k])
         lent[k] += weight * value
@@ -77,14 +85,18 @@ def _ask_row(
         if not blank[x]:
             continue
         rx, z = (x + 0.5 - f[2]) * per_x, depth[x]
-        kz = (A[2, 0] * rx + towards[2]) * z + A[2, 3]
+        ax, ay, az = A[0, 0] * rx + towards[0], A[1, 0] * rx + towards[1], A[2, 0] * rx + towards[2]
+        kz = az * z + A[2, 3]
         if kz <= 0.0:
             continue
         per_z = 1.0 / kz
-        u = g[0] * ((A[0, 0] * rx + towards[0]) * z + A[0, 3]) * per_z + g[2]
-        v = g[1] * ((A[1, 0] * rx + towards[1]) * z + A[1, 3]) * per_z + g[3]
+        u = g[0] * (ax * z + A[0, 3]) * per_z + g[2]
+        v = g[1] * (ay * z + A[1, 3]) * per_z + g[3]
         if 0.0 <= u < cols and 0.0 <= v < rows:
-            _lend(key_rgb[int(v), int(u)], key_depth[int(v), int(u)], kz, lent[x])
+            # The derivatives of u and v by the logarithm of z.
+            du = g[0] * z * (ax * A[2, 3] - az * A[0, 3]) * per_z * per_z
+            dv = g[1] * z * (ay * A[2, 3] - az * A[1, 3]) * per_z * per_z
+            _lend(key_rgb[int(v), int(u)], key_depth[int(v), int(u)], kz, du * du + dv * dv, lent[x])
 
 
 @njit(cache=True, parallel=True)
@@ -112,7 +124,7 @@ def _settle(lent: np.ndarray, rgb: np.ndarray) -> np.float32:
         squares += mean * mean
         rgb[k] = np.uint8(mean + np.float32(0.5))
     spread = np.sqrt(max(lent[3] * share - squares, np.float32(0.0)) / np.float32(3.0))
-    return np.exp(-spread / DISAGREEMENT) * (np.float32(1.0) if lent[5] >= SUPPORTED else UNSUPPORTED_TRUST)
+    return np.exp(-spread / DISAGREEMENT) * lent[5]
 
 
 @njit(cache=True, parallel=True)
