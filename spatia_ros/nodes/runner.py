@@ -9,6 +9,7 @@ What follows ``--ros-args`` goes to ROS as it is. Ctrl-C ends the node after the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -84,6 +85,7 @@ def spin(name: str, arguments: Sequence[str]) -> int:
     Commands are received on one thread and services wait on another; the world has a third.
     """
     import rclpy
+    from rclpy.exceptions import InvalidHandle
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.impl.implementation_singleton import rclpy_implementation
 
@@ -93,7 +95,10 @@ def spin(name: str, arguments: Sequence[str]) -> int:
         node = node_of(name)()
         executor = MultiThreadedExecutor(num_threads=2)
         executor.add_node(node)
-        executor.spin()
+        while rclpy.ok():
+            # A subscription that is let go of while the executor gathers what to wait for ends spin.
+            with contextlib.suppress(InvalidHandle):
+                executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except rclpy_implementation.RCLError:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -60,8 +61,10 @@ class Graph:
         return self
 
     def _spin(self):
-        with contextlib.suppress(ExternalShutdownException):
-            self._executor.spin()
+        # A node that is removed while the executor gathers what to wait for ends spin (rclpy minds it for all but events).
+        while self.context.ok():
+            with contextlib.suppress(ExternalShutdownException, InvalidHandle):
+                self._executor.spin()
 
     def __exit__(self, *_):
         rclpy.shutdown(context=self.context)
