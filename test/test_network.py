@@ -258,7 +258,6 @@ def test_an_untrained_decoder_gives_the_fill():
     torch.testing.assert_close(got, want, atol=0.02, rtol=0)
 
 
-@pytest.mark.skipif(not FILL.is_file(), reason="the shipped fill-nano is not here")
 def test_a_decoder_starts_as_good_as_the_shipped_fill():
     torch.manual_seed(0)
     weights, (z, image, to_view) = load_file(FILL), fill_inputs()

@@ -4,7 +4,8 @@ Colour in holes is a mixture, pixel by pixel, of candidates that can be had with
 fill, ever wider blurs of it, the fill without recall, and the mean. The network decides how far
 each is to be trusted. It cannot paint what no candidate holds, and so it cannot learn the places it
 was trained on by heart: a free correction of colour did, and lost on the unseen half of the same
-recordings what it won on the seen half. Depth is corrected freely. Attention at 1/16 of the
+recordings what it won on the seen half. Depth is corrected freely; the shipped weights
+leave it as it is. Attention at 1/16 of the
 resolution lets every place look at every other and at the reference frames.
 """
 
@@ -62,23 +63,6 @@ class ReferenceEncoder(nn.Module):
 def mixture_change(image: Tensor, logits: Tensor) -> Tensor:
     """What mixing the candidates by logits [B, 6, H, W] changes of the fill [B, 3, H, W], in holes only."""
     return (1.0 - image[:, 4:5]) * (mixture(candidates(image), logits) - image[:, :3])
-
-
-@torch.no_grad()
-def shrunk(network: FillNet, share: float) -> FillNet:
-    """A twin whose mixture logits lie ``share`` of the way from the prior to what was learned.
-
-    A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
-    prior is the cure for that. Depth is left as it is.
-    """
-    twin = FillNet(network.config)
-    twin.load_state_dict(network.state_dict())
-    logits = slice(2 * SHUFFLE**2, None)
-    prior = torch.tensor(CANDIDATE_PRIOR).repeat_interleave(SHUFFLE**2)
-    assert twin.head.bias is not None
-    twin.head.weight[logits] *= share
-    twin.head.bias[logits] = prior + share * (twin.head.bias[logits] - prior)
-    return twin.eval()
 
 
 class FillNet(nn.Module):
