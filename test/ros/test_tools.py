@@ -104,12 +104,12 @@ def test_what_was_said_before_and_what_is_said_once(graph, publisher, tmp_path):
 
 @pytest.mark.parametrize("kind", [GeneratedFrame, MemoryUpdate, SimStatus])
 def test_definitions_are_those_ros_knows(graph, publisher, kind):
-    name = f"spatia_ros/msg/{kind.__name__}"
+    name, topic = f"spatia_ros/msg/{kind.__name__}", f"/rec/hash_of_{kind.__name__}"  # DDS is slow to forget a topic's type
     definitions = Definitions()
     definitions.learn(name)
-    publisher(kind, "/rec/hash")
-    until(lambda: any(info.topic_type == name for info in graph.client.get_publishers_info_by_topic("/rec/hash")))
-    infos = [info for info in graph.client.get_publishers_info_by_topic("/rec/hash") if info.topic_type == name]
+    publisher(kind, topic)
+    until(lambda: graph.client.get_publishers_info_by_topic(topic))
+    infos = graph.client.get_publishers_info_by_topic(topic)
     digest = definitions.store.hash_rihs01(name)
     assert str(infos[0].topic_type_hash).removeprefix("RIHS01_") == digest.removeprefix("RIHS01_")
 
