@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
-from spatia_ros.engine.bundle import read_bundle
-from spatia_ros.engine.manifest import MANIFEST, engines_folder, read_manifest
+from spatia_ros.engine.bundle import MANIFEST, engines_folder, read_bundle
 from spatia_ros.engine.ship import load_network
-from spatia_ros.generator.decoder import from_fill_nano
+from spatia_ros.generator.decoder import fill_like
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train.checkpoint import load_average
 from spatia_ros.types import SpatiaError
@@ -82,17 +80,17 @@ def load_newest(folder: Path, network: SpaceTimeNet) -> tuple[str, int]:
 
 
 def bootstrap(network: SpaceTimeNet, engine: str) -> None:
-    """Start the decoder as the mixture network of an engine of the first generation, in place.
+    """Let the decoder fill as a shipped engine's does, in place: that need not be learned again.
 
     Raises:
         SpatiaError: when its widths are others than the decoder's.
     """
-    folder = engines_folder() / engine
-    weights = load_file(folder / Path(read_manifest(folder).weights).name)
+    shipped = load_network(engines_folder() / engine)
     try:
-        from_fill_nano(network.decode, weights)
-    except (KeyError, RuntimeError) as error:
-        raise SpatiaError(f"train: the decoder cannot start from engine {engine}: {error}") from None
+        fill_like(network.decode, shipped.decode)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise SpatiaError(f"train: the decoder cannot start from engine {engine}: {first}") from None
 
 
 def by_chance(network: SpaceTimeNet, seed: int) -> SpaceTimeNet:

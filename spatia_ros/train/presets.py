@@ -37,7 +37,7 @@ class Preset:
     """A size of the network and how each stage trains it.
 
     Args:
-        bootstrap: engine whose mixture network the decoder starts from, or None.
+        bootstrap: shipped engine whose decoder the decoder starts from, or None.
     """
 
     name: str
@@ -54,7 +54,7 @@ NANO = Preset(
         "consistency": StagePlan(4_000, 2, 4, 4, 1e-4, warmup=50),
         "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
     },
-    bootstrap="fill-nano",
+    bootstrap="nano",
 )
 SMALL = Preset(
     "small",
