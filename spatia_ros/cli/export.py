@@ -8,7 +8,6 @@ printed and kept in the manifest. Needs torch (make test installs it).
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,10 +84,16 @@ def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     out = args.out or engines_folder() / name
     shrink(result.network.decode, args.share)
     figures: dict[str, Any] = {"stage": result.stage, "share": args.share, **result.figures}
-    bundle = ship(result.network, out, name, result.plan["command"], result.step, figures, floats)
+    command = result.plan["command"]
+    bundle = ship(result.network, out, name, anywhere(command), result.step, figures, floats)
     if (args.folder / CARD).is_file():
-        shutil.copyfile(args.folder / CARD, out / CARD)
+        (out / CARD).write_text((args.folder / CARD).read_text().replace(command, anywhere(command)))
     return out, bundle
+
+
+def anywhere(command: str) -> str:
+    """A command with absolute paths shortened to their last part: where they lay on one machine is of no use to others."""
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command.split(" "))
 
 
 def with_int8(args: argparse.Namespace, out: Path) -> dict[str, dict[str, float]]:
