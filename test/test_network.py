@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from spatia_ros.generator.blocks import Places, TransformerBlock, rotate
-from spatia_ros.generator.decoder import COLOUR_PRIOR, DEPTH_PRIOR, candidates, fill_like, shrink
+from spatia_ros.generator.decoder import COLOUR_PRIOR, DEPTH_PRIOR, candidates, shrink
 from spatia_ros.generator.network import NANO, PRESETS, ModelConfig, SpaceTimeNet, graphs
 from spatia_ros.generator.transformer import NO_CLOCK, TICKS_S, Clock, Denoiser, octaves, tokens_of
 from spatia_ros.types import SpatiaError
@@ -257,24 +257,6 @@ def test_an_untrained_decoder_weighs_the_fills_by_their_prior():
     want = sum(s * part for s, part in zip(share, parts, strict=True)) - image[:, :3]
     torch.testing.assert_close(got[:, :3], want * (image[:, 4:5] == 0), atol=1e-4, rtol=0)
     assert share[-1] < 0.002, "next to none of it is what latents show"
-
-
-def test_a_decoder_that_fills_like_another_trusts_its_own_latents_no_more_than_at_first():
-    torch.manual_seed(0)
-    mine, untrained, trained = SpaceTimeNet(TINY).decode, SpaceTimeNet(TINY).decode, random_network().decode
-    untrained.load_state_dict(mine.state_dict())
-    fill_like(mine, trained)
-    of_latents = torch.zeros(len(mine.head.bias), dtype=torch.bool)
-    for last in (len(COLOUR_PRIOR), len(COLOUR_PRIOR) + len(DEPTH_PRIOR)):
-        of_latents[last * 16 : (last + 1) * 16] = True
-    assert torch.equal(mine.head.weight[~of_latents], trained.head.weight[~of_latents])
-    assert torch.equal(mine.head.bias[of_latents], untrained.head.bias[of_latents])
-    assert not mine.head.weight[of_latents].any()
-    assert torch.equal(mine.stem.weight, trained.stem.weight)
-    for name, value in mine.paint.state_dict().items():
-        assert torch.equal(value, untrained.paint.state_dict()[name])
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        fill_like(SpaceTimeNet(NANO).decode, trained)
 
 
 def test_latents_that_are_trusted_fill_holes_and_nothing_else():

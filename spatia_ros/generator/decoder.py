@@ -131,22 +131,3 @@ def shrink(decoder: Decoder, share: float) -> None:
     assert decoder.head.bias is not None
     decoder.head.weight[decides] *= share
     decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))
-
-
-@torch.no_grad()
-def fill_like(decoder: Decoder, trained: Decoder) -> None:
-    """Start a decoder with what a trained one of the same widths knows of filling, in place.
-
-    What it knows of latents stays behind, and the latents have their prior again: a new encoder's mean something else.
-
-    Raises:
-        RuntimeError: when the widths are others.
-    """
-    own, known = {name: value.clone() for name, value in decoder.state_dict().items()}, trained.state_dict()
-    kept = {name: value for name, value in own.items() if name.startswith(("paint.", "latents."))}
-    decoder.load_state_dict(known | kept)
-    for last in (len(COLOUR_PRIOR), len(COLOUR_PRIOR) + len(DEPTH_PRIOR)):
-        of_latents = slice(last * SHUFFLE**2, (last + 1) * SHUFFLE**2)
-        for name, value in (("weight", decoder.head.weight), ("bias", decoder.head.bias)):
-            assert value is not None
-            value[of_latents] = own[f"head.{name}"][of_latents]

@@ -1,4 +1,4 @@
-"""The weights a run starts from: of a shipped engine, of another run, or by chance with a decoder that already fills."""
+"""The weights a run starts from: of a shipped engine, of another run, or by chance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 
 from spatia_ros.engine.bundle import MANIFEST, engines_folder, read_bundle
 from spatia_ros.engine.ship import load_network
-from spatia_ros.generator.decoder import fill_like
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train.checkpoint import load_average
 from spatia_ros.types import SpatiaError
@@ -77,20 +76,6 @@ def load_newest(folder: Path, network: SpaceTimeNet) -> tuple[str, int]:
         if step is not None:
             return str(stage), step
     raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
-
-
-def bootstrap(network: SpaceTimeNet, engine: str) -> None:
-    """Let the decoder fill as a shipped engine's does, in place: that need not be learned again.
-
-    Raises:
-        SpatiaError: when its widths are others than the decoder's.
-    """
-    shipped = load_network(engines_folder() / engine)
-    try:
-        fill_like(network.decode, shipped.decode)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise SpatiaError(f"train: the decoder cannot start from engine {engine}: {first}") from None
 
 
 def by_chance(network: SpaceTimeNet, seed: int) -> SpaceTimeNet:

@@ -34,15 +34,10 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A size of the network and how each stage trains it.
-
-    Args:
-        bootstrap: shipped engine whose decoder the decoder starts from, or None.
-    """
+    """A size of the network and how each stage trains it."""
 
     name: str
     stages: dict[StageName, StagePlan]
-    bootstrap: str | None
 
 
 NANO = Preset(
@@ -54,7 +49,6 @@ NANO = Preset(
         "consistency": StagePlan(4_000, 2, 4, 4, 1e-4, warmup=50),
         "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
     },
-    bootstrap="nano",
 )
 SMALL = Preset(
     "small",
@@ -65,7 +59,6 @@ SMALL = Preset(
         "consistency": StagePlan(20_000, 16, 8, 6, 5e-5, warmup=500, average_decay=0.999),
         "tune": StagePlan(2_000, 8, 8, 6, 5e-5, warmup=100),
     },
-    bootstrap=None,
 )
 BASE = Preset(
     "base",
@@ -76,7 +69,6 @@ BASE = Preset(
         "consistency": StagePlan(40_000, 16, 16, 9, 2e-5, warmup=1000, average_decay=0.9995),
         "tune": StagePlan(4_000, 8, 16, 9, 2e-5, warmup=200),
     },
-    bootstrap=None,
 )
 PRESETS = {preset.name: preset for preset in (NANO, SMALL, BASE)}
 
