@@ -124,8 +124,8 @@ def _furniture(builder: MeshBuilder, palette: Palette, length: float, side: int,
     x = rng.uniform(1, 4)
     while x < length - 3:
         if rng.random() < 0.6:
-            turn = rng.choice((0, np.pi)) + rng.normal(0, 0.03)
-            builder.add(_car(palette), at(x + 2, side * (road / 2 - 1.0), 0, turn), "car")
+            car, turn = _car(palette), rng.choice((0, np.pi)) + rng.normal(0, 0.03)
+            builder.add(car, at(x + 2, side * (road / 2 - 1.0), 0, turn), "car")
         x += rng.uniform(5, 9)
     tree, post = rng.random() < 0.7, rng.uniform(3, 7)
     kerb = side * (road / 2 + 0.45)
