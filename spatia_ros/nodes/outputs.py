@@ -107,7 +107,7 @@ def metadata_of(step: Step, move: Move, world: World, total_ms: float, stamp_ns:
     figures, engine = step.figures, getattr(world.generator, "engine", None)
     return GeneratedFrame(
         step=step.index, clip_index=move.index, clip_length=move.length, seed=step.seed,
-        animation_time=convert.to_time(stamp_ns),
+        animation_s=stamp_ns * 1e-9,
         remembered_ratio=figures["remembered_ratio"], mean_confidence=float(np.mean(step.provenance) / 255.0),
         render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], total_ms=total_ms,
         model=world.generator.name, engine_sha256=getattr(engine, "sha256", ""), synthetic=True,
