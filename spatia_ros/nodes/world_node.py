@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from spatia_ros import geometry
+from spatia_ros.formats.cloud_file import Piece
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
@@ -29,7 +30,6 @@ from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
 from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.seed.cloud import seed_pieces
-from spatia_ros.seed.cloud_file import Piece
 from spatia_ros.srv import Restore, SetMode, Snapshot
 from spatia_ros.types import Frame, SpatiaError, Step, Trajectory
 from spatia_ros.world import WorldSnapshot
