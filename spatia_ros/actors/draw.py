@@ -1,9 +1,10 @@
 """Drawing actors over a finished picture: each alone, in a window of its own, then all by depth.
 
-An actor's layer is made in two passes over its points. The first finds the front: a point covers a square of
-COVER spacings, at least a pixel, so a surface is closed from near by and no wider than its points from afar. The
-second blends, pixel by pixel, the colours and depths of all points of that front around the pixel (surface
-splatting: Zwicker et al., SIGGRAPH 2001), so points far smaller than a pixel are averaged and not picked at random.
+An actor's layer is made in two passes over its points. The first finds the front: a point covers the pixels whose
+middle lies within a square of COVER spacings, at least half a pixel wide. So a surface is closed from near by, and
+from afar as wide as it is: covering every pixel it shows ever so little in would make it wider. The second blends,
+pixel by pixel, the colours and depths of all points of that front around the pixel (surface splatting: Zwicker et
+al., SIGGRAPH 2001), so points far smaller than a pixel are averaged and not picked at random.
 
 As each layer is made of one actor alone, what its pixels look like never depends on what another does.
 :mod:`.truth` says the same in NumPy.
@@ -33,7 +34,8 @@ MAX_RADIUS_PX = 48.0
 """No point lends its colour farther than this, however near it is."""
 EDGE_RATIO = 0.06
 """A pinhole is closed between pixels whose depths differ by less than this, relative."""
-WORK_A_PIXEL = 64
+LEAST_HALF_PX = 0.25
+WORK_A_PIXEL = 128
 """Points a pixel of the window blends on average at most: of more, every so-manieth is drawn."""
 LEAST_WORK = 1 << 16
 
@@ -85,21 +87,24 @@ def _project(
             continue
         u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z + cx
         v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z + cy
-        x0, x1, y0, y1 = _square(u, v, _half(f * spacing_m / z), width, height)
+        radius = _radius(f * spacing_m / z)
+        x0, x1, y0, y1 = _square(u, v, radius, width, height)
         if x0 >= x1 or y0 >= y1:
             continue
         uvz[n, 0], uvz[n, 1], uvz[n, 2], which[n] = u, v, z, i
-        bounds[0], bounds[1] = min(bounds[0], x0), min(bounds[1], y0)
-        bounds[2], bounds[3] = max(bounds[2], x1), max(bounds[3], y1)
         n += 1
-        work += (2.0 * _radius(f * spacing_m / z) + 1.0) ** 2
+        work += (2.0 * radius + 1.0) ** 2
+        x0, x1, y0, y1 = _square(u, v, _half(f * spacing_m / z), width, height)
+        if x0 < x1 and y0 < y1:
+            bounds[0], bounds[1] = min(bounds[0], x0), min(bounds[1], y0)
+            bounds[2], bounds[3] = max(bounds[2], x1), max(bounds[3], y1)
     return n, work
 
 
 @njit(cache=True, inline="always")
 def _half(spacing_px: float) -> float:
     """Half the width of the square a point covers, px."""
-    return min(max(0.5 * COVER * spacing_px, 0.5), 0.5 * COVER * MAX_RADIUS_PX / BLEND)
+    return min(max(0.5 * COVER * spacing_px, LEAST_HALF_PX), 0.5 * COVER * MAX_RADIUS_PX / BLEND)
 
 
 @njit(cache=True, inline="always")
@@ -116,7 +121,7 @@ def _square(u: float, v: float, half: float, width: int, height: int) -> tuple[i
     y0, y1 = np.ceil(max(v - half - 0.5, 0.0)), np.ceil(min(v + half - 0.5, np.float64(height)))
     if not (x0 < x1 and y0 < y1):
         return 0, 0, 0, 0
-    return np.int64(x0), np.int64(x1), np.int64(y0), np.int64(y1)
+    return int(x0), int(x1), int(y0), int(y1)
 
 
 @njit(cache=True, error_model="numpy")
@@ -202,7 +207,7 @@ def _close(depth: np.ndarray, rgb: np.ndarray, closed_depth: np.ndarray, closed_
 
 def in_view(low: Float64, high: Float64, camera: Camera, T_world_cam: Float64) -> bool:
     """Whether a world-axis box [3], [3] (metres) may show in a picture; never false where it does."""
-    corners = np.array([[(low, high)[k][0], (low, high)[j][1], (low, high)[i][2]] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), -1).reshape(8, 3)
     x, y, z = ((corners - T_world_cam[:3, 3]) @ T_world_cam[:3, :3]).T
     # Each border of the picture is a plane through the camera: a box outside one of them is out of view.
     sides = (
@@ -220,17 +225,23 @@ def draw_layer(posed: Posed, camera: Camera, T_world_cam: Float64) -> Layer | No
     return splat_points(posed.id, posed.points.xyz, posed.points.rgb, margin, camera, T_world_cam)
 
 
-def splat_points(id: int, xyz: Float32, rgb: UInt8, spacing_m: float, camera: Camera, T_world_cam: Float64) -> Layer | None:
-    """The layer of coloured points xyz [N, 3] (metres, world) and rgb [N, 3], ``spacing_m`` apart; None when none is in view."""
+def splat_points(
+    number: int, xyz: Float32, rgb: UInt8, spacing_m: float, camera: Camera, T_world_cam: Float64
+) -> Layer | None:
+    """The layer of an actor's coloured points, ``spacing_m`` apart; None when none is in view.
+
+    Args:
+        xyz: float32 [N, 3], metres, world. rgb: uint8 [N, 3].
+    """
     check_array("points.xyz", xyz, (None, 3), np.float32)
     check_array("points.rgb", rgb, (len(xyz), 3), np.uint8)
     intrinsics = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
     uvz, which, bounds = np.empty((len(xyz), 3)), np.empty(len(xyz), np.int64), np.empty(4, np.int64)
     T = geometry.inverse(T_world_cam)
     n, work = _project(xyz, T, intrinsics, camera.width, camera.height, spacing_m, uvz, which, bounds)
-    if not n:
-        return None
     left, top, right, bottom = bounds.tolist()
+    if left >= right:
+        return None
     shape, f_spacing = (bottom - top, right - left), max(camera.fx, camera.fy) * spacing_m
     step = max(1, int(np.ceil(work / max(WORK_A_PIXEL * shape[0] * shape[1], LEAST_WORK))))
     front, sums = np.full(shape, np.inf, np.float32), np.zeros((*shape, 5), np.float32)
@@ -240,7 +251,7 @@ def splat_points(id: int, xyz: Float32, rgb: UInt8, spacing_m: float, camera: Ca
     _resolve(front, sums, colour, depth)
     closed_colour, closed_depth = colour.copy(), depth.copy()
     _close(depth, colour, closed_depth, closed_colour)
-    return Layer(id, left, top, closed_colour, closed_depth, np.zeros(shape, np.bool_))
+    return Layer(number, left, top, closed_colour, closed_depth, np.zeros(shape, np.bool_))
 
 
 def compose(rgb: UInt8, depth: Float32, layers: Sequence[Layer]) -> Drawn:
