@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
+from spatia_ros.generator.box import cells_of
 from spatia_ros.generator.condition import (
     ANCHOR_MIN_SCALE,
     CONTEXT_SIZE,
@@ -167,16 +168,10 @@ def _in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Fl
 
 def _box(clip: Clip, told: ClipCondition) -> tuple[Float32, bool]:
     """The box of what the prompt names first, at latents, and whether there is one."""
-    box = np.zeros(told.box.shape, np.float32)
     if clip.boxes is None:
-        return box, False
-    v, u = ((np.arange(n) + 0.5) * MULTIPLE for n in box.shape[2:])
-    for i, (left, top, right, bottom) in enumerate(clip.boxes):
-        # At least the cell the middle lies in, also for what is smaller than a cell.
-        half_u, half_v = np.maximum((right - left, bottom - top), MULTIPLE) / 2
-        inside = (abs(u[None] - (left + right) / 2) <= half_u) & (abs(v[:, None] - (top + bottom) / 2) <= half_v)
-        box[i, 0] = np.where(inside, 1.0, -1.0)
-    return box, True
+        return np.zeros(told.box.shape, np.float32), False
+    rows, cols = told.box.shape[2:]
+    return cells_of(clip.boxes, (rows, cols)), True
 
 
 @dataclass(frozen=True, slots=True)
