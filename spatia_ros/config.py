@@ -194,6 +194,7 @@ class ActorsConfig(_Section):
     actors: int = Field(64, ge=1, le=10_000, description="actors kept at most; the one not seen longest makes room")
     observations: int = Field(256, ge=1, le=100_000, description="times kept of each actor, the oldest out first")
     points: int = Field(4096, ge=1, le=1_000_000, description="points kept of one actor at one time")
+    complete: bool = Field(True, description="let the generator complete the gaps of actors that were not seen from all sides")
 
 
 class LoopsConfig(_Section):
