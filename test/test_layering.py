@@ -14,7 +14,8 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world",),
+    ("world", "variants"),
+    ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "cli"),
     ("nodes",),
 )
