@@ -73,7 +73,7 @@ def _from_place(config: WorldConfig, path: Path) -> Seed:
         raise SpatiaError(f"source.place: {path}: make a memory of a photograph with spatia seed, and name that as source.memory")
     seeded = open_place(path, config)
     world = World(config, seeded.memory, open_generator(config), config.camera.camera(seeded.camera))
-    world.time_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
+    world.time_ns = world.start_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
     return Seed(world, seeded.T_world_cam, "; ".join(seeded.story))
 
 
@@ -93,8 +93,9 @@ def warm_up(world: World, T_world_cam: Float64) -> None:
 
 
 def with_memory(world: World, memory: Memory) -> World:
-    """A world like this one, its clock and randomness begun anew, on another memory."""
-    fresh = World(world.config, memory, world.generator, world.camera)
+    """A world like this one, its time and randomness begun anew, on another memory; for the actors time goes on."""
+    fresh = World(world.config, memory, world.generator, world.camera, world.cast)
     fresh.frozen = world.frozen
     fresh.time_ns = max((k.stamp_ns for k in memory.keyframes.keyframes), default=0)
+    fresh.start_ns = fresh.time_ns - (world.time_ns - world.start_ns)
     return fresh
