@@ -44,6 +44,8 @@ class BodyPoints:
 
     def moved(self, T_dst_src: Float64) -> BodyPoints:
         """The same points seen from another frame."""
+        if np.array_equal(T_dst_src, np.eye(4)):
+            return self
         xyz = self.xyz @ T_dst_src[:3, :3].T.astype(np.float32) + T_dst_src[:3, 3].astype(np.float32)
         return BodyPoints(xyz, self.rgb, self.spacing_m)
 
