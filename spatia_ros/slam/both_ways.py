@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,8 +19,12 @@ from numba import njit, prange
 from spatia_ros import geometry
 from spatia_ros.config import DynamicsConfig
 from spatia_ros.memory.keyframes import intrinsics_of
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame
+from spatia_ros.types import Bool, Float32, Float64, Frame
 
+WIDTH_PX = 320
+"""Witnesses are kept no wider than this."""
+SHADE, FEWEST_LIGHTER = 0.93, 4
+"""A place this much darker than it is on average in so many other frames is in a shadow that comes and goes."""
 ASKED = 32
 """Frames each frame is held against: half of them most alike in view, half spread over time."""
 SEEN_THROUGH = 2
@@ -38,27 +43,54 @@ LARGEST = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A frame as a witness: depth float32 [H, W], m; lowest [H, W], the least of 3 x 3 (0 where any is unknown)."""
+    """A frame as a witness, no wider than :data:`WIDTH_PX`.
+
+    Args:
+        depth: float32 [h, w], m. lowest: float32 [h, w], the least of 3 x 3 (0 where any is unknown). light: float32 [h, w], 0..255.
+        intrinsics: float64 [4]. T_world_cam: float64 [4, 4]. index: of the frame.
+    """
 
     depth: Float32
     lowest: Float32
+    light: Float32
+    intrinsics: Float64
     T_world_cam: Float64
-    stamp_ns: int
+    index: int
 
 
-def look_of(frame: Frame) -> Look:
+def look_of(frame: Frame, index: int) -> Look:
     """The witness a frame makes."""
-    lowest = cv2.erode(frame.depth, np.ones((3, 3), np.uint8), borderValue=0.0)
-    return Look(frame.depth, lowest, frame.T_world_cam, frame.stamp_ns)
+    every = -(-frame.camera.width // WIDTH_PX)
+    h, w = frame.depth.shape[0] // every, frame.depth.shape[1] // every
+    blocks = frame.depth[: h * every, : w * every].reshape(h, every, w, every)
+    lowest = cv2.erode(blocks.min((1, 3)), np.ones((3, 3), np.uint8), borderValue=0.0)
+    depth = np.ascontiguousarray(blocks[:, every // 2, :, every // 2])
+    camera = frame.camera.cropped(0, 0, w * every, h * every).resized(w, h)
+    light = cv2.resize(light_of(frame)[: h * every, : w * every], (w, h), interpolation=cv2.INTER_AREA)
+    return Look(depth, lowest, light, intrinsics_of(camera), frame.T_world_cam, index)
+
+
+def light_of(frame: Frame) -> Float32:
+    """float32 [H, W], how light each pixel is, 0..255."""
+    return cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+class Answers(NamedTuple):
+    """What witnesses say of a frame's pixels, [H, W] each: by how many a point is seen through, is seen again, and how light then."""
+
+    through: np.ndarray  # int32
+    same: np.ndarray  # int32
+    light: Float32  # sum over those that see it again
 
 
 @njit(cache=True)
 def _ask_row(
-    through: np.ndarray, same: np.ndarray, depth: np.ndarray, y: int, f: np.ndarray, T: np.ndarray,
-    other: np.ndarray, lowest: np.ndarray, margin_m: float, spread: float,
+    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, y: int, f: np.ndarray, T: np.ndarray,
+    other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
 ) -> None:
     """One row of :func:`ask`; T is T_other_this."""
     fx, fy, cx, cy = f
+    gx, gy, dx, dy = g
     h, w = other.shape
     for x in range(depth.size):
         d = depth[x]
@@ -68,8 +100,8 @@ def _ask_row(
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * d + T[2, 3]
         if z <= 0.0:
             continue
-        u = fx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * d + T[0, 3]) / z + cx
-        v = fy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * d + T[1, 3]) / z + cy
+        u = gx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * d + T[0, 3]) / z + dx
+        v = gy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * d + T[1, 3]) / z + dy
         if not (0.0 <= u < w and 0.0 <= v < h):
             continue
         j, i = int(v), int(u)
@@ -78,52 +110,66 @@ def _ask_row(
             through[x] += 1
         elif other[j, i] > 0.0 and abs(other[j, i] - z) < margin:
             same[x] += 1
+            light[x] += shade[j, i]
 
 
 @njit(cache=True, parallel=True)
 def _ask(
-    through: np.ndarray, same: np.ndarray, depth: np.ndarray, f: np.ndarray, T: np.ndarray, other: np.ndarray,
-    lowest: np.ndarray, margin_m: float, spread: float,
+    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, f: np.ndarray, T: np.ndarray,
+    other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
 ) -> None:
     for row in prange(depth.shape[0]):
         y = np.int64(row)
-        _ask_row(through[y], same[y], depth[y], y, f, T, other, lowest, np.float32(margin_m), np.float32(spread))
+        _ask_row(
+            through[y], same[y], light[y], depth[y], y, f, T, other, lowest, shade, g,
+            np.float32(margin_m), np.float32(spread),
+        )  # fmt: skip
 
 
-def ask(this: Look, other: Look, camera: Camera, through: np.ndarray, same: np.ndarray, margin_m: float, spread: float) -> None:
-    """Count, in place, the pixels of one look that another sees through (int32 [H, W]) or sees again.
-
-    A margin is ``margin_m + spread * z^2``, m.
-    """
-    T = (geometry.inverse(other.T_world_cam) @ this.T_world_cam).astype(np.float32)
-    f = intrinsics_of(camera).astype(np.float32)
-    _ask(through, same, this.depth, f, T, other.depth, other.lowest, margin_m, spread)
+def ask(frame: Frame, witness: Look, answers: Answers, margin_m: float, spread: float) -> None:
+    """Add, in place, what a witness says of a frame; a margin is ``margin_m + spread * z^2``, m."""
+    T = (geometry.inverse(witness.T_world_cam) @ frame.T_world_cam).astype(np.float32)
+    f, g = intrinsics_of(frame.camera).astype(np.float32), witness.intrinsics.astype(np.float32)
+    _ask(*answers, frame.depth, f, T, witness.depth, witness.lowest, witness.light, g, margin_m, spread)
 
 
-def asked_of(i: int, looks: Sequence[Look]) -> list[int]:
-    """Numbers of the looks that look ``i`` is held against: :data:`ASKED` at most."""
-    n = len(looks)
-    if n - 1 <= ASKED:
-        return [k for k in range(n) if k != i]
-    poses = np.stack([look.T_world_cam for look in looks])
-    moved = np.linalg.norm(poses[:, :3, 3] - poses[i, :3, 3], axis=1)
-    cosine = np.clip((np.einsum("nij,ij->n", poses[:, :3, :3], poses[i, :3, :3]) - 1.0) / 2.0, -1.0, 1.0)
+def asked_of(frame: Frame, index: int, looks: Sequence[Look]) -> list[Look]:
+    """The witnesses a frame is held against: :data:`ASKED` at most."""
+    others = [look for look in looks if look.index != index]
+    n = len(others)
+    if n <= ASKED:
+        return others
+    poses = np.stack([look.T_world_cam for look in others])
+    moved = np.linalg.norm(poses[:, :3, 3] - frame.T_world_cam[:3, 3], axis=1)
+    cosine = np.clip((np.einsum("nij,ij->n", poses[:, :3, :3], frame.T_world_cam[:3, :3]) - 1.0) / 2.0, -1.0, 1.0)
     alike = np.argsort(moved + np.arccos(cosine), kind="stable")
     # Of the most alike, not all from the moments around: nothing has moved by then.
-    near = alike[: max(ASKED, n // 4)][:: max(1, max(ASKED, n // 4) // (ASKED // 2))]
-    spread = np.linspace(0, n - 1, ASKED // 2).astype(int)
-    return sorted({int(k) for k in (*near, *spread)} - {i})
+    most = max(ASKED, n // 4)
+    chosen = {*alike[: most : max(1, most // (ASKED // 2))].tolist(), *np.linspace(0, n - 1, ASKED // 2).astype(int).tolist()}
+    return [others[k] for k in sorted(chosen)]
 
 
-def moving_pixels(i: int, looks: Sequence[Look], camera: Camera, config: DynamicsConfig) -> Bool:
-    """bool [H, W]: what moves in frame ``i``, as all the others together say."""
-    this = looks[i]
-    through, same = np.zeros(this.depth.shape, np.int32), np.zeros(this.depth.shape, np.int32)
-    for k in asked_of(i, looks):
-        ask(this, looks[k], camera, through, same, config.margin_m, config.sigmas * config.noise_per_m)
+class Divided(NamedTuple):
+    """A frame's pixels, bool [H, W] each: what moves, and what stands still in the shadow of what moves."""
+
+    moving: Bool
+    shaded: Bool
+
+
+def divide(frame: Frame, index: int, looks: Sequence[Look], config: DynamicsConfig) -> Divided:
+    """Hold frame ``index`` against the witnesses of the whole recording."""
+    shape = frame.depth.shape
+    answers = Answers(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+    for look in asked_of(frame, index, looks):
+        ask(frame, look, answers, config.margin_m, config.sigmas * config.noise_per_m)
+    through, same = answers.through, answers.same
     sure = (through >= SEEN_THROUGH) & (through >= THROUGH_SHARE * (through + same))
-    sure = _large(sure, this.depth, config.margin_m)
-    return _filled(sure, this.depth, config.margin_m)
+    sure = _large(sure, frame.depth, config.margin_m)
+    moving = _filled(sure, frame.depth, config.margin_m)
+    lighter = answers.light / np.maximum(same, 1)
+    shaded = (same >= FEWEST_LIGHTER) & (cv2.blur(light_of(frame), (5, 5)) < SHADE * cv2.blur(lighter, (5, 5))) & ~moving
+    shaded = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    return Divided(moving, shaded if moving.any() else np.zeros(shape, bool))
 
 
 def _large(sure: Bool, depth: Float32, margin_m: float) -> Bool:
