@@ -14,6 +14,7 @@ from spatia_ros.types import Float64, SpatiaError, check_pose
 MAX_ID = 65535
 """Segmentation is uint16, 0 the static world."""
 MAX_NAME = 200
+INF = float("inf")
 Fact = str | int | float | bool
 
 
@@ -49,8 +50,8 @@ class Actor:
         if not self.kind:
             raise SpatiaError("actor.kind: expected a word, got none")
         for key, fact in self.facts.items():
-            if not isinstance(key, str) or not isinstance(fact, str | int | float | bool):
-                raise SpatiaError(f"actor.facts: expected words, numbers and truths by name, got {key!r}: {fact!r:.80}")
+            if not isinstance(key, str) or not isinstance(fact, str | int | float | bool) or fact != fact or fact in (INF, -INF):
+                raise SpatiaError(f"actor.facts: expected words, finite numbers and truths by name, got {key!r}: {fact!r:.80}")
         check_pose("actor.T_world_placed", self.T_world_placed)
 
     def tau(self, cast_tau_s: float) -> float:

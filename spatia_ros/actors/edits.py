@@ -41,7 +41,7 @@ def faster(actor: Actor, factor: float, since_s: float | None = None) -> Actor:
 
     Args:
         factor: 1.2 is 20 % faster.
-        since_s: the cast's time at which both are in the same place; None: when its motion is first known.
+        since_s: the cast's time at which both are in the same place; None: the first its body knows.
     """
     about = actor.body.span_s[0] if since_s is None else since_s
     return replace(actor, clock=retimed(actor.clock, factor, about))

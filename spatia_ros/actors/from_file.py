@@ -58,8 +58,8 @@ def shape_from_file(
 
 
 def actor_file(
-    path: Path | str, name: str = "", scale: float = 1.0, track: PoseTrack | None = None, kind: str = "", spacing_m: float | None = None,
-    up: str = "",
+    path: Path | str, name: str = "", scale: float = 1.0, track: PoseTrack | None = None, kind: str = "",
+    spacing_m: float | None = None, up: str = "",
 ) -> Actor:
     """A file's thing as an actor, on a track or at rest in the origin; its kind is the file's name if it has no other."""
     shape, closed = shape_from_file(path, scale, spacing_m, up)
