@@ -5,7 +5,7 @@ Poses, velocities and boxes are told in the map at the time of the newest frame;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -76,6 +76,11 @@ class Entities:
     @property
     def _camera(self) -> str:
         return self._stage.rig.names.camera
+
+    @property
+    def animation_s(self) -> float:
+        """What the clock of the cast shows now."""
+        return self._stage.cast.clock.at(self._stage.world_s)
 
     def actor(self, name: str) -> Actor | None:
         """The actor of a name, None for the rig and its camera.
@@ -157,16 +162,15 @@ class Entities:
             return Bounds(type=Bounds.TYPE_EMPTY)
         if not self._present(actor):
             raise Refused(Result.RESULT_OPERATION_FAILED, f"{name}: is not there at this animation time, so has no bounds")
-        tau = actor.tau(self._stage.cast.clock.at(self._stage.world_s))
+        tau = actor.tau(self.animation_s)
         low, high = actor.body.points(tau).moved(geometry.inverse(actor.body.pose(tau))).bounds()
         return box_message(low, high)
 
     def _present(self, actor: Actor) -> bool:
-        return actor.body.present(actor.tau(self._stage.cast.clock.at(self._stage.world_s)))
+        return actor.body.present(actor.tau(self.animation_s))
 
     def _world_box(self, actor: Actor) -> tuple[Float64, Float64]:
-        tau = actor.tau(self._stage.cast.clock.at(self._stage.world_s))
-        return actor.body.points(tau).moved(actor.T_world_placed).bounds()
+        return actor.body.points(actor.tau(self.animation_s)).moved(actor.T_world_placed).bounds()
 
     def set_state(self, request: Any) -> None:
         """Put the rig or an actor somewhere else, the actor with its whole path."""
@@ -176,7 +180,7 @@ class Entities:
             how = "motion comes from commands (the ego) or a path and clocks (actors: set_animation_time)"
             raise Refused(Result.RESULT_OPERATION_FAILED, f"{request.entity}: expected a velocity of zero: {how}")
         if wants["acceleration"] and convert.from_twist(state.acceleration, "state.acceleration").any():
-            raise Refused(Result.RESULT_OPERATION_FAILED, f"{request.entity}: expected an acceleration of zero: there are no forces")
+            raise Refused(Result.RESULT_OPERATION_FAILED, f"{request.entity}: expected no acceleration: there are no forces")
         if not wants["pose"]:
             return
         T_map = self.pose_in_map(state.header.frame_id, state.pose, "state.pose")
@@ -187,14 +191,16 @@ class Entities:
         if actor is None:
             self._stage.teleport(T_map)
         else:
-            self._stage.cast.replace(self.placed(actor, T_map))
+            self._stage.cast.replace(self._placed(actor, T_map))
 
-    def placed(self, actor: Actor, T_map_actor: Float64) -> Actor:
+    def _placed(self, actor: Actor, T_map_actor: Float64) -> Actor:
         """The actor moved, path and all, so that now it is at a pose in the map."""
-        tau = actor.tau(self._stage.cast.clock.at(self._stage.world_s))
         wanted = geometry.inverse(self._stage.T_map_world) @ T_map_actor
-        T = wanted @ geometry.inverse(actor.body.pose(tau))
-        return replace(actor, T_world_placed=geometry.pose(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3]))
+        return replace(actor, T_world_placed=_rigid(wanted @ geometry.inverse(actor.body.pose(actor.tau(self.animation_s)))))
+
+    def pose_in_world(self, frame: str, pose: Any, name: str) -> Float64:
+        """:meth:`pose_in_map` as ``T_world_x`` of the recording's world."""
+        return _rigid(geometry.inverse(self._stage.T_map_world) @ self.pose_in_map(frame, pose, name))
 
     def pose_in_map(self, frame: str, pose: Any, name: str) -> Float64:
         """A pose given in a frame (empty: the map; a frame of the rig; an entity's name) as ``T_map_x``.
@@ -217,10 +223,16 @@ class Entities:
         return T
 
 
+def _rigid(T: Float64) -> Float64:
+    """A product of transforms with its rotation made exactly one again."""
+    return geometry.pose(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])
+
+
 class InvalidPose(SpatiaError):
     """A pose that is none; which code says so differs from service to service."""
 
 
-def box_message(low: Float64, high: Float64) -> Bounds:
+def box_message(low: Sequence[float] | Float64, high: Sequence[float] | Float64) -> Bounds:
     """A box as simulation_interfaces has it: the upper corner, then the lower."""
-    return Bounds(type=Bounds.TYPE_BOX, points=[Vector3(x=p[0], y=p[1], z=p[2]) for p in (high.tolist(), low.tolist())])
+    corners = [[float(v) for v in corner] for corner in (high, low)]
+    return Bounds(type=Bounds.TYPE_BOX, points=[Vector3(x=x, y=y, z=z) for x, y, z in corners])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -70,7 +71,7 @@ class Navigator:
         self._stage = stage
         self._newest: Any = None
         self._known: tuple[int, Survey] | None = None  # of a version of the memory
-        self._goals = 0
+        self._goals, self._lock = 0, threading.Lock()
         self._server = ActionServer(
             node, NavigateToObject, "navigate_to_object", self._execute, callback_group=ReentrantCallbackGroup(),
             goal_callback=self._on_goal, handle_accepted_callback=self._on_accepted,
@@ -88,7 +89,8 @@ class Navigator:
         return GoalResponse.ACCEPT if self._goals < MAX_GOALS else GoalResponse.REJECT
 
     def _on_accepted(self, handle: Any) -> None:
-        self._goals += 1
+        with self._lock:
+            self._goals += 1
         self._newest = handle
         handle.execute()
 
@@ -105,7 +107,8 @@ class Navigator:
         except Exception as error:  # say so, and live on
             answer.message = self._stage.health.fail("navigate_to_object", error)
         finally:
-            self._goals -= 1
+            with self._lock:
+                self._goals -= 1
         answer.success = answer.code == Answer.REACHED
         if answer.code == Answer.CANCELED:
             handle.canceled()

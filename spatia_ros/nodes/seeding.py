@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spatia_ros import geometry
+from spatia_ros.actors import Cast, PoseTrack
+from spatia_ros.actors.library import library_actor
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
 from spatia_ros.nodes.settings import SourceSettings
@@ -85,11 +88,14 @@ def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
 
 
 def warm_up(world: World, T_world_cam: Float64) -> None:
-    """Make one frame and forget it, so that the first that counts need not wait for kernels to compile and load."""
+    """Make one frame, a ball before the camera, and forget it: the first that counts need not wait for kernels to load."""
     rng_state, index, time_ns, frozen = world.rng.bit_generator.state, world.index, world.time_ns, world.frozen
-    world.frozen = True
+    cast, world.cast, world.frozen = world.cast, Cast(), True
+    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 1.0]))
+    world.cast.add(library_actor("ball", track=PoseTrack.still(T_world_cam @ ahead), spacing_m=0.02))
     world.look(T_world_cam)
     world.rng.bit_generator.state, world.index, world.time_ns, world.frozen = rng_state, index, time_ns, frozen
+    world.cast = cast
 
 
 def with_memory(world: World, memory: Memory) -> World:

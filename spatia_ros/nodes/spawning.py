@@ -15,7 +15,7 @@ from rclpy.validate_namespace import validate_namespace
 from simulation_interfaces.msg import Bounds, Spawnable
 from simulation_interfaces.srv import SpawnEntity
 
-from spatia_ros.actors import Actor, Cast, PoseTrack
+from spatia_ros.actors import Actor, Cast, PoseTrack, edits
 from spatia_ros.actors.from_file import SUFFIXES, actor_file
 from spatia_ros.actors.library import LIBRARY, make
 from spatia_ros.actors.script import actor_from
@@ -148,12 +148,15 @@ def unique(name: str, entities: Entities, may_change: bool) -> str:
 
 
 def add(actor: Actor, request: Any, entities: Entities, cast: Cast, reserved: set[str]) -> str:
-    """Take an actor into the cast under its name and at its pose; returns the name (on the world's thread)."""
+    """Take an actor into the cast (on the world's thread): the frame its path is in at the pose asked for, its seconds from now.
+
+    Returns:
+        The name it got.
+    """
     name = full_name(request, actor, entities, reserved)
     pose = request.initial_pose
-    T_map = entities.pose_in_map(pose.header.frame_id, pose.pose, "initial_pose")
-    actor = replace(entities.placed(actor, T_map), id=0, name=name)
-    cast.add(actor)
+    T_world = entities.pose_in_world(pose.header.frame_id, pose.pose, "initial_pose")
+    cast.add(edits.earlier(replace(edits.moved(actor, T_world), id=0, name=name), -entities.animation_s))
     return name
 
 

@@ -103,7 +103,7 @@ class WorldNode(MemoryNode):
 
     def _serve_entities(self) -> None:
         """The services of simulation_interfaces, where that package is."""
-        if find_spec("simulation_interfaces") is None or find_spec("spatia_ros.actors.script") is None:
+        if find_spec("simulation_interfaces") is None:
             self.get_logger().warning("simulation_interfaces is not installed: actors come from source.actors alone")
             return
         from spatia_ros.nodes.simulation import Simulation
