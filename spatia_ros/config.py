@@ -194,6 +194,7 @@ class ActorsConfig(_Section):
     actors: int = Field(64, ge=1, le=10_000, description="actors kept at most; the one not seen longest makes room")
     observations: int = Field(256, ge=1, le=100_000, description="times kept of each actor, the oldest out first")
     points: int = Field(4096, ge=1, le=1_000_000, description="points kept of one actor at one time")
+    complete: bool = Field(True, description="let the generator complete the gaps of actors that were not seen from all sides")
 
 
 class LoopsConfig(_Section):
@@ -221,6 +222,19 @@ class LoopsConfig(_Section):
     )
 
 
+class GroundConfig(_Section):
+    """Finding things by words, and the way of the camera to them."""
+
+    cell_m: float = Field(0.1, ge=0.01, le=2.0, description="side of the cells a way is searched in, m")
+    clearance_m: float = Field(0.15, ge=0.0, le=10.0, description="the camera keeps at least this far from everything, m")
+    comfort_m: float = Field(0.6, ge=0.0, le=10.0, description="and farther, up to this, where that costs little way, m")
+    speed_m_s: float = Field(0.6, gt=0.0, le=50.0, description="speed of the camera at most, m/s")
+    turn_deg_s: float = Field(50.0, gt=0.0, le=1000.0, description="how fast the camera turns at most, deg/s")
+    ramp_s: float = Field(0.6, ge=0.0, le=10.0, description="time in which it reaches its speed, and comes to rest, s")
+    threshold: float = Field(0.2, ge=0.0, le=1.0, description="score a detector's box needs")
+    pictures: int = Field(32, ge=1, le=1000, description="keyframes a detector is shown at most")
+
+
 class WorldConfig(_Section):
     """A world: its randomness, its clock, its camera, its parts."""
 
@@ -234,6 +248,7 @@ class WorldConfig(_Section):
     loops: LoopsConfig = LoopsConfig()
     dynamics: DynamicsConfig = DynamicsConfig()
     actors: ActorsConfig = ActorsConfig()
+    ground: GroundConfig = GroundConfig()
 
 
 def from_dict(values: dict[str, Any]) -> WorldConfig:

@@ -113,6 +113,16 @@ def look_at(eye: Float64, target: Float64, up: Float64) -> Float64:
     return pose(np.stack([x, np.cross(z, x), z], -1), np.asarray(eye, np.float64))
 
 
+def up_of(T_world_cam: Float64) -> Float64:
+    """The direction [3] that is up in most pictures of a path [N, 4, 4]: cameras are carried upright."""
+    up = -T_world_cam[:, :3, 1].mean(0)
+    # A world axis close to it is what the recording calls up.
+    axis = np.round(up / np.abs(up).max())
+    if np.count_nonzero(axis) == 1 and up @ axis / np.linalg.norm(up) > np.cos(np.radians(35)):
+        return axis
+    return up / np.linalg.norm(up)
+
+
 def rotation_error_deg(R_a: Float64, R_b: Float64) -> float:
     """Angle between two rotations in degrees (camera error of the novel-view literature)."""
     cos = (np.trace(R_a.T @ R_b) - 1.0) / 2.0

@@ -210,6 +210,26 @@ class View:
         check_array("view.age_s", self.age_s, (h, w), np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ActorState:
+    """Where an actor is at one moment.
+
+    Args:
+        id: 1..65535, its number in :attr:`Step.segmentation`. name: unique in its cast. kind: what it is, in a word.
+        T_world_actor: float64 [4, 4]. low, high: float64 [3], its world-axis box, m.
+        velocity: float64 [3], of its origin, m/s of the world's time. tau_s: the time its body shows.
+    """
+
+    id: int
+    name: str
+    kind: str
+    T_world_actor: Float64
+    low: Float64
+    high: Float64
+    velocity: Float64
+    tau_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one :meth:`World.advance` gives back, T frames along the commanded path.
@@ -219,12 +239,16 @@ class Step:
         seed: the world's seed.
         trajectory: the T poses the frames were made from.
         camera: intrinsics of every frame.
-        rgb: uint8 [T, H, W, 3].
-        depth: float32 [T, H, W], metres, 0 = unknown.
-        coverage: bool [T, H, W], what memory showed before generation.
-        provenance: uint8 [T, H, W], 255 = remembered from a sensor .. 0 = invented now.
-        verdict: uint8 [T, H, W], what became of each pixel: 0 remembered (by the time the frame was verified), 1 accepted
-            into memory, above: why not (its place in :data:`spatia_ros.slam.verify.REASONS`).
+        rgb: uint8 [T, H, W, 3], actors and all.
+        depth: float32 [T, H, W], metres, 0 = unknown; actors and all.
+        coverage: bool [T, H, W], what memory showed before generation: of the static world, whatever stands before it.
+        provenance: uint8 [T, H, W], 255 = remembered from a sensor .. 0 = invented now. An actor's pixels are 255 (it is
+            there), those that the generator completed of it 0.
+        verdict: uint8 [T, H, W], what became of each pixel of the static world: 0 remembered (by the time the frame was
+            verified), 1 accepted into memory, above: why not (its place in :data:`spatia_ros.slam.verify.REASONS`).
+        segmentation: uint16 [T, H, W], the actor each pixel shows, 0 = the static world.
+        animation_s: float64 [T], what the cast's clock shows, seconds from the world's start.
+        actors: for each frame the actors that are there, in view or not, by number.
         figures: scalar measures of this step by name (latencies in ms, ratios, counts).
     """
 
@@ -237,6 +261,9 @@ class Step:
     coverage: Bool
     provenance: UInt8
     verdict: UInt8
+    segmentation: UInt16
+    animation_s: Float64
+    actors: tuple[tuple[ActorState, ...], ...]
     figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -246,9 +273,13 @@ class Step:
         check_array("step.coverage", self.coverage, (t, h, w), np.bool_)
         check_array("step.provenance", self.provenance, (t, h, w), np.uint8)
         check_array("step.verdict", self.verdict, (t, h, w), np.uint8)
+        check_array("step.segmentation", self.segmentation, (t, h, w), np.uint16)
+        check_array("step.animation_s", self.animation_s, (t,), np.float64)
+        if len(self.actors) != t:
+            raise SpatiaError(f"step.actors: expected those of {t} frames, got {len(self.actors)}")
 
     def frames(self) -> Iterator[Frame]:
-        """The generated RGB-D frames, one by one."""
+        """The generated RGB-D frames, one by one, with the actors in them."""
         for t in range(len(self.trajectory)):
             yield Frame(
                 self.rgb[t], self.depth[t], self.camera,

@@ -1,22 +1,25 @@
-"""The World: render the memory, generate what is missing, update the memory."""
+"""The World: render the memory, generate what is missing, update the memory; and what moves, drawn over it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from spatia_ros.actors import Cast, CastSnapshot
+from spatia_ros.actors.draw import Drawn
+from spatia_ros.actors.stage import Stage, staged
 from spatia_ros.config import WorldConfig
 from spatia_ros.engine.runtimes import open_engines
 from spatia_ros.generator import Generated, Generator, ProjectionGenerator
 from spatia_ros.generator.big.weights import is_big, open_big
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
-from spatia_ros.memory import Memory, MemorySnapshot
+from spatia_ros.memory import Keyframe, Memory, MemorySnapshot
 from spatia_ros.slam import Verdict, drift_of, verify
 from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_array, check_pose
 
@@ -29,6 +32,7 @@ class WorldSnapshot:
     """Everything a :class:`World` is at one moment: restored, the same commands give the same frames."""
 
     memory: MemorySnapshot
+    cast: CastSnapshot
     stream: Any
     rng_state: dict[str, Any]
     index: int
@@ -36,19 +40,27 @@ class WorldSnapshot:
 
 
 class World:
-    """A place a camera can move in.
+    """A place a camera can move in, and what moves there.
+
+    Two layers: the static place is rendered, generated, verified and remembered as if nothing moved; then the
+    actors are drawn over each finished frame. So none can enter memory, and none changes what another leaves in sight.
 
     Args:
         config: the one configuration. memory: what is known of the place so far.
-        generator: what fills and refines the rest. camera: intrinsics of every frame.
+        generator: what fills and refines the rest. camera: intrinsics of every frame. cast: what moves.
     """
 
-    def __init__(self, config: WorldConfig, memory: Memory, generator: Generator, camera: Camera) -> None:
+    def __init__(
+        self, config: WorldConfig, memory: Memory, generator: Generator, camera: Camera, cast: Cast | None = None
+    ) -> None:
         self.config, self.memory, self.generator, self.camera = config, memory, generator, camera
+        self.cast = Cast() if cast is None else cast
         self.stream = generator.stream()
         self.rng = np.random.default_rng(config.seed)
         self.index = 0
         self.time_ns = 0
+        self.start_ns = 0
+        """The stamp at which the clock of the cast begins: its times are seconds from then."""
         self.frozen = False
         """While true, frames are generated but memory does not change."""
 
@@ -56,17 +68,18 @@ class World:
         """Move the camera along a path and give back what it sees, one frame a pose.
 
         A clip of frames is rendered from memory and completed by the generator together; then the verified
-        new part of each is folded into memory, so later frames show the same inventions.
+        new part of each is folded into memory, so later frames show the same inventions. Then come the actors.
 
         Args:
-            animation_s: float64 [T], the animation time each frame is to show; None: its own time.
+            animation_s: float64 [T], the animation time each frame is to show, s from the world's start; None: what
+                the cast's clock says.
 
         Returns:
             A :class:`Step` of ``len(trajectory)`` frames; its poses are the commanded ones.
         """
         first, seen = self.index, list[_Seen]()
-        for clip, clock_s in _clips(trajectory, animation_s, self.config.generator.clip):
-            watch = _Stopwatch(len(clip))
+        for clip, tau_s in self._clips(trajectory, animation_s):
+            watch, clock_s = _Stopwatch(len(clip)), self.start_ns * 1e-9 + tau_s
             shown = self._show(clip, clock_s)
             watch.lap("render_ms")
             told = self.generator.condition(shown, self.stream)
@@ -80,7 +93,10 @@ class World:
                 each.lap("verify_ms")
                 merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
                 each.lap("integrate_ms")
-                seen.append(_Seen(frame, view, verdict.reasons, verdict.counts | merged, watch.laps | each.laps | drift))
+                stage = self._stage(frame, shown.references[t], float(tau_s[t]), given=animation_s is not None)
+                each.lap("actors_ms")
+                counts, measures = verdict.counts | merged | stage.counts, watch.laps | each.laps | drift
+                seen.append(_Seen(frame, view, stage, float(tau_s[t]), verdict.reasons, counts, measures))
                 self.index, self.time_ns = self.index + 1, stamp_ns
             self.stream.follow([s.frame for s in seen[-len(clip) :]], clock_s)
         return _step(first, self.config.seed, trajectory, self.camera, seen)
@@ -107,6 +123,26 @@ class World:
         witnesses = self.memory.retrieve(view, self.camera, T_world_cam, self.config.verify.keyframes)
         return verify(generated, view, self.camera, T_world_cam, witnesses, self.config.verify)
 
+    def _clips(self, trajectory: Trajectory, animation_s: Float64 | None) -> Iterator[tuple[Trajectory, Float64]]:
+        """A path by clips, each with the animation time its frames are to show: the clock's unless it is given."""
+        t_s = np.asarray((trajectory.stamps_ns - self.start_ns) * 1e-9, np.float64)
+        tau_s = self.cast.clock.at(t_s) if animation_s is None else animation_s
+        check_array("animation_s", tau_s, (len(trajectory),), np.float64)
+        if not np.isfinite(tau_s).all():
+            raise SpatiaError("animation_s: expected finite seconds, got NaN or infinity")
+        length = self.config.generator.clip
+        for i, clip in enumerate(trajectory.clips(length)):
+            yield clip, tau_s[i * length : i * length + len(clip)]
+
+    def _stage(self, frame: Frame, references: Sequence[Keyframe], tau_s: float, *, given: bool) -> Stage:
+        """The finished static frame with the actors in it, as they are at an animation time."""
+        if not len(self.cast):
+            nowhere = np.zeros(frame.depth.shape, np.uint16)
+            return Stage(Drawn(frame.rgb, frame.depth, nowhere, nowhere > 0), (), {})
+        t_s, config = (frame.stamp_ns - self.start_ns) * 1e-9, self.config
+        posed = self.cast.at(t_s, tau_s if given else None)
+        return staged(posed, frame, references, self.generator, self.start_ns * 1e-9, config.seed, config.actors)
+
     def observe(self, frame: Frame) -> dict[str, int]:
         """Fold a measured frame into memory (mapping a real camera); returns the counts of the fusion."""
         self.time_ns = max(self.time_ns, frame.stamp_ns)
@@ -121,11 +157,13 @@ class World:
     def snapshot(self) -> WorldSnapshot:
         """The whole state, independent of what the world does next."""
         rng_state = dict(self.rng.bit_generator.state)
-        return WorldSnapshot(self.memory.snapshot(), self.stream.snapshot(), rng_state, self.index, self.time_ns)
+        parts = self.memory.snapshot(), self.cast.snapshot(), self.stream.snapshot()
+        return WorldSnapshot(*parts, rng_state, self.index, self.time_ns)
 
     def restore(self, snapshot: WorldSnapshot) -> None:
         """Go back to a snapshot, which stays usable."""
         self.memory.restore(snapshot.memory)
+        self.cast.restore(snapshot.cast)
         self.stream.restore(snapshot.stream)
         self.rng.bit_generator.state = snapshot.rng_state
         self.index, self.time_ns = snapshot.index, snapshot.time_ns
@@ -162,7 +200,7 @@ def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:
     if camera is None:
         raise SpatiaError("open_world: expected at least one frame to seed memory from, got none")
     world = World(config, memory, open_generator(config), config.camera.camera(camera))
-    world.time_ns = last_ns
+    world.time_ns = world.start_ns = last_ns
     return world
 
 
@@ -171,20 +209,13 @@ def trusted_depth(generated: Generated, view: View) -> np.ndarray:
     return np.where(view.coverage, view.depth, generated.depth)
 
 
-def provenance(view: View) -> UInt8:
-    """Where each pixel comes from: 255 a sensor, 96 an earlier invention, 0 invented now."""
+def provenance(view: View, drawn: Drawn | None = None) -> UInt8:
+    """Where each pixel comes from: 255 a sensor or an actor, 96 an earlier invention, 0 invented now."""
     remembered = REMEMBERED_INVENTION + (255 - REMEMBERED_INVENTION) * view.sensed
-    return np.where(view.coverage, remembered, 0.0).astype(np.uint8)
-
-
-def _clips(trajectory: Trajectory, animation_s: Float64 | None, length: int) -> Iterator[tuple[Trajectory, Float64]]:
-    """A path by clips, each with the animation time its frames are to show: their own time unless it is given."""
-    clock_s = trajectory.times_s if animation_s is None else animation_s
-    check_array("animation_s", clock_s, (len(trajectory),), np.float64)
-    if not np.isfinite(clock_s).all():
-        raise SpatiaError("animation_s: expected finite seconds, got NaN or infinity")
-    for i, clip in enumerate(trajectory.clips(length)):
-        yield clip, clock_s[i * length : i * length + len(clip)]
+    static = np.where(view.coverage, remembered, 0.0).astype(np.uint8)
+    if drawn is None or not drawn.ids.any():
+        return static
+    return np.where(drawn.ids > 0, np.where(drawn.invented, 0, 255).astype(np.uint8), static)
 
 
 class _Stopwatch:
@@ -206,6 +237,8 @@ class _Seen(NamedTuple):
 
     frame: Frame
     view: View
+    stage: Stage
+    tau_s: float
     reasons: UInt8
     counts: dict[str, int]
     measures: dict[str, float]
@@ -216,9 +249,10 @@ def _step(first: int, seed: int, trajectory: Trajectory, camera: Camera, seen: l
     totals = {name: float(sum(s.counts.get(name, 0) for s in seen)) for name in sorted({n for s in seen for n in s.counts})}
     names = dict.fromkeys(name for s in seen for name in s.measures)
     means = {name: float(np.mean([s.measures[name] for s in seen if name in s.measures])) for name in names}
-    coverage = np.stack([s.view.coverage for s in seen])
+    coverage, drawn = np.stack([s.view.coverage for s in seen]), [s.stage.drawn for s in seen]
     return Step(
-        first, seed, trajectory, camera, np.stack([s.frame.rgb for s in seen]), np.stack([s.frame.depth for s in seen]),
-        coverage, np.stack([provenance(s.view) for s in seen]), np.stack([s.reasons for s in seen]),
+        first, seed, trajectory, camera, np.stack([d.rgb for d in drawn]), np.stack([d.depth for d in drawn]), coverage,
+        np.stack([provenance(s.view, s.stage.drawn) for s in seen]), np.stack([s.reasons for s in seen]),
+        np.stack([d.ids for d in drawn]), np.array([s.tau_s for s in seen]), tuple(s.stage.actors for s in seen),
         totals | means | {"remembered_ratio": float(coverage.mean())},
     )

@@ -195,8 +195,8 @@ def damaged(rng: np.random.Generator, data: bytes) -> bytes:
 def readers(rng: np.random.Generator) -> None:
     """Every other kind of file, random or damaged."""
     from spatia_ros import config
-    from spatia_ros.seed.cloud_file import read_pieces
-    from spatia_ros.seed.mesh_file import read_mesh
+    from spatia_ros.formats.cloud_file import read_pieces
+    from spatia_ros.formats.mesh_file import read_mesh
     from spatia_ros.sequence import open_sequence
     from spatia_ros.sequence.calibration import read_camera_yaml
     from spatia_ros.sequence.image_file import decode_depth, decode_rgb

@@ -10,11 +10,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "spatia_ros"
 
 LAYERS = (
-    ("types", "geometry", "config", "o3d"),
+    ("types", "geometry", "config", "o3d", "formats"),
     ("memory", "actors", "generator", "sequence"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world",),
+    ("world", "variants"),
+    ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "cli"),
     ("nodes",),
 )
@@ -74,7 +75,7 @@ def test_imports_go_downwards():
 
 
 def test_ros_only_under_nodes():
-    messages = ("std_msgs", "geometry_msgs", "sensor_msgs", "nav_msgs", "tf2_msgs")
+    messages = ("std_msgs", "geometry_msgs", "sensor_msgs", "nav_msgs", "tf2_msgs", "simulation_interfaces")
     ros = ("rclpy", "rosidl", "ament_index", "cv_bridge", "launch", *messages)
     wrong = []
     for path in sources():

@@ -7,11 +7,11 @@ import trimesh
 from recordings import recording
 
 from spatia_ros.config import MemoryConfig, WorldConfig
+from spatia_ros.formats.cloud_file import Piece, piece_of_fields, read_pieces
 from spatia_ros.memory import Memory
 from spatia_ros.o3d import o3d
 from spatia_ros.seed import KINDS, SeedOptions, kind_of, open_place
 from spatia_ros.seed.cloud import seed_cloud, seed_pieces, spacing_of
-from spatia_ros.seed.cloud_file import Piece, piece_of_fields, read_pieces
 from spatia_ros.types import SpatiaError
 
 CONFIG = MemoryConfig(voxel_m=0.02)
@@ -118,7 +118,7 @@ def test_classes_of_a_survey_become_names(tmp_path, cloud):
 
 
 def test_many_pieces_are_one_cloud(tmp_path, cloud, monkeypatch):
-    monkeypatch.setattr("spatia_ros.seed.cloud_file.PIECE_POINTS", 999)
+    monkeypatch.setattr("spatia_ros.formats.cloud_file.PIECE_POINTS", 999)
     write_las(tmp_path / "p.laz", *cloud)
     assert len(list(read_pieces(tmp_path / "p.laz"))) == 21
     assert len(seed_cloud(tmp_path / "p.laz", CONFIG, finest=True).memory) == len(cloud[0])

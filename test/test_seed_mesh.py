@@ -11,12 +11,12 @@ from recordings import recording
 from scipy.spatial import cKDTree
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.formats.mesh_file import UPS, read_mesh, upright
+from spatia_ros.formats.surface import Paint, sample, sample_counts
 from spatia_ros.geometry import look_at
 from spatia_ros.memory import Memory
 from spatia_ros.seed.mesh import fill_from_mesh, seed_mesh
-from spatia_ros.seed.mesh_file import UPS, read_mesh, upright
 from spatia_ros.seed.mesh_view import MeshView
-from spatia_ros.seed.surface import Paint, sample, sample_counts
 from spatia_ros.types import Camera, SpatiaError
 
 RED, BLUE = (200, 30, 30, 255), (30, 40, 210, 255)

@@ -221,7 +221,7 @@ def test_learning_rate_warms_up_and_falls() -> None:
 
 def test_presets_have_every_stage_and_grow() -> None:
     for preset in PRESETS.values():
-        assert set(STAGES) | {"tune", "consistency"} == set(preset.stages)
+        assert set(STAGES) | {"tune", "consistency", "navigate"} == set(preset.stages)
     assert PRESETS["nano"].stages["flow"].steps < PRESETS["small"].stages["flow"].steps < PRESETS["base"].stages["flow"].steps
     with pytest.raises(SpatiaError, match="expected one of nano, small, base"):
         preset_of("huge")

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import host
-from build import blank_foreign_includes, build_package, build_tf2_msgs, prove
+from build import blank_foreign_includes, build_package, build_where_missing, prove
 from host import InstalledRos, Interpreter, SetupError
 from stages import Log, Stage, content_key, is_done, only_one, run_stages
 
@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV, BUILD = ROOT / ".venv", ROOT / "build" / "setup"
 STAMPS, REQUIREMENTS, PYTHON = VENV / ".setup", ROOT / "requirements", VENV / "bin" / "python"
 OLDEST_TO_START = (3, 9)
+STAND_INS = {"tf2_msgs": "tf2_msgs.msg:TFMessage", "simulation_interfaces": "simulation_interfaces.srv:SpawnEntity"}
+"""Interface packages built where the host has none, and a type of each that must load."""
 COMMAND = f"""#!{PYTHON}
 import sys
 
@@ -76,13 +78,12 @@ def plan(profile: str, env: dict[str, str]) -> list[Stage]:
     core, ros_pins = REQUIREMENTS / "runtime.txt", REQUIREMENTS / ("ros-host.txt" if ros else "ros.txt")
     messages = [ROOT / "CMakeLists.txt", ROOT / "package.xml"]
     messages += [path for kind in ("msg", "srv", "action") for path in (ROOT / kind).iterdir()]
-    tf2_msgs = [p for p in (ROOT / "interfaces/tf2_msgs").rglob("*") if p.is_file()]
     ros_key = content_key(base, files=[ros_pins])
     stages = [
         Stage("venv", f"{python.name()} environment", base, lambda log: make_venv(python, ros, log), PYTHON),
         pip_stage("runtime", "packages of the core", base, [core], replace_with=ros_pins if ros else None),
         pip_stage("ros", f"build tools beside ROS {ros.distro}" if ros else "ROS 2 Jazzy", base, [ros_pins]),
-        Stage("tf2_msgs", "tf2_msgs, where missing", content_key(ros_key, files=tf2_msgs), make_tf2_msgs),
+        *(stand_in(name, ros_key) for name in STAND_INS),
         Stage("command", "command spatia", content_key(base, COMMAND), make_command, VENV / "bin/spatia"),
         Stage("messages", "messages of spatia_ros", content_key(ros_key, files=messages), make_messages, site / "spatia_ros/msg"),
     ]
@@ -104,7 +105,7 @@ def choose_python(ros: InstalledRos | None, env: dict[str, str]) -> Interpreter:
 def check_before(stages: list[Stage], env: dict[str, str]) -> None:
     """Refuse before the long work begins what would fail at its end."""
     due = {stage.name for stage in stages if not is_done(stage, STAMPS)}
-    if due & {"tf2_msgs", "messages"}:
+    if due & {*STAND_INS, "messages"}:
         host.check_compiler(env)
     if "ros" in due and host.find_ros(env) is None:
         host.check_wheels()
@@ -144,10 +145,16 @@ def drop_half_installed() -> None:
             shutil.rmtree(info)
 
 
-def make_tf2_msgs(log: Log) -> None:
-    """The stand-in for tf2_msgs, built where the host has none."""
-    blank_foreign_includes(VENV)
-    build_tf2_msgs(ROOT / "interfaces/tf2_msgs", BUILD / "tf2_msgs", VENV, log)
+def stand_in(name: str, ros_key: str) -> Stage:
+    """An interface package of interfaces/, built where the host has none."""
+    source = ROOT / "interfaces" / name
+
+    def work(log: Log) -> None:
+        blank_foreign_includes(VENV)
+        build_where_missing(source, BUILD / name, VENV, STAND_INS[name], log)
+
+    files = [path for path in source.rglob("*") if path.is_file()]
+    return Stage(name, f"{name}, where missing", content_key(ros_key, files=files), work)
 
 
 def make_messages(log: Log) -> None:

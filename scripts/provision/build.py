@@ -51,13 +51,17 @@ def build_package(source: Path, build: Path, venv: Path, options: list[str], log
     log.run([cmake, "--install", str(build)], env)
 
 
-def build_tf2_msgs(source: Path, build: Path, venv: Path, log: Log) -> None:
-    """Build the stand-in only where no tf2_msgs is installed; an installed one is never shadowed."""
-    origin = log.output([str(venv / "bin/python"), "-c", _ORIGIN.format("tf2_msgs")])
+def build_where_missing(source: Path, build: Path, venv: Path, proof: str, log: Log) -> None:
+    """Build a stand-in (its folder has the package's name) only where none is installed; an installed one is never shadowed.
+
+    Args:
+        proof: ``module:Type`` that rclpy must then be able to load.
+    """
+    origin = log.output([str(venv / "bin/python"), "-c", _ORIGIN.format(source.name)])
     if origin and not Path(origin).is_relative_to(venv):
         return
     build_package(source, build, venv, [], log)
-    prove(["tf2_msgs.msg:TFMessage"], venv, log)
+    prove([proof], venv, log)
 
 
 def prove(types: list[str], venv: Path, log: Log) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "measure: novel views, closed loop, long horizon, camera, tracking, moving things, edits",
     "bench": "measure speed",
     "clips": "build training clips from procedural scenes, meshes and recordings",
+    "grid": "write full (camera x time) grids of scenes with things that move",
     "train": "train the generator",
     "export": "turn trained weights into an engine",
     "build-engine": "build TensorRT engines for this GPU, or plan them for a device",

@@ -11,6 +11,8 @@ report        all of these on one page with curves and pictures, beside the pape
 loop          round a block with drift: is the loop found, how far off is the map with and without it?
 dynamics      one object moves while the camera moves: what of it stays in static memory, and what else is lost?
 edit          things removed by name: does any later frame still show them, and did anything else change?
+navigation    a camera path followed from pictures alone, told neither depth nor poses, with its ablations
+box           the box the generator draws of what the prompt names, against the geometric one
 slam          poses withheld: how far off is the path that is found? ATE and RPE, beside Open3D's odometry
 
 docs/evaluation.md defines every figure.
@@ -25,6 +27,7 @@ from typing import Any
 from spatia_ros.cli.evaluate_dynamics import add_dynamics
 from spatia_ros.cli.evaluate_edit import add_edit
 from spatia_ros.cli.evaluate_loop import add_loop
+from spatia_ros.cli.evaluate_navigation import add_navigation
 from spatia_ros.cli.evaluate_slam import add_slam
 from spatia_ros.cli.evaluate_world import add_source, add_world_measures, delay_of, number, source_of
 from spatia_ros.cli.options import config_of, examples, print_table, write_json_of
@@ -43,6 +46,8 @@ spatia evaluate report --sequence data/lounge --out out/evaluate/lounge
 spatia evaluate loop --json out/loop.json
 spatia evaluate dynamics --json out/dynamics.json
 spatia evaluate edit --json out/edit.json
+spatia evaluate navigation --set generator.name=out/engines/mine --contiguous-indices --no-joint-guidance
+spatia evaluate box --set generator.name=out/engines/mine --json out/box.json
 spatia evaluate slam --sequence data/lounge --json out/slam.json
 """)
 
@@ -63,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_loop(measures)
     add_dynamics(measures)
     add_edit(measures)
+    add_navigation(measures)
     add_slam(measures)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
-from spatia_ros.geometry import pose
+from spatia_ros.geometry import pose, up_of
 from spatia_ros.types import Float64, SpatiaError, Trajectory
 
 Outlook = Callable[[Float64], tuple[float, float]]
@@ -76,16 +76,6 @@ def swung(T_world_cam: Float64, up: Float64, pivot_m: float, angle_rad: float) -
     R = Rotation.from_rotvec(angle_rad * np.asarray(up)).as_matrix()
     centre = T_world_cam[:3, 3] + pivot_m * T_world_cam[:3, 2]
     return pose(R @ T_world_cam[:3, :3], centre + R @ (T_world_cam[:3, 3] - centre))
-
-
-def up_of(T_world_cam: Float64) -> Float64:
-    """The direction [3] that is up in most pictures of a path: cameras are carried upright."""
-    up = -T_world_cam[:, :3, 1].mean(0)
-    # A world axis close to it is what the recording calls up.
-    axis = np.round(up / np.abs(up).max())
-    if np.count_nonzero(axis) == 1 and up @ axis / np.linalg.norm(up) > np.cos(np.radians(35)):
-        return axis
-    return up / np.linalg.norm(up)
 
 
 def out_and_back(recorded: Float64, seeded: int, outlook: Outlook, n: int) -> Float64:

@@ -72,7 +72,7 @@ class Place:
         from spatia_ros.world import World
 
         world = World(config, self.memory, generator, self.camera)
-        world.time_ns = int(self.recorded.stamps_ns[self.seeded - 1])
+        world.time_ns = world.start_ns = int(self.recorded.stamps_ns[self.seeded - 1])
         return world
 
 

@@ -29,7 +29,7 @@ spatia train --clips out/clips --out out/nano --minutes 9     # from nothing, ni
 spatia train --size small --clips out/clips --device cuda --out out/small
 torchrun --nproc-per-node 8 -m spatia_ros.cli train --size base --clips out/clips --device cuda --out out/base
 """)
-_SIZES, _STAGES = ("nano", "small", "base"), ("autoencoder", "flow", "direct", "consistency", "tune")
+_SIZES, _STAGES = ("nano", "small", "base"), ("autoencoder", "flow", "direct", "consistency", "tune", "navigate")
 OWN_SHARDS = {"recordings": 10, "warped": 10, "scenes": 8, "validation": 2}
 """Shards made from a user's own recordings, and of scenes, lest what was learned before be forgotten."""
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     start.add_argument("--init", metavar="NAME", help="begin with the weights of an engine (name or folder) or a training run")
     start.add_argument(
         "--stages", nargs="+", choices=_STAGES, metavar="STAGE",
-        help="of autoencoder, flow, direct, consistency, tune (default: the first three; with --init: tune)",
+        help="of autoencoder, flow, direct, consistency, tune, navigate (default: the first three; with --init: tune)",
     )
     data = parser.add_argument_group("what to learn from")
     data.add_argument("--clips", type=Path, metavar="DIR", help="a set of clips (spatia clips)")

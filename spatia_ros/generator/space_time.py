@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from spatia_ros.config import GeneratorConfig
+from spatia_ros.generator.box import read_box
 from spatia_ros.generator.condition import ClipCondition, ClipView, condition, images_of
 from spatia_ros.generator.dropped import clip_without, conditions_in, context_without, nothing_known
 from spatia_ros.generator.sample import Engine, Generated, compose
@@ -14,6 +15,12 @@ from spatia_ros.generator.sampling import Denoise, boxed, guided, sample
 from spatia_ros.generator.stream import Stream
 from spatia_ros.generator.text import tokenise
 from spatia_ros.types import Float32, check_array
+
+UNGUIDED = frozenset({"text", "references"})
+"""What the branch that guidance goes away from is not told: prompt and context together (Video4Spatial, arXiv 2512.03040)."""
+
+INSTRUCTIONS = frozenset({"text", "rays", "animation_time"})
+"""Conditions that are left out of a clip by saying nothing in their place."""
 
 
 class Networks(Protocol):
@@ -49,14 +56,15 @@ class SpaceTimeGenerator:
     Args:
         engine: the networks.
         config: steps, guidance, context frames, references, the prompt, and what is left out.
+        unguided: conditions that guidance's other branch is not told; in place of references it is given pure noise.
 
     Raises:
         SpatiaError: when the prompt has unknown words, or what is to be left out is no condition.
     """
 
-    def __init__(self, name: str, engine: Networks, config: GeneratorConfig) -> None:
+    def __init__(self, name: str, engine: Networks, config: GeneratorConfig, unguided: frozenset[str] = UNGUIDED) -> None:
         self.name, self.engine, self.config = name, engine, config
-        self.references = config.references
+        self.references, self.unguided = config.references, unguided
         self.tokens, self.dropped = tokenise(config.prompt), conditions_in(config.drop)
 
     def stream(self) -> Stream:
@@ -73,7 +81,17 @@ class SpaceTimeGenerator:
         return clip_without(told, self.dropped)
 
     def sample(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> list[Generated]:
-        """The frames of a clip. Noise is drawn when the context is new, and then kept with it."""
+        """The frames of a clip, and, in the stream, the boxes drawn along.
+
+        Noise is drawn when the context is new, and then kept with it.
+        """
+        z = self._latents(told, stream, rng)
+        stream.boxes = tuple(read_box(each[-1], view.size) for each, view in zip(z, told.views, strict=True))
+        change = self.engine.decode({"z": z, "image": told.image, "to_view": told.to_view})["change"]
+        return [compose(view, each) for view, each in zip(told.views, change, strict=True)]
+
+    def _latents(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> Float32:
+        """The clean latents of a clip, float32 [T, C + 1, h, w]; the last channel is the box."""
         memory = self.engine.encode({"frames": told.memory})["latents"]
         if "memory_render" in self.dropped:
             memory = np.zeros_like(memory)
@@ -81,9 +99,7 @@ class SpaceTimeGenerator:
         denoise = self._denoiser(told, memory, "told", stream, rng)
         if self.config.guidance != 1.0:
             denoise = guided(denoise, self._denoiser(told, memory, "untold", stream, rng), self.config.guidance)
-        z = sample(boxed(denoise, told.box, noise), noise, self.config.steps)
-        change = self.engine.decode({"z": z, "image": told.image, "to_view": told.to_view})["change"]
-        return [compose(view, each) for view, each in zip(told.views, change, strict=True)]
+        return sample(boxed(denoise, told.box, noise), noise, self.config.steps)
 
     def _noise(self, told: ClipCondition, channels: int, stream: Stream, rng: np.random.Generator) -> Float32:
         """The clip's noise, float32 [T, C + 1, h, w]."""
@@ -97,8 +113,10 @@ class SpaceTimeGenerator:
         """The transformer with all it is told but the noisy latents.
 
         Args:
-            branch: "told", or "untold": no prompt, and noise for a context (see :func:`.sampling.guided`).
+            branch: "told", or "untold": without what is ``unguided`` (see :func:`.sampling.guided`).
         """
+        if branch == "untold":
+            told = clip_without(told, self.unguided & INSTRUCTIONS)
         if f"{branch} keys" not in stream.computed:
             self._take_up(told, memory.shape[1], branch, stream, rng)
         given = {
@@ -115,16 +133,16 @@ class SpaceTimeGenerator:
 
     def _take_up(self, told: ClipCondition, channels: int, branch: str, stream: Stream, rng: np.random.Generator) -> None:
         """Compute the keys, values and text of a branch, to be kept for as long as the context is held."""
-        context = context_without((stream.held.context if stream.held else None) or nothing_known(), self.dropped)
+        less = self.dropped if branch == "told" else self.dropped | self.unguided & INSTRUCTIONS
+        context = context_without((stream.held.context if stream.held else None) or nothing_known(), less)
         latents = np.zeros((len(context), channels + 1, *context.rays.shape[2:]), np.float32)  # its box is not told
-        if branch == "untold":
+        if branch == "untold" and "references" in self.unguided:
             latents = rng.standard_normal(latents.shape, np.float32)
         elif context.frames.any():
             latents[:, :-1] = self.engine.encode({"frames": context.frames})["latents"]
         asked = {"latents": latents, "rays": context.rays, "time": context.time, "animation": context.animation}
         computed = self.engine.context({name: array[None] for name, array in asked.items()})
-        tokens = told.tokens if branch == "told" else np.zeros_like(told.tokens)
-        computed["text"] = self.engine.text({"tokens": tokens[None]})["text"]
+        computed["text"] = self.engine.text({"tokens": told.tokens[None]})["text"]
         for name in ("keys", "values", "text"):
             check_array(f"{branch} {name}", computed[name], (None,) * computed[name].ndim, np.float32)
             stream.computed[f"{branch} {name}"] = computed[name]

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from spatia_ros.generator.box import DrawnBox
 from spatia_ros.generator.condition import MAX_CONTEXT, Anchor, ClipView, Context, ContextFrame, context_in
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.geometry import rotation_error_deg
@@ -64,6 +65,7 @@ class StreamState:
     held: Held | None
     computed: dict[str, Float32]
     why: Why
+    boxes: tuple[DrawnBox | None, ...] = ()
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Stream:
         recent: the last frames, the newest at the end. held: the context in use.
         computed: what was computed of it by name (keys, values, noise), valid as long as it is held.
         why: why the last clip's context was taken, or that it was held.
+        boxes: of each frame of the last clip, where the network drew the box of what the prompt names; None: nowhere.
     """
 
     context_frames: int
@@ -82,6 +85,7 @@ class Stream:
     held: Held | None = None
     computed: dict[str, Float32] = field(default_factory=dict)
     why: Why = "held"
+    boxes: tuple[DrawnBox | None, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.context_frames <= MAX_CONTEXT:
@@ -122,11 +126,12 @@ class Stream:
 
     def snapshot(self) -> StreamState:
         """The whole state, independent of what the stream does next."""
-        return StreamState(self.recent, self.held, dict(self.computed), self.why)
+        return StreamState(self.recent, self.held, dict(self.computed), self.why, self.boxes)
 
     def restore(self, state: StreamState) -> None:
         """Go back to a snapshot, which stays usable."""
         self.recent, self.held, self.computed, self.why = state.recent, state.held, dict(state.computed), state.why
+        self.boxes = state.boxes
 
 
 def by_turns(references: Sequence[Sequence[Keyframe]]) -> list[Keyframe]:

@@ -34,6 +34,16 @@ def _seen_empty(
 
 
 @njit(cache=True, parallel=True)
+def seen_empty(points: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray, T_cam_world: np.ndarray) -> np.ndarray:
+    """Which world points float64 [N, 3] lie on a way that some keyframe saw to be empty: bool [N]; grids as below."""
+    out = np.zeros(len(points), np.bool_)
+    for item in prange(len(points)):
+        i = np.int64(item)
+        out[i] = _seen_empty(points[i, 0], points[i, 1], points[i, 2], grids, intrinsics, T_cam_world)
+    return out
+
+
+@njit(cache=True, parallel=True)
 def unknown_ray_share(
     depth: np.ndarray, sensed: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
     grids: np.ndarray, key_intrinsics: np.ndarray, key_T_cam_world: np.ndarray,

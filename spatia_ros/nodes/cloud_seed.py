@@ -7,9 +7,9 @@ from collections.abc import Callable
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
+from spatia_ros.formats.cloud_file import Piece, piece_of_fields
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.health import Health
-from spatia_ros.seed.cloud_file import Piece, piece_of_fields
 
 
 class CloudSeed:

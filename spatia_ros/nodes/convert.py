@@ -36,6 +36,7 @@ from spatia_ros.types import (
     Int64,
     SpatiaError,
     UInt8,
+    UInt16,
     check_array,
     check_pose,
 )
@@ -262,6 +263,12 @@ def to_image(rgb: UInt8, header: Header) -> Image:
     """An rgb8 message from uint8 [H, W, 3], or a mono8 message from uint8 [H, W]."""
     check_array("image", rgb, (None, None, 3) if rgb.ndim == 3 else (None, None), np.uint8)
     return _to_image(rgb, "rgb8" if rgb.ndim == 3 else "mono8", header)
+
+
+def to_labels(labels: UInt16, header: Header) -> Image:
+    """A 16UC1 message from uint16 [H, W]: a number a pixel, 0 for none."""
+    check_array("labels", labels, (None, None), np.uint16)
+    return _to_image(labels, "16UC1", header)
 
 
 def to_depth(depth: Float32, header: Header) -> Image:

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from spatia_ros import geometry
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.settings import FrameSettings
-from spatia_ros.types import Float64
+from spatia_ros.types import Float64, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,18 @@ class Rig:
         """``T_map_base`` that puts the camera at a pose of the core."""
         return self.T_map_world @ T_world_cam @ geometry.inverse(self._T_base_cam)
 
+    def bases_of(self, trajectory: Trajectory) -> Float64:
+        """``T_map_base`` [T, 4, 4] along a camera path of the core."""
+        return np.stack([self.base_of(T) for T in trajectory.T_world_cam])
+
     def camera_of(self, T_map_base: Float64) -> Float64:
         """``T_world_cam`` of the core for a pose of the rig."""
         return geometry.inverse(self.T_map_world) @ T_map_base @ self._T_base_cam
+
+    @property
+    def frame_names(self) -> set[str]:
+        """All frames of the rig."""
+        return {self.names.map, self.names.odom, self.names.base, self.link, self.optical}
 
     def check_frame(self, frame_id: str, name: str) -> None:
         """Refuse a frame that commands cannot be given in."""

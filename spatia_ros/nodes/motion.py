@@ -71,6 +71,11 @@ class Follow:
         """Whether poses are left."""
         return self._index < len(self.T)
 
+    @property
+    def begun(self) -> int:
+        """Poses whose frame was begun."""
+        return self._index
+
     def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:  # noqa: ARG002
         """The next pose of the path, in the map."""
         i = self._index

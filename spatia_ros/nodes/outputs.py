@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.node import Node
@@ -87,13 +87,13 @@ class RigOutputs:
         if self._clock:
             self._clock.publish(Clock(clock=convert.to_time(stamp_ns)))
 
-    def publish_tf(self, stamp_ns: int) -> None:
-        """The rig's pose at a time for tf."""
-        self._tf.publish(TFMessage(transforms=self._rig.transforms(stamp_ns)))
+    def publish_tf(self, stamp_ns: int, others: Sequence[TransformStamped] = ()) -> None:
+        """The rig's pose at a time for tf, and what else has a frame."""
+        self._tf.publish(TFMessage(transforms=[*self._rig.transforms(stamp_ns), *others]))
 
-    def publish(self, stamp_ns: int) -> None:
+    def publish(self, stamp_ns: int, others: Sequence[TransformStamped] = ()) -> None:
         """The rig's pose at a time, which is the pose that the image of this stamp was made from."""
-        self.publish_tf(stamp_ns)
+        self.publish_tf(stamp_ns, others)
         self._odom.publish(self._rig.odometry(stamp_ns))
         header = convert.to_header(stamp_ns, self._rig.names.map)
         pose = PoseStamped(header=header, pose=convert.to_pose(self._rig.pose.T_map_base))
@@ -102,13 +102,14 @@ class RigOutputs:
         offer(self._path, lambda: PathMessage(header=header, poses=list(self._poses)))
 
 
-def metadata_of(step: Step, move: Move, world: World, total_ms: float, stamp_ns: int) -> GeneratedFrame:
+def metadata_of(step: Step, move: Move, world: World, total_ms: float) -> GeneratedFrame:
     """What is known of a frame beyond its pixels; the header is the publisher's."""
     figures, engine = step.figures, getattr(world.generator, "engine", None)
     return GeneratedFrame(
         step=step.index, clip_index=move.index, clip_length=move.length, seed=step.seed,
-        animation_time=convert.to_time(stamp_ns),
+        animation_s=float(step.animation_s[0]), actors=len(step.actors[0]),
         remembered_ratio=figures["remembered_ratio"], mean_confidence=float(np.mean(step.provenance) / 255.0),
-        render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], total_ms=total_ms,
+        render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], actors_ms=figures["actors_ms"],
+        total_ms=total_ms,
         model=world.generator.name, engine_sha256=getattr(engine, "sha256", ""), synthetic=True,
     )  # fmt: skip

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spatia_ros import geometry
+from spatia_ros.actors import Cast, PoseTrack
+from spatia_ros.actors.library import library_actor
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
 from spatia_ros.nodes.settings import SourceSettings
@@ -73,7 +76,7 @@ def _from_place(config: WorldConfig, path: Path) -> Seed:
         raise SpatiaError(f"source.place: {path}: make a memory of a photograph with spatia seed, and name that as source.memory")
     seeded = open_place(path, config)
     world = World(config, seeded.memory, open_generator(config), config.camera.camera(seeded.camera))
-    world.time_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
+    world.time_ns = world.start_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
     return Seed(world, seeded.T_world_cam, "; ".join(seeded.story))
 
 
@@ -85,16 +88,20 @@ def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
 
 
 def warm_up(world: World, T_world_cam: Float64) -> None:
-    """Make one frame and forget it, so that the first that counts need not wait for kernels to compile and load."""
+    """Make one frame, a ball before the camera, and forget it: the first that counts need not wait for kernels to load."""
     rng_state, index, time_ns, frozen = world.rng.bit_generator.state, world.index, world.time_ns, world.frozen
-    world.frozen = True
+    cast, world.cast, world.frozen = world.cast, Cast(), True
+    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 1.0]))
+    world.cast.add(library_actor("ball", track=PoseTrack.still(T_world_cam @ ahead), spacing_m=0.02))
     world.look(T_world_cam)
     world.rng.bit_generator.state, world.index, world.time_ns, world.frozen = rng_state, index, time_ns, frozen
+    world.cast = cast
 
 
 def with_memory(world: World, memory: Memory) -> World:
-    """A world like this one, its clock and randomness begun anew, on another memory."""
-    fresh = World(world.config, memory, world.generator, world.camera)
+    """A world like this one, its time and randomness begun anew, on another memory; for the actors time goes on."""
+    fresh = World(world.config, memory, world.generator, world.camera, world.cast)
     fresh.frozen = world.frozen
     fresh.time_ns = max((k.stamp_ns for k in memory.keyframes.keyframes), default=0)
+    fresh.start_ns = fresh.time_ns - (world.time_ns - world.start_ns)
     return fresh

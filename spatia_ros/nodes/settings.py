@@ -25,7 +25,7 @@ class Section(BaseModel):
 class FrameSettings(Section):
     """Names of the frames, and how the camera is mounted."""
 
-    live = frozenset({"publish_tf", "publish_map_tf"})
+    live = frozenset({"publish_tf", "publish_map_tf", "publish_actor_tf"})
 
     map: str = Field("map", description="the world's frame")
     odom: str = Field("odom", description="the frame in which the rig moves without jumps (REP-105)")
@@ -36,6 +36,7 @@ class FrameSettings(Section):
     camera_rpy_rad: Vector = Field((0.0, 0.0, 0.0), description="roll, pitch, yaw of the camera's link in the rig, rad")
     publish_tf: bool = Field(True, description="publish odom -> rig on /tf")
     publish_map_tf: bool = Field(True, description="publish map -> odom on /tf; off where a localiser does")
+    publish_actor_tf: bool = Field(False, description="publish map -> each actor on /tf, as a frame of the actor's name")
 
 
 class SourceSettings(Section):
@@ -49,6 +50,7 @@ class SourceSettings(Section):
     place: str = Field(
         "", description="a mesh (GLB, OBJ, DAE), point cloud (PLY, PCD, LAS) or recording without poses, instead of a recording"
     )
+    actors: str = Field("", description="what moves there: a script of actors (YAML) or a saved cast; empty: nothing yet")
     cloud_topic: str = Field(
         "", description="a PointCloud2 topic in the map's frame: its first cloud becomes the memory, instead of a recording"
     )

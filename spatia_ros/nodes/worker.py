@@ -56,6 +56,7 @@ class Worker:
         """Stop after the job or frame in progress; what waits is cancelled."""
         with self._wake:
             self._closed = True
+            self._newest = self._current = None
             self._wake.notify()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
@@ -95,6 +96,18 @@ class Worker:
             self.dropped += self._newest is not None and self._newest.unfinished
             self._newest = motion
             self._wake.notify()
+
+    def follows(self, motion: Motion) -> bool:
+        """Whether a motion is being followed or is the next to be."""
+        return motion is self._newest or motion is self._current
+
+    def drop(self, motion: Motion) -> None:
+        """Give up one motion, after its frame in progress; another that took its place goes on."""
+        with self._wake:
+            if self._newest is motion:
+                self._newest = None
+            if self._current is motion:
+                self._current = None
 
     def halt(self) -> None:
         """Give up every motion (called by jobs that change the world under it)."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
@@ -18,21 +20,24 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from spatia_ros import geometry
+from spatia_ros.actors import Cast
+from spatia_ros.formats.cloud_file import Piece
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import clocks, convert, qos
+from spatia_ros.nodes.actor_outputs import ActorOutputs
 from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.frames import Rig, RigPose
 from spatia_ros.nodes.memory_node import MemoryNode
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Motion, Move, Pace, Stand
+from spatia_ros.nodes.navigate import Navigator
 from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
 from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.seed.cloud import seed_pieces
-from spatia_ros.seed.cloud_file import Piece
-from spatia_ros.srv import Restore, SetMode, Snapshot
+from spatia_ros.srv import Restore, SetAnimationTime, SetMode, Snapshot
 from spatia_ros.types import Frame, SpatiaError, Step, Trajectory
-from spatia_ros.world import WorldSnapshot
+from spatia_ros.world import World, WorldSnapshot
 
 CHANGES = ("merged", "added", "replaced", "carved")
 """Counts of a step that mean the memory is another than before."""
@@ -41,9 +46,10 @@ MODES = {SimStatus.MAPPING: "mapping", SimStatus.GENERATING: "generating", SimSt
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A snapshot: the world, and where the rig was in it."""
+    """A snapshot: the world, when its seconds began, and where the rig was in it."""
 
     world: WorldSnapshot
+    start_ns: int
     pose: RigPose
 
 
@@ -72,18 +78,37 @@ class WorldNode(MemoryNode):
         self._latencies_ms: deque[float] = deque(maxlen=100)
         self._camera_out = CameraOutputs(self, settings.frames.camera, self.rig.optical)
         self._rig_out = RigOutputs(self, self.rig, settings)
+        self._actor_out = ActorOutputs(self, settings.frames.camera, self.rig.optical, self.map_frame, self.T_map_world)
         self._rig_out.publish_static(self.stamp_ns)
         self._subscribe(settings)
         self._serve(Snapshot, "snapshot", self._snapshot)
         self._serve(Restore, "restore", self._restore)
         self._serve(SetMode, "memory/set_mode", self._set_mode)
+        self._serve(SetAnimationTime, "set_animation_time", self._set_animation_time)
+        self._serve_entities()
+        self._navigator = Navigator(self, self)
         self._begin()
         self._cloud_seed = self._awaited_cloud(settings)
         camera = self._world.camera
         self.get_logger().info(
-            f"world of {seed.story}: {len(self.memory)} points, {len(self.memory.keyframes)} keyframes; camera "
-            f"{camera.width}x{camera.height}; generator {self._world.generator.name}; files in {self.files.root}"
+            f"world of {seed.story}: {len(self.memory)} points, {len(self.memory.keyframes)} keyframes, {len(self.cast)} actors; "
+            f"camera {camera.width}x{camera.height}; generator {self._world.generator.name}; files in {self.files.root}"
         )
+
+    def destroy_node(self) -> None:
+        """End goals and frames in progress, then take the node down."""
+        self.worker.close()
+        self._navigator.close()
+        super().destroy_node()
+
+    def _serve_entities(self) -> None:
+        """The services of simulation_interfaces, where that package is."""
+        if find_spec("simulation_interfaces") is None:
+            self.get_logger().warning("simulation_interfaces is not installed: actors come from source.actors alone")
+            return
+        from spatia_ros.nodes.simulation import Simulation
+
+        Simulation(self, self, self._service_group)
 
     def _awaited_cloud(self, settings: WorldSettings) -> CloudSeed | None:
         """Where the world is to begin with a cloud: what waits for it."""
@@ -117,9 +142,18 @@ class WorldNode(MemoryNode):
         for kind, topic, callback in topics:
             qos.subscription(self, kind, topic, self.health.guard(topic, callback), qos.COMMAND)
 
-    def _command(self, name: str, motion: Motion) -> None:
-        if self._mode == SimStatus.MAPPING:
+    @property
+    def commanded(self) -> bool:
+        """Whether commands are taken: not while a sensor is mapped."""
+        return self._mode != SimStatus.MAPPING
+
+    def check_commanded(self, name: str) -> None:
+        """Raise unless commands are taken."""
+        if not self.commanded:
             raise convert.Malformed("mode", f"{name}: expected mode generating or frozen, the node is mapping a sensor")
+
+    def _command(self, name: str, motion: Motion) -> None:
+        self.check_commanded(name)
         self.worker.follow(motion)
 
     def _on_pose(self, msg: PoseStamped) -> None:
@@ -190,13 +224,45 @@ class WorldNode(MemoryNode):
 
     def _publish(self, step: Step, move: Move, stamp_ns: int) -> None:
         self._rig_out.publish_clock(stamp_ns)
-        self._rig_out.publish(stamp_ns)
+        framed = self._live.now.frames.publish_actor_tf
+        self._rig_out.publish(stamp_ns, self._actor_out.transforms(step, stamp_ns) if framed else [])
         total_ms = (time.perf_counter() - move.since_s) * 1e3
-        self._camera_out.publish(step, stamp_ns, lambda: metadata_of(step, move, self._world, total_ms, stamp_ns))
+        self._camera_out.publish(step, stamp_ns, lambda: metadata_of(step, move, self._world, total_ms))
+        self._actor_out.publish(step, stamp_ns)
         self._latencies_ms.append(total_ms)
         self._frames += 1
         self._version += any(step.figures.get(name, 0) for name in CHANGES)
         self.stamp_ns = stamp_ns
+
+    @property
+    def memory_version(self) -> int:
+        """Another whenever memory has changed."""
+        return self._version
+
+    # Actors, on the worker's thread
+
+    @property
+    def world(self) -> World:
+        """The world."""
+        return self._world
+
+    @property
+    def cast(self) -> Cast:
+        """The world's actors."""
+        return self._world.cast
+
+    @property
+    def world_s(self) -> float:
+        """The world's seconds at the newest frame."""
+        return (self._world.time_ns - self._world.start_ns) * 1e-9
+
+    def teleport(self, T_map_base: np.ndarray) -> None:
+        """Put the rig somewhere else at once, and make the frame it sees there."""
+        self.worker.halt()
+        self._frame(Follow(self.map_frame, np.zeros(1, np.int64), T_map_base[None], teleport=True))
+
+    def _set_animation_time(self, request: Any, response: Any) -> str:
+        return clocks.answer(request, response, self.cast, self.world_s)
 
     # What a node with a memory must say of itself
 
@@ -212,7 +278,9 @@ class WorldNode(MemoryNode):
     def observe(self, frame: Frame, root: str) -> None:  # noqa: ARG002  (a world's poses are all in its map)
         """Fold a sensor's frame in, from the map into the recording's world."""
         T = geometry.inverse(self.T_map_world) @ frame.T_world_cam
+        before_ns = self._world.time_ns
         self._world.observe(Frame(frame.rgb, frame.depth, frame.camera, T, frame.stamp_ns))
+        self._world.start_ns += self._world.time_ns - before_ns  # for the actors no time goes by
 
     def status(self) -> SimStatus:
         """Mode, generator, frames made and how fast."""
@@ -233,7 +301,7 @@ class WorldNode(MemoryNode):
         if not request.name or (request.name not in self._kept and len(self._kept) >= limit):
             got = f"{request.name!r} beside {sorted(self._kept)}"
             raise SpatiaError(f"snapshot: expected a name, one of at most {limit} in all, got {got}")
-        self._kept[request.name] = Kept(self._world.snapshot(), self.rig.pose)
+        self._kept[request.name] = Kept(self._world.snapshot(), self._world.start_ns, self.rig.pose)
         response.step = self._world.index
         return ""
 
@@ -243,6 +311,7 @@ class WorldNode(MemoryNode):
         kept = self._kept[request.name]
         self.worker.halt()
         self._world.restore(kept.world)
+        self._world.start_ns = kept.start_ns
         self.rig.pose = kept.pose
         self._version += 1
         response.step = self._world.index

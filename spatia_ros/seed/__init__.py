@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from spatia_ros.config import WorldConfig
-from spatia_ros.seed import cloud_file, mesh_file, photo
+from spatia_ros.formats import cloud_file, mesh_file
+from spatia_ros.seed import photo
 from spatia_ros.seed.depth import DepthEstimator, Known
 from spatia_ros.seed.seeded import Report, Seeded, silent
 from spatia_ros.types import SpatiaError

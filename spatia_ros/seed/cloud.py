@@ -11,9 +11,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.formats.cloud_file import CLASSES, PIECE_POINTS, Piece, count_of, read_pieces
+from spatia_ros.formats.mesh_file import upright
 from spatia_ros.memory import Memory, Points
-from spatia_ros.seed.cloud_file import CLASSES, PIECE_POINTS, Piece, count_of, read_pieces
-from spatia_ros.seed.mesh_file import upright
 from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, remember_start, silent
 from spatia_ros.seed.walk import FreeSpace, find_walk
 from spatia_ros.types import Float64, SpatiaError, UInt8

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.formats.mesh_file import read_mesh
+from spatia_ros.formats.surface import Paint, note_opened, sample, sample_counts, was_opened
 from spatia_ros.geometry import look_at
 from spatia_ros.memory import Keyframe, Memory, Points
-from spatia_ros.seed.mesh_file import read_mesh
 from spatia_ros.seed.mesh_view import MeshView
 from spatia_ros.seed.seeded import EYES, Report, Seeded, best_start, complete, silent, standing_pose
-from spatia_ros.seed.surface import Paint, note_opened, sample, sample_counts, was_opened
 from spatia_ros.seed.walk import UP, FreeSpace, Walk, find_walk
 from spatia_ros.types import Camera, Float64
 
@@ -83,7 +83,7 @@ def seed_mesh(
     Args:
         config: the memory's; its range is widened to the mesh's size, and belief in what may stand
             before a surface is switched off, since a mesh leaves nothing out.
-        up, unit_m: see :func:`spatia_ros.seed.mesh_file.read_mesh`.
+        up, unit_m: see :func:`spatia_ros.formats.mesh_file.read_mesh`.
         eye_m: height of the eye above the floor it stands on.
         views: keyframes rendered from the mesh, at most; 0: only the one at the start.
 

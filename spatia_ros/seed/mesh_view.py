@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from spatia_ros.formats.mesh_file import Mesh
+from spatia_ros.formats.surface import Paint, shade
 from spatia_ros.geometry import pixel_rays
-from spatia_ros.seed.mesh_file import Mesh
-from spatia_ros.seed.surface import Paint, shade
 from spatia_ros.types import Camera, Float32, Float64, Frame, check_pose
 
 NOTHING = np.uint32(0xFFFFFFFF)

@@ -30,17 +30,17 @@ def points_of(path: Path | str, config: MemoryConfig, up: str = "", unit_m: floa
         raise SpatiaError(f"add: expected a mesh or a point cloud, got {Path(path).name!r}, which is a {kind} seed")
     memory = Memory(config.model_copy(update={"feature_channels": 0}))
     if kind == "mesh":
+        from spatia_ros.formats.mesh_file import read_mesh
+        from spatia_ros.formats.surface import Paint
         from spatia_ros.seed.mesh import fill_from_mesh
-        from spatia_ros.seed.mesh_file import read_mesh
         from spatia_ros.seed.mesh_view import MeshView
-        from spatia_ros.seed.surface import Paint
 
         mesh = read_mesh(path, up, unit_m)
         _check_span(mesh.vertices, path)
         fill_from_mesh(memory, MeshView(mesh, Paint.of(mesh)))
     else:
+        from spatia_ros.formats.cloud_file import read_pieces
         from spatia_ros.seed.cloud import CloudSeed
-        from spatia_ros.seed.cloud_file import read_pieces
 
         cloud = None
         for piece in read_pieces(path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spatia_ros.actors import Actors
+from spatia_ros.actors import MoverLog
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
 from spatia_ros.slam.correct import Correction, deform
@@ -20,19 +20,19 @@ class LiveMap:
     """
 
     def __init__(self, config: WorldConfig) -> None:
-        self.memory, self.actors = Memory(config.memory), Actors(config.actors)
+        self.memory, self.movers = Memory(config.memory), MoverLog(config.actors)
         self.held = 0
         """Pixels kept out so far because they move."""
         self._dynamics = StaticDynamic(config.dynamics)
 
     def integrate(self, frame: Frame) -> dict[str, int]:
-        """Fold the static part of a frame into memory and keep the rest as actors.
+        """Fold the static part of a frame into memory and keep the rest as movers.
 
         Returns:
             The counts of :meth:`Memory.integrate`, and ``held``: pixels kept out.
         """
         split = self._dynamics.split(frame, self.memory)
-        self.actors.observe(frame, split.movers)
+        self.movers.observe(frame, split.movers)
         held = int(np.count_nonzero(~split.static))
         self.held += held
         return self.memory.integrate(frame, mask=split.static) | {"held": held}

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from spatia_ros.actors import Actors
+from spatia_ros.actors import Cast
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
 from spatia_ros.slam.features import describe
@@ -62,14 +62,14 @@ class Mapped:
     """What a mapper leaves.
 
     Args:
-        memory: the map. actors: what moved.
+        memory: the map. cast: what moved; its animation time 0 is the first pose's.
         trajectory: of every frame that has a pose.
         loops: (time, time) of the keyframes each loop ties together, ns.
         figures: frames, lost, relocalised, keyframes, loops, false_loops, corrections, corrected_m, held, points, reintegrated.
     """
 
     memory: Memory
-    actors: Actors
+    cast: Cast
     trajectory: Trajectory
     loops: list[tuple[int, int]]
     figures: dict[str, float]
@@ -158,7 +158,7 @@ class Mapper:
             "points": len(self.memory),
         }  # fmt: skip
         loops = [(stamps[loop.i], stamps[loop.j]) for loop in self.graph.loops]
-        return Mapped(self.map.memory, self.map.actors, trajectory, loops, figures)
+        return Mapped(self.map.memory, self.map.movers.cast(int(trajectory.stamps_ns[0])), trajectory, loops, figures)
 
     def _posed(self, rgb: UInt8, depth: Float32, stamp_ns: int, T_world_cam: Float64 | None) -> tuple[Float64, str]:
         if self.poses == "given":
@@ -218,7 +218,7 @@ class Mapper:
         return moved_m
 
     def _reintegrate(self, frames: Images, each: Each, trajectory: Trajectory) -> None:
-        """Make memory and actors anew from the frames at their corrected poses."""
+        """Make memory and movers anew from the frames at their corrected poses."""
         self.map = LiveMap(self.config)
         for k in each(range(len(self._numbers))):
             rgb, depth = frames(self._numbers[k])

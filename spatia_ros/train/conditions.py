@@ -47,13 +47,18 @@ def encode_frames(network: SpaceTimeNet, frames: Tensor) -> Tensor:
     return network.encode(maps(frames)).unflatten(0, frames.shape[:2])
 
 
+def _there(network: SpaceTimeNet, frames: Tensor) -> Tensor:
+    """Latents of frames [B, T, 5, H, W]; zero, which is nothing, of frames that are all zero."""
+    there = frames.flatten(2).abs().amax(2)[:, :, None, None, None] > 0
+    return torch.where(there, encode_frames(network, frames), 0.0)
+
+
 def conditions_of(network: SpaceTimeNet, batch: Batch) -> Conditions:
     """What the network is told of a batch."""
-    there = batch.context_frames.flatten(2).abs().amax(2)[:, :, None, None, None] > 0
-    context = torch.where(there, encode_frames(network, batch.context_frames), 0.0)
+    context = _there(network, batch.context_frames)
     no_box = torch.zeros_like(context[:, :, :1])
     return Conditions(
-        memory=encode_frames(network, batch.memory),
+        memory=_there(network, batch.memory),
         uncovered=batch.uncovered,
         rays=batch.rays,
         time=batch.time,

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
+from spatia_ros.generator.box import cells_of
 from spatia_ros.generator.condition import (
     ANCHOR_MIN_SCALE,
     CONTEXT_SIZE,
@@ -99,11 +100,11 @@ def example_of(clip: Clip, unlent: Bool | None, rng: np.random.Generator) -> Exa
     times = np.array([t.stamp_ns for t in clip.targets]) * 1e-9
     anchor = drawn_anchor(images[0], poses[0], times[0], None if clip.animation_s is None else clip.animation_s[0], rng)
     told = condition(images, clip.targets[0].camera, poses, times, clip.animation_s, anchor, tokenise(clip.prompt))
-    colour, scale, log_depth, measured = _in_view_units(clip, images)
+    colour, scale, log_depth, measured = in_view_units(clip, images)
     return Example(
         told, _context(clip, anchor, times[0], rng),
         np.stack([frame_in(anchor, t.rgb, t.depth) for t in clip.targets]),
-        colour, scale, log_depth, measured, clip.moving, *_box(clip, told),
+        colour, scale, log_depth, measured, clip.moving, *box_of(clip, told),
     )
 
 
@@ -152,7 +153,7 @@ def _context(clip: Clip, anchor: Anchor, now_s: float, rng: np.random.Generator)
     return Context(nothing, rays, np.zeros(1, np.float32), np.full(1, NO_CLOCK, np.float32))
 
 
-def _in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Float32, Float32, Float32]:
+def in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Float32, Float32, Float32]:
     """True colour [T, 3, H, W] and its scale [T], true log-depth and where it is known [T, 1, H, W], padded as the images are."""
     (T, (H, W)), (h, w) = (len(clip), images[0].image.shape[1:]), images[0].size
     colour, log_depth, measured = (np.zeros((T, n, H, W), np.float32) for n in (3, 1, 1))
@@ -165,18 +166,12 @@ def _in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Fl
     return colour, np.array([image.colour_scale for image in images], np.float32), log_depth, measured
 
 
-def _box(clip: Clip, told: ClipCondition) -> tuple[Float32, bool]:
+def box_of(clip: Clip, told: ClipCondition) -> tuple[Float32, bool]:
     """The box of what the prompt names first, at latents, and whether there is one."""
-    box = np.zeros(told.box.shape, np.float32)
     if clip.boxes is None:
-        return box, False
-    v, u = ((np.arange(n) + 0.5) * MULTIPLE for n in box.shape[2:])
-    for i, (left, top, right, bottom) in enumerate(clip.boxes):
-        # At least the cell the middle lies in, also for what is smaller than a cell.
-        half_u, half_v = np.maximum((right - left, bottom - top), MULTIPLE) / 2
-        inside = (abs(u[None] - (left + right) / 2) <= half_u) & (abs(v[:, None] - (top + bottom) / 2) <= half_v)
-        box[i, 0] = np.where(inside, 1.0, -1.0)
-    return box, True
+        return np.zeros(told.box.shape, np.float32), False
+    rows, cols = told.box.shape[2:]
+    return cells_of(clip.boxes, (rows, cols)), True
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,13 @@ def place_weight(batch: Batch) -> Tensor:
     return COVERED_WEIGHT + (1.0 - COVERED_WEIGHT) * batch.uncovered
 
 
-def latent_loss(z0: Tensor, truth: Tensor, flow_time: Tensor, batch: Batch) -> tuple[Tensor, Parts]:
+def latent_loss(
+    z0: Tensor, truth: Tensor, flow_time: Tensor, batch: Batch, box_weight: float = BOX_WEIGHT
+) -> tuple[Tensor, Parts]:
     """The loss of guessed clean latents: velocity, and the box where one is known."""
     velocity = losses.velocity_error(z0[:, :, :-1], truth[:, :, :-1], flow_time, place_weight(batch)).mean()
     box = (batch.boxed * ((z0[:, :, -1] - truth[:, :, -1]) ** 2).flatten(1).mean(1)).mean()
-    return velocity + BOX_WEIGHT * box, {"velocity": velocity, "box": box}
+    return velocity + box_weight * box, {"velocity": velocity, "box": box}
 
 
 class Objective(nn.Module):
@@ -147,12 +149,16 @@ class Direct(Objective):
     """
 
     trained = ("decode.", "text.", "transformer.")
-    rail = 0.1
+    rail, box_weight = 0.1, BOX_WEIGHT
+
+    def left_out(self, batch: int, generator: torch.Generator) -> Dropped:
+        """Which conditions are left out of so many clips."""
+        return draw_dropped(batch, DROP_ALONE, DROP_JOINTLY, generator)
 
     def forward(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Parts]:
         """Loss and parts of a batch."""
         B = len(batch.truth)
-        dropped = draw_dropped(B, DROP_ALONE, DROP_JOINTLY, generator)
+        dropped = self.left_out(B, generator)
         conditions = spoilt(conditions_of(self.network, batch), dropped, generator)
         batch = replace(batch, image=blanked(batch.image, dropped.memory_render))
         with torch.no_grad():
@@ -161,8 +167,22 @@ class Direct(Objective):
         t = torch.ones(B, device=truth.device)
         z0 = denoise(self.network, noise, t, conditions)
         total, parts = picture_loss(decode_frames(self.network, z0, batch).float(), batch)
-        latent, latent_parts = latent_loss(z0.float(), truth.float(), t, batch)
+        latent, latent_parts = latent_loss(z0.float(), truth.float(), t, batch, self.box_weight)
         return total + self.rail * latent, parts | latent_parts
+
+
+class Navigate(Direct):
+    """As ``Direct``, on clips without a memory; in the untold branch of joint guidance the path is left out as well.
+
+    Boxes count as much as latents here: what a prompt names is the other thing to steer by.
+    """
+
+    box_weight = 1.0
+
+    def left_out(self, batch: int, generator: torch.Generator) -> Dropped:
+        """Which conditions are left out of so many clips."""
+        dropped = super().left_out(batch, generator)
+        return replace(dropped, rays=dropped.rays | dropped.guidance)
 
 
 class Consistency(Objective):
@@ -207,4 +227,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "direct": Direct,
     "consistency": Consistency,
     "tune": Direct,
+    "navigate": Navigate,
 }

@@ -7,9 +7,10 @@ from typing import Literal
 
 from spatia_ros.types import SpatiaError
 
-StageName = Literal["autoencoder", "flow", "direct", "consistency", "tune"]
+StageName = Literal["autoencoder", "flow", "direct", "consistency", "tune", "navigate"]
 STAGES: tuple[StageName, ...] = ("autoencoder", "flow", "direct")
-"""What a run from nothing goes through; ``consistency`` is the other way to few steps, ``tune`` starts from shipped weights."""
+"""What a run from nothing goes through; ``consistency`` is the other way to few steps, ``tune`` starts from shipped
+weights, and so does ``navigate``, which learns to go by pictures alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ NANO = Preset(
         "direct": StagePlan(6_000, 2, 4, 4, 3e-4, warmup=50),
         "consistency": StagePlan(4_000, 2, 4, 4, 1e-4, warmup=50),
         "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
+        "navigate": StagePlan(4_000, 2, 4, 9, 3e-4, warmup=50),
     },
 )
 SMALL = Preset(
@@ -58,6 +60,7 @@ SMALL = Preset(
         "direct": StagePlan(40_000, 16, 8, 6, 1e-4, warmup=500, average_decay=0.999),
         "consistency": StagePlan(20_000, 16, 8, 6, 5e-5, warmup=500, average_decay=0.999),
         "tune": StagePlan(2_000, 8, 8, 6, 5e-5, warmup=100),
+        "navigate": StagePlan(30_000, 16, 8, 9, 1e-4, warmup=500, average_decay=0.999),
     },
 )
 BASE = Preset(
@@ -68,6 +71,7 @@ BASE = Preset(
         "direct": StagePlan(80_000, 16, 16, 9, 5e-5, warmup=1000, average_decay=0.9995),
         "consistency": StagePlan(40_000, 16, 16, 9, 2e-5, warmup=1000, average_decay=0.9995),
         "tune": StagePlan(4_000, 8, 16, 9, 2e-5, warmup=200),
+        "navigate": StagePlan(60_000, 16, 16, 9, 5e-5, warmup=1000, average_decay=0.9995),
     },
 )
 PRESETS = {preset.name: preset for preset in (NANO, SMALL, BASE)}

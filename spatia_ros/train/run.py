@@ -29,6 +29,7 @@ from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
 from spatia_ros.train.initial import PLAN, by_chance, load_newest, read_plan, start_from
 from spatia_ros.train.loop import LoopConfig, never, run_stage
+from spatia_ros.train.navigation import clips_for
 from spatia_ros.train.objectives import OBJECTIVES
 from spatia_ros.train.presets import StageName, StagePlan
 from spatia_ros.train.processes import Processes
@@ -182,7 +183,8 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
         if done.exists():
             checkpoint.load_weights(done, network)
             continue
-        batches = held_out(clips.validation, numbers, VALIDATED) if processes.first else []
+        seen = clips_for(stage, clips)
+        batches = held_out(seen.validation, numbers, VALIDATED) if processes.first else []
         reporter = Reporter(plan, options, [batch.to(processes.device) for batch in batches], processes.device)
         config = LoopConfig(
             options.folder / stage, plan.seed, number, plan.bfloat16, options.save_every_s, options.report_every,
@@ -190,7 +192,7 @@ def run(plan: RunPlan, options: RunOptions, clips: Clips, processes: Processes) 
         )
         objective = OBJECTIVES[stage](network).to(processes.device)
         tell = lambda *facts, stage=stage, reporter=reporter: reporter(stage, *facts)  # noqa: E731
-        if not run_stage(objective, numbers, config, ClipBatches(clips), processes, tell):
+        if not run_stage(objective, numbers, config, ClipBatches(seen), processes, tell):
             return None
         network = objective.network
     if processes.first and not (options.folder / checkpoint.WEIGHTS).exists():

@@ -18,13 +18,17 @@ from spatia_ros.types import Float64, UInt8
 
 @dataclass(frozen=True, slots=True)
 class Furniture:
-    """Pieces with the floor they take: width x depth, and their height; ``tops`` are (T, width, depth) to put things on."""
+    """Pieces with the floor they take: width x depth, and their height; ``tops`` are (T, width, depth) to put things on.
+
+    ``kind`` is the word for it.
+    """
 
     pieces: list[Piece]
     width: float
     depth: float
     height: float
     tops: tuple[tuple[Float64, float, float], ...] = ()
+    kind: str = ""
 
 
 @dataclass(slots=True)
@@ -119,7 +123,7 @@ def table(palette: Palette, width: float, depth: float, height: float) -> Furnit
     else:
         for x in (-width / 2 + 0.015, width / 2 - 0.015):
             pieces += block((0.03, depth, height - thick), top, x, depth / 2)
-    return Furniture(pieces, width, depth, height, ((at(0, depth / 2, height), width, depth),))
+    return Furniture(pieces, width, depth, height, ((at(0, depth / 2, height), width, depth),), "table")
 
 
 def chair(palette: Palette) -> Furniture:
@@ -150,7 +154,7 @@ def chair(palette: Palette) -> Furniture:
             pieces += block((w, 0.02, 0.05), frame, 0, 0.02, seat + z)
     else:
         pieces += solid([pillow((w, 0.06, rise), 0.25)], cover, at(0, 0.03, seat + 0.06))
-    return Furniture(pieces, w, d, seat + rise)
+    return Furniture(pieces, w, d, seat + rise, kind="chair")
 
 
 def sofa(palette: Palette) -> Furniture:
@@ -168,7 +172,7 @@ def sofa(palette: Palette) -> Furniture:
         pieces += solid([pillow((each, d - 0.25, 0.18), 0.25)], cloth, at(x, d / 2 + 0.1, seat - 0.15))
         if rng.random() < 0.6:
             pieces += solid([pillow((0.42, 0.16, 0.42), 0.5)], palette.cloth(), at(x, 0.36, seat, rng.normal(0, 0.2), -0.35))
-    return Furniture(pieces, w, d, 0.9)
+    return Furniture(pieces, w, d, 0.9, kind="sofa" if seats > 1 else "armchair")
 
 
 def bed(palette: Palette) -> Furniture:
@@ -180,7 +184,7 @@ def bed(palette: Palette) -> Furniture:
     pieces += solid([pillow((w + 0.04, length * 0.65, 0.2), 0.15)], palette.cloth(), at(0, length * 0.66, 0.36))
     for x in np.linspace(-w / 4, w / 4, 2 if w > 1 else 1):
         pieces += solid([pillow((0.6, 0.4, 0.16), 0.5)], palette.cloth(), at(x if w > 1 else 0, 0.35, 0.48))
-    return Furniture(pieces, w, length, 0.6)
+    return Furniture(pieces, w, length, 0.6, kind="bed")
 
 
 def shelf(palette: Palette) -> Furniture:
@@ -195,7 +199,7 @@ def shelf(palette: Palette) -> Furniture:
         pieces += block((w, d, 0.025), wood, 0, d / 2, min(k * gap, h - 0.025))
         if k < rows and rng.random() < 0.85:
             pieces += placed(_books(palette, w - 0.06, gap - 0.06), at(0, d * rng.uniform(0.4, 0.55), k * gap + 0.025))
-    return Furniture(pieces, w, d, h, ((at(0, d / 2, h), w, d),))
+    return Furniture(pieces, w, d, h, ((at(0, d / 2, h), w, d),), "shelf")
 
 
 def _books(palette: Palette, width: float, room: float) -> list[Piece]:
@@ -226,7 +230,7 @@ def cabinet(palette: Palette) -> Furniture:
             pieces += block((w / columns - 0.012, 0.02, (h - 0.08) / rows - 0.012), front, x, d + 0.008, z)
             knob = (0.12, 0.025, 0.012) if rows > 1 else (0.012, 0.025, 0.12)
             pieces += block(knob, metal, x + (0 if rows > 1 else 0.3 * w / columns), d + 0.03, z + 0.6 * (h - 0.08) / rows)
-    return Furniture(pieces, w, d + 0.03, h, ((at(0, d / 2, h), w, d),) if h < 1.4 else ())
+    return Furniture(pieces, w, d + 0.03, h, ((at(0, d / 2, h), w, d),) if h < 1.4 else (), "cabinet")
 
 
 def desk(palette: Palette) -> Furniture:
@@ -234,7 +238,7 @@ def desk(palette: Palette) -> Furniture:
     rng = palette.rng
     base = table(palette, rng.uniform(1.0, 1.8), rng.uniform(0.6, 0.8), rng.uniform(0.7, 0.76))
     pieces = base.pieces + placed(monitor(palette), at(rng.uniform(-0.2, 0.2), 0.18, base.height, rng.normal(0, 0.15)))
-    return Furniture(pieces, base.width, base.depth, base.height + 0.5, base.tops)
+    return Furniture(pieces, base.width, base.depth, base.height + 0.5, base.tops, "desk")
 
 
 def monitor(palette: Palette) -> list[Piece]:
@@ -258,7 +262,7 @@ def floor_lamp(palette: Palette) -> Furniture:
     pieces = solid(cylinder(0.14, 0.02), metal, at(0, 0.2, 0)) + solid(cylinder(0.012, h, 8), metal, at(0, 0.2, 0))
     shade = Material(textures.paint(rng, textures.colour(rng, (0, 0.3), (0.7, 1))), emission=rng.uniform(0.2, 1.5))
     pieces += solid([lathe([(rng.uniform(0.14, 0.22), h - 0.12), (rng.uniform(0.08, 0.18), h + 0.16)])], shade, at(0, 0.2, 0))
-    return Furniture(pieces, 0.4, 0.4, h + 0.2)
+    return Furniture(pieces, 0.4, 0.4, h + 0.2, kind="floor lamp")
 
 
 def plant(palette: Palette) -> Furniture:
@@ -276,7 +280,7 @@ def plant(palette: Palette) -> Furniture:
         2,
     )
     pieces += placed([Piece(_leaf(rng, size), green) for _ in range(int(rng.integers(10, 32)))], at(0, pot + 0.05, pot * 1.4))
-    return Furniture(pieces, 2.4 * pot, 2.4 * pot, pot * 1.5 + size)
+    return Furniture(pieces, 2.4 * pot, 2.4 * pot, pot * 1.5 + size, kind="plant")
 
 
 def _leaf(rng: np.random.Generator, size: float) -> Patch:
@@ -288,10 +292,16 @@ def _leaf(rng: np.random.Generator, size: float) -> Patch:
     return surface(np.stack(np.broadcast_arrays(c * out - s * across, s * out + c * across, up), -1))
 
 
-def clutter(palette: Palette) -> list[Piece]:
-    """One small thing that stands on z = 0."""
+def clutter(palette: Palette) -> tuple[str, list[Piece]]:
+    """One small thing that stands on z = 0, and the word for it."""
+    kinds = ("book", "book", "box", "cup", "vase", "paper", "bottle", "ball", "photo", "plant")
+    kind = str(palette.rng.choice(kinds))
+    return kind, _small_thing(palette, kind)
+
+
+def _small_thing(palette: Palette, kind: str) -> list[Piece]:
     rng = palette.rng
-    match rng.choice(("book", "book", "box", "cup", "vase", "paper", "bottle", "ball", "photo", "plant")):
+    match kind:
         case "book":
             size, cover = (
                 (rng.uniform(0.12, 0.25), rng.uniform(0.15, 0.3), rng.uniform(0.01, 0.05)),
@@ -326,18 +336,17 @@ def clutter(palette: Palette) -> list[Piece]:
     return [Piece(Patch(p.patch.points * 0.35, p.patch.normals, p.patch.uv * 0.35), p.material) for p in small.pieces]
 
 
-def scattered(palette: Palette, top: tuple[Float64, float, float], count: int) -> list[list[Piece]]:
-    """Up to ``count`` small things on a table top, each its own list, apart from each other."""
+def scattered(palette: Palette, top: tuple[Float64, float, float], count: int) -> list[tuple[str, list[Piece]]]:
+    """Up to ``count`` small things on a table top, each with the word for it and its own list, apart from each other."""
     rng, (T, width, depth) = palette.rng, top
-    things: list[list[Piece]] = []
+    things: list[tuple[str, list[Piece]]] = []
     taken: list[tuple[float, float, float]] = []
     for _ in range(count):
-        pieces = clutter(palette)
+        kind, pieces = clutter(palette)
         reach = max(float(np.hypot(*np.abs(p.patch.points[..., :2]).reshape(-1, 2).max(0))) for p in pieces)
         x, y = rng.uniform(-0.5, 0.5, 2) * np.maximum((width - reach, depth - reach), 0.02)
         if all(np.hypot(x - a, y - b) > 0.8 * (reach + r) for a, b, r in taken):
             taken.append((x, y, reach))
-            things.append(
-                placed(pieces, T @ at(x, y, 0.001, rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.3)))
-            )
+            turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.3)
+            things.append((kind, placed(pieces, T @ at(x, y, 0.001, turn))))
     return things

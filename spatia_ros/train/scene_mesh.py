@@ -190,11 +190,16 @@ class MeshBuilder:
     materials: list[Material] = field(default_factory=list)
     parts: list[tuple[Float64, Float64, Float64, np.ndarray, int, int]] = field(default_factory=list)
     objects: int = 0
+    names: dict[int, str] = field(default_factory=dict)
     _numbers: dict[int, int] = field(default_factory=dict)
+    _kinds: dict[str, int] = field(default_factory=dict)
 
-    def add(self, pieces: Iterable[Piece], T: Float64 | None = None) -> int:
-        """Add pieces as one object, placed by ``T``; returns the object's number (from 1)."""
+    def add(self, pieces: Iterable[Piece], T: Float64 | None = None, kind: str = "") -> int:
+        """Add pieces as one object, placed by ``T``; returns its number (from 1). It is named by its kind: "chair 2"."""
         self.objects += 1
+        if kind:
+            self._kinds[kind] = self._kinds.get(kind, 0) + 1
+            self.names[self.objects] = f"{kind} {self._kinds[kind]}"
         for piece in placed(pieces, np.eye(4) if T is None else T):
             patch, material = piece.patch, piece.material
             self.parts.append(
@@ -227,6 +232,7 @@ class MeshBuilder:
             np.repeat([p[4] for p in self.parts], counts),
             np.repeat([p[5] for p in self.parts], counts),
             tuple(self.materials),
+            names=dict(self.names),
         )
 
 
@@ -240,6 +246,7 @@ class Mesh:
         faces: int [F, 3].
         material, obj: int [F], index into materials; object number from 1.
         two_sided: faces are seen and lit from both sides.
+        names: what the objects are called that have a name.
     """
 
     vertices: Float64
@@ -250,6 +257,7 @@ class Mesh:
     obj: np.ndarray
     materials: tuple[Material, ...]
     two_sided: bool = False
+    names: dict[int, str] = field(default_factory=dict)
 
     def placed(self, T: Float64) -> Mesh:
         """The mesh under a rigid transform."""

@@ -49,12 +49,12 @@ class Interior:
         if not inside or any(x0 < b[2] + gap and b[0] < x1 + gap and y0 < b[3] + gap and b[1] < y1 + gap for b in self.taken):
             return False
         self.taken.append((x0, y0, x1, y1))
-        self.builder.add(thing.pieces, T)
+        self.builder.add(thing.pieces, T, thing.kind)
         self.focus.append((T @ (0, thing.depth / 2, min(thing.height * 0.7, 1.4), 1))[:3])
         rng = self.palette.rng
         for top in thing.tops:
-            for pieces in scattered(self.palette, top, int(rng.integers(0, 8))):
-                self.builder.add(pieces, T)
+            for kind, pieces in scattered(self.palette, top, int(rng.integers(0, 8))):
+                self.builder.add(pieces, T, kind)
         return True
 
 
@@ -98,15 +98,15 @@ def desk(rng: np.random.Generator) -> tuple[MeshBuilder, Lighting, Walk]:
     rect = interior.plan.rects[0]
     base = furniture.table(interior.palette, rng.uniform(1.2, 2.2), rng.uniform(0.7, 1.1), rng.uniform(0.7, 0.8))
     T = at(rng.uniform(rect[0, 0] + 1.4, rect[1, 0] - 1.4), 0.05 if rng.random() < 0.6 else 0.9, 0)
-    interior.put(Furniture(base.pieces, base.width, base.depth, base.height), T)
+    interior.put(Furniture(base.pieces, base.width, base.depth, base.height, kind="desk"), T)
     top = T @ base.tops[0][0]
     interior.focus.clear()
     if rng.random() < 0.8:
-        interior.builder.add(
-            furniture.monitor(interior.palette), top @ at(rng.uniform(-0.4, 0.4), rng.uniform(-0.25, -0.1), 0, rng.normal(0, 0.3))
-        )
-    for pieces in scattered(interior.palette, (top, base.width, base.depth), int(rng.integers(8, 28))):
-        interior.builder.add(pieces)
+        screen = furniture.monitor(interior.palette)
+        spot = at(rng.uniform(-0.4, 0.4), rng.uniform(-0.25, -0.1), 0, rng.normal(0, 0.3))
+        interior.builder.add(screen, top @ spot, "monitor")
+    for kind, pieces in scattered(interior.palette, (top, base.width, base.depth), int(rng.integers(8, 28))):
+        interior.builder.add(pieces, kind=kind)
     interior.focus += [(top @ (*rng.uniform(-0.4, 0.4, 2) * (base.width, base.depth), 0.08, 1))[:3] for _ in range(12)]
     for _ in range(int(rng.integers(3, 9))):
         _along_wall(interior)
@@ -150,9 +150,9 @@ def shell(interior: Interior, doors: int | None = None) -> None:
         T, length = wall_frame(plan, k)
         # The wall stands across local y = 0, facing +y into the room.
         face = quad((length / 2, 0, 0), (-length, 0, 0), (0, 0, plan.height))
-        interior.builder.add([Piece(face, accent if k == chosen else main)], T)
+        interior.builder.add([Piece(face, accent if k == chosen else main)], T, "wall")
         if strip is not None:
-            interior.builder.add(block((length, 0.015, SKIRTING_M), strip, y=0.0075), T)
+            interior.builder.add(block((length, 0.015, SKIRTING_M), strip, y=0.0075), T, "skirting")
         _openings(interior, T, length, doors)
 
 
@@ -178,8 +178,8 @@ def _floor_and_ceiling(interior: Interior) -> None:
     for k, ((x0, y0), (x1, y1)) in enumerate(plan.rects):
         # Overlapping rectangles of an L leave the earlier one's surface on top.
         drop = 0.0005 * k
-        interior.builder.add([Piece(quad((x0, y0, -drop), (x1 - x0, 0, 0), (0, y1 - y0, 0)), floor)])
-        interior.builder.add([Piece(quad((x0, y1, plan.height + drop), (x1 - x0, 0, 0), (0, y0 - y1, 0)), top)])
+        interior.builder.add([Piece(quad((x0, y0, -drop), (x1 - x0, 0, 0), (0, y1 - y0, 0)), floor)], kind="floor")
+        interior.builder.add([Piece(quad((x0, y1, plan.height + drop), (x1 - x0, 0, 0), (0, y0 - y1, 0)), top)], kind="ceiling")
 
 
 def wall_frame(plan: Plan, k: int) -> tuple[Float64, float]:
@@ -225,7 +225,7 @@ def _door(interior: Interior, T: Float64) -> None:
     for x in (-0.46, 0.46):
         pieces += block((0.08, 0.05, 2.1), frame, x, 0.025)
     pieces += block((1.0, 0.05, 0.08), frame, 0, 0.025, 2.04) + block((0.12, 0.05, 0.02), metal, 0.33, 0.05, 1.0)
-    interior.builder.add(pieces, T)
+    interior.builder.add(pieces, T, "door")
     centre = (T @ (0, 0.4, 0, 1))[:2]
     interior.taken.append((centre[0] - 0.4, centre[1] - 0.4, centre[0] + 0.4, centre[1] + 0.4))
 
@@ -246,7 +246,7 @@ def window(interior: Interior, T: Float64, width: float) -> None:
         cloth = palette.cloth()
         for side in (-1, 1):
             pieces += solid([_curtain(rng, 0.28 * width, high + 0.1 - 0.05)], cloth, at(side * width * 0.5, 0.12, 0.05))
-    interior.builder.add(pieces, T)
+    interior.builder.add(pieces, T, "window")
     day = np.array((1.0, 1.0, 1.1)) * rng.uniform(0.5, 3.0) * width
     interior.lamps.append(Lamp(tuple((T @ (0, 0.5, (low + high) / 2, 1))[:3]), tuple(day), 0.35))
 
@@ -261,6 +261,7 @@ def picture(interior: Interior, T: Float64, width: float, height: float, content
     """A framed picture (or ``content``) at eye height on the wall whose frame is ``T``."""
     rng, palette = interior.palette.rng, interior.palette
     z = 1.55 - height / 2 + rng.normal(0, 0.12)
+    kind = "picture" if content is None else "board"
     content = palette.printed(pictures.picture, "wall picture", 8) if content is None else content
     depth = 0.004 if rng.random() < 0.4 else rng.uniform(0.015, 0.04)
     pieces = block((width, depth, height), palette.wood(), 0, depth / 2, z)
@@ -268,7 +269,7 @@ def picture(interior: Interior, T: Float64, width: float, height: float, content
     pieces += [
         Piece(quad((width / 2 - edge, depth + 0.001, z + edge), (2 * edge - width, 0, 0), (0, 0, height - 2 * edge)), content)
     ]
-    interior.builder.add(pieces, T)
+    interior.builder.add(pieces, T, kind)
     interior.focus.append((T @ (0, 0, z + height / 2, 1))[:3])
 
 
@@ -307,7 +308,8 @@ def _centre(interior: Interior) -> None:
             ),
             (0.0, 0.0),
         )
-        interior.builder.add([Piece(quad((-size[0] / 2, -size[1] / 2, 0.008), (size[0], 0, 0), (0, size[1], 0)), carpet)], T)
+        rug = quad((-size[0] / 2, -size[1] / 2, 0.008), (size[0], 0, 0), (0, size[1], 0))
+        interior.builder.add([Piece(rug, carpet)], T, "carpet")
     kind = rng.random()
     if kind < 0.4:
         interior.put(furniture.table(palette, rng.uniform(0.6, 1.2), rng.uniform(0.5, 0.8), rng.uniform(0.35, 0.5)), T)
@@ -349,7 +351,7 @@ def ceiling_lamp(interior: Interior, x: float, y: float) -> None:
         )
     if drop > 0.1:
         pieces += solid(cylinder(0.008, drop, 6), interior.palette.metal(), at(0, 0, top - drop))
-    interior.builder.add(pieces, at(x, y, 0))
+    interior.builder.add(pieces, at(x, y, 0), "ceiling lamp")
     interior.lamps.append(Lamp((x, y, top - drop - 0.2), tuple(warm * rng.uniform(1.5, 4)), 0.12))
 
 

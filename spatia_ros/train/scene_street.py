@@ -64,13 +64,13 @@ def _ground(builder: MeshBuilder, palette: Palette, length: float, road: float, 
         (rng.uniform(1.2, 3),) * 2,
     )
     stone = Material(textures.speckle(rng, np.ones(3) * 0.6))
-    builder.add([Piece(quad((0, -road / 2, 0), (length, 0, 0), (0, road, 0), CELL_M), tar)])
+    builder.add([Piece(quad((0, -road / 2, 0), (length, 0, 0), (0, road, 0), CELL_M), tar)], kind="road")
     line = Material(textures.paint(rng, np.ones(3) * 0.9, 0.05))
     for x in np.arange(1, length - 2, 4.0):
         builder.add([Piece(quad((x, -0.06, 0.004), (2, 0, 0), (0, 0.12, 0)), line)])
     for side in (-1, 1):
         low = side * (road / 2 + pavement / 2)
-        builder.add(solid(box((length, pavement, KERB_M), CELL_M), slabs, at(length / 2, low, 0)))
+        builder.add(solid(box((length, pavement, KERB_M), CELL_M), slabs, at(length / 2, low, 0)), kind="pavement")
         builder.add(solid(box((length, 0.15, KERB_M + 0.01), CELL_M), stone, at(length / 2, side * road / 2, 0)))
 
 
@@ -91,7 +91,7 @@ def _front(builder: MeshBuilder, palette: Palette, length: float, T: Float64) ->
             )
         pieces += solid(box((width + 0.2, 0.4, 0.25), CELL_M), wall, at(middle, back + 0.05, height - 0.25))
         pieces += _ledges(palette, middle, width, back, storeys, bays)
-        builder.add(pieces, T)
+        builder.add(pieces, T, "house")
         x += width
 
 
@@ -124,12 +124,15 @@ def _furniture(builder: MeshBuilder, palette: Palette, length: float, side: int,
     x = rng.uniform(1, 4)
     while x < length - 3:
         if rng.random() < 0.6:
-            builder.add(_car(palette), at(x + 2, side * (road / 2 - 1.0), 0, rng.choice((0, np.pi)) + rng.normal(0, 0.03)))
+            car, turn = _car(palette), rng.choice((0, np.pi)) + rng.normal(0, 0.03)
+            builder.add(car, at(x + 2, side * (road / 2 - 1.0), 0, turn), "car")
         x += rng.uniform(5, 9)
     tree, post = rng.random() < 0.7, rng.uniform(3, 7)
     kerb = side * (road / 2 + 0.45)
     for k, x in enumerate(np.arange(rng.uniform(1, 4), length - 1, post)):
-        builder.add(_tree(palette) if tree and k % 2 else _post(palette, side), at(x, kerb, KERB_M))
+        is_tree = bool(tree and k % 2)
+        pieces = _tree(palette) if is_tree else _post(palette, side)
+        builder.add(pieces, at(x, kerb, KERB_M), "tree" if is_tree else "post")
     for _ in range(int(rng.integers(1, 8))):
         builder.add(
             _small(palette),

@@ -7,9 +7,9 @@ from harness import parameters, wait
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from spatia_ros.formats.cloud_file import piece_of_fields
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.world_node import WorldNode
-from spatia_ros.seed.cloud_file import piece_of_fields
 from spatia_ros.types import SpatiaError
 
 SETTINGS = {

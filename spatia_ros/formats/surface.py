@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numba import njit, prange
 
-from spatia_ros.seed.mesh_file import Mesh
+from spatia_ros.formats.mesh_file import Mesh
 from spatia_ros.types import Float32, UInt8
 
 

@@ -1,6 +1,6 @@
 """Point cloud files, read piece by piece: PLY, PCD, LAS, LAZ; and the fields of a PointCloud2 as plain arrays.
 
-Pieces keep the file's own double-precision coordinates; :mod:`.cloud` moves them near zero before they
+Pieces keep the file's own double-precision coordinates; :mod:`spatia_ros.seed.cloud` moves them near zero before they
 become single precision.
 """
 

@@ -1,0 +1,91 @@
+"""Bodies of rigid parts that move on joints: legs that walk, wheels that turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spatia_ros.actors.body import BodyPoints, check_outside, check_shape, joined
+from spatia_ros.actors.clock import Clock
+from spatia_ros.actors.track import PoseTrack
+from spatia_ros.types import Float64, SpatiaError
+
+MAX_PARTS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A rigid part.
+
+    Args:
+        shape: points in the part's frame, at least one.
+        track: ``T_actor_part`` over the gait's phase.
+    """
+
+    shape: BodyPoints
+    track: PoseTrack
+
+    def __post_init__(self) -> None:
+        check_shape("part", self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JointedBody:
+    """Parts on a track.
+
+    Args:
+        parts: what it is made of.
+        track: ``T_world_actor`` over animation time.
+        gait: the phase its parts' tracks are read at, over animation time: the way gone for what walks or rolls, time for others.
+        complete: whether the points close the surface from all sides.
+        outside: before and after the track, "hold" (it stands at the nearer end) or "absent".
+    """
+
+    parts: tuple[Part, ...]
+    track: PoseTrack
+    gait: Clock = Clock.REAL
+    complete: bool = True
+    outside: str = "hold"
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.parts) <= MAX_PARTS:
+            raise SpatiaError(f"jointed body: expected 1..{MAX_PARTS} parts, got {len(self.parts)}")
+        check_outside("jointed body", self.outside)
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """First and last time of the track, s."""
+        return self.track.span_s
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return sum(len(part.shape) for part in self.parts)
+
+    def present(self, tau_s: float) -> bool:
+        """True, unless it is absent outside its track."""
+        return self.outside == "hold" or self.span_s[0] <= tau_s <= self.span_s[1]
+
+    def points(self, tau_s: float) -> BodyPoints:
+        """Its points in the world, part by part."""
+        T, phase = self.track.at(tau_s), self.gait.at(tau_s)
+        return joined([part.shape.moved(T @ part.track.at(phase)) for part in self.parts])
+
+    def pose(self, tau_s: float) -> Float64:
+        """``T_world_actor`` [4, 4]."""
+        return self.track.at(tau_s)
+
+    def box(self, tau_s: float) -> tuple[Float64, Float64]:
+        """Low and high corner [3] of its world-axis box, m."""
+        return self.points(tau_s).bounds()
+
+    def velocity(self, tau_s: float) -> Float64:
+        """float64 [3], of its origin in the world, m per second of animation."""
+        return self.track.velocity(tau_s)
+
+
+def rolling(track: PoseTrack) -> Clock:
+    """A gait whose phase is the way gone along a track, m; it stands where the track does."""
+    knots = np.stack([track.times_s, track.travelled_m()], -1)
+    return Clock(knots, "hold", "hold")

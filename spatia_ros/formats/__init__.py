@@ -1,0 +1,1 @@
+"""Mesh and point cloud files, as plain arrays."""

@@ -1,0 +1,251 @@
+"""What moves in a recording that is known whole: every frame is held against frames before and after it.
+
+A pixel whose point other frames see through shows something that was not always there. One that other frames see again
+speaks for standing still, but not surely: the middle of a broad thing hides where it was and where it will be. So what
+lies within the outline of something that moves, with nothing but depth steps and moving pixels around it, moves too.
+Offline this needs neither patience nor trails (see :mod:`.dynamics` for the split of a live stream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numba import njit, prange
+
+from spatia_ros import geometry
+from spatia_ros.config import DynamicsConfig
+from spatia_ros.memory.keyframes import intrinsics_of
+from spatia_ros.types import Bool, Float32, Float64, Frame
+
+WIDTH_PX = 320
+"""Witnesses are kept no wider than this."""
+SHADE, FEWEST_LIGHTER = 0.93, 4
+"""A place this much darker than it is on average in so many other frames is in a shadow that comes and goes."""
+ASKED = 32
+"""Frames each frame is held against: half of them most alike in view, half spread over time."""
+SEEN_THROUGH = 2
+"""Frames that must see through a point, and their share of those that say anything."""
+THROUGH_SHARE = 0.12
+STEP_RATIO = 0.03
+"""A larger step of depth between neighbours, relative to depth, parts two things."""
+FEWEST_PX = 12
+ENCLOSED = 0.8
+"""Share of a region's outline, at least, that is moving or in front of what is beside it: then it is part of what moves."""
+TOUCHED = 0.15
+"""Share of its outline, at least, that is moving."""
+LARGEST = 0.4
+"""Of the picture, share that such a region takes at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A frame as a witness, no wider than :data:`WIDTH_PX`.
+
+    Args:
+        depth: float32 [h, w], m. lowest: float32 [h, w], the least of 3 x 3 (0 where any is unknown). light: float32 [h, w], 0..255.
+        intrinsics: float64 [4]. T_world_cam: float64 [4, 4]. index: of the frame.
+    """
+
+    depth: Float32
+    lowest: Float32
+    light: Float32
+    intrinsics: Float64
+    T_world_cam: Float64
+    index: int
+
+
+def look_of(frame: Frame, index: int) -> Look:
+    """The witness a frame makes."""
+    every = -(-frame.camera.width // WIDTH_PX)
+    h, w = frame.depth.shape[0] // every, frame.depth.shape[1] // every
+    blocks = frame.depth[: h * every, : w * every].reshape(h, every, w, every)
+    lowest = cv2.erode(blocks.min((1, 3)), np.ones((3, 3), np.uint8), borderValue=0.0)
+    depth = np.ascontiguousarray(blocks[:, every // 2, :, every // 2])
+    camera = frame.camera.cropped(0, 0, w * every, h * every).resized(w, h)
+    light = cv2.resize(light_of(frame)[: h * every, : w * every], (w, h), interpolation=cv2.INTER_AREA)
+    return Look(depth, lowest, light, intrinsics_of(camera), frame.T_world_cam, index)
+
+
+def light_of(frame: Frame) -> Float32:
+    """float32 [H, W], how light each pixel is, 0..255."""
+    return cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+
+
+class Answers(NamedTuple):
+    """What witnesses say of a frame's pixels, [H, W] each: by how many a point is seen through, is seen again, and how light then."""
+
+    through: np.ndarray  # int32
+    same: np.ndarray  # int32
+    light: Float32  # sum over those that see it again
+
+
+@njit(cache=True)
+def _ask_row(
+    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, y: int, f: np.ndarray, T: np.ndarray,
+    other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
+) -> None:
+    """One row of :func:`ask`; T is T_other_this."""
+    fx, fy, cx, cy = f
+    gx, gy, dx, dy = g
+    h, w = other.shape
+    for x in range(depth.size):
+        d = depth[x]
+        if d <= 0.0:
+            continue
+        X, Y = (x + np.float32(0.5) - cx) / fx * d, (y + np.float32(0.5) - cy) / fy * d
+        z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * d + T[2, 3]
+        if z <= 0.0:
+            continue
+        u = gx * (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * d + T[0, 3]) / z + dx
+        v = gy * (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * d + T[1, 3]) / z + dy
+        if not (0.0 <= u < w and 0.0 <= v < h):
+            continue
+        j, i = int(v), int(u)
+        margin = margin_m + spread * z * z
+        if lowest[j, i] > z + margin:
+            through[x] += 1
+        elif other[j, i] > 0.0 and abs(other[j, i] - z) < margin:
+            same[x] += 1
+            light[x] += shade[j, i]
+
+
+@njit(cache=True, parallel=True)
+def _ask(
+    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, f: np.ndarray, T: np.ndarray,
+    other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
+) -> None:
+    for row in prange(depth.shape[0]):
+        y = np.int64(row)
+        _ask_row(
+            through[y], same[y], light[y], depth[y], y, f, T, other, lowest, shade, g,
+            np.float32(margin_m), np.float32(spread),
+        )  # fmt: skip
+
+
+def ask(frame: Frame, witness: Look, answers: Answers, margin_m: float, spread: float) -> None:
+    """Add, in place, what a witness says of a frame; a margin is ``margin_m + spread * z^2``, m."""
+    T = (geometry.inverse(witness.T_world_cam) @ frame.T_world_cam).astype(np.float32)
+    f, g = intrinsics_of(frame.camera).astype(np.float32), witness.intrinsics.astype(np.float32)
+    _ask(*answers, frame.depth, f, T, witness.depth, witness.lowest, witness.light, g, margin_m, spread)
+
+
+def asked_of(frame: Frame, index: int, looks: Sequence[Look]) -> list[Look]:
+    """The witnesses a frame is held against: :data:`ASKED` at most."""
+    others = [look for look in looks if look.index != index]
+    n = len(others)
+    if n <= ASKED:
+        return others
+    poses = np.stack([look.T_world_cam for look in others])
+    moved = np.linalg.norm(poses[:, :3, 3] - frame.T_world_cam[:3, 3], axis=1)
+    cosine = np.clip((np.einsum("nij,ij->n", poses[:, :3, :3], frame.T_world_cam[:3, :3]) - 1.0) / 2.0, -1.0, 1.0)
+    alike = np.argsort(moved + np.arccos(cosine), kind="stable")
+    # Of the most alike, not all from the moments around: nothing has moved by then.
+    most = max(ASKED, n // 4)
+    chosen = {*alike[: most : max(1, most // (ASKED // 2))].tolist(), *np.linspace(0, n - 1, ASKED // 2).astype(int).tolist()}
+    return [others[k] for k in sorted(chosen)]
+
+
+class Divided(NamedTuple):
+    """A frame's pixels, bool [H, W] each: what moves, and what stands still in the shadow of what moves."""
+
+    moving: Bool
+    shaded: Bool
+
+
+def divide(frame: Frame, index: int, looks: Sequence[Look], config: DynamicsConfig) -> Divided:
+    """Hold frame ``index`` against the witnesses of the whole recording."""
+    shape = frame.depth.shape
+    answers = Answers(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+    for look in asked_of(frame, index, looks):
+        ask(frame, look, answers, config.margin_m, config.sigmas * config.noise_per_m)
+    through, same = answers.through, answers.same
+    sure = (through >= SEEN_THROUGH) & (through >= THROUGH_SHARE * (through + same))
+    sure = _large(sure, frame.depth, config.margin_m)
+    moving = _filled(sure, frame.depth, config.margin_m)
+    lighter = answers.light / np.maximum(same, 1)
+    shaded = (same >= FEWEST_LIGHTER) & (cv2.blur(light_of(frame), (5, 5)) < SHADE * cv2.blur(lighter, (5, 5))) & ~moving
+    shaded = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+    return Divided(moving, shaded if moving.any() else np.zeros(shape, bool))
+
+
+def _large(sure: Bool, depth: Float32, margin_m: float) -> Bool:
+    """Without groups of few pixels, and thin lines."""
+    label, groups = segments(sure, depth, margin_m)
+    size = np.bincount(label.ravel(), minlength=groups + 1)
+    thick = np.bincount(label[cv2.erode(sure.astype(np.uint8), np.ones((2, 2), np.uint8)) > 0], minlength=groups + 1)
+    keep = (size >= FEWEST_PX) & (thick > 0)
+    keep[0] = False
+    return keep[label]
+
+
+def _filled(sure: Bool, depth: Float32, margin_m: float) -> Bool:
+    """With the regions that what moves encloses (see the module)."""
+    if not sure.any():
+        return sure
+    label, groups = segments(~sure & (depth > 0), depth, margin_m)
+    outline, moving, before = outlines(label, sure, depth, groups, margin_m)
+    size = np.bincount(label.ravel(), minlength=groups + 1)
+    part = (outline > 0) & (moving + before >= ENCLOSED * outline) & (moving >= TOUCHED * outline) & (size < LARGEST * depth.size)
+    part[0] = False
+    return sure | part[label]
+
+
+@njit(cache=True)
+def segments(chosen: np.ndarray, depth: np.ndarray, margin_m: float) -> tuple[np.ndarray, int]:
+    """Groups of chosen pixels that touch (4 neighbours) without a step of depth: int32 [H, W] from 1, and how many."""
+    h, w = chosen.shape
+    label = np.zeros((h, w), np.int32)
+    stack = np.empty((h * w, 2), np.int32)
+    groups = 0
+    for y in range(h):
+        for x in range(w):
+            if not chosen[y, x] or label[y, x]:
+                continue
+            groups += 1
+            label[y, x] = groups
+            stack[0, 0], stack[0, 1] = y, x
+            top = 1
+            while top:
+                top -= 1
+                j, i = stack[top, 0], stack[top, 1]
+                z = depth[j, i]
+                for k in range(4):
+                    b, a = j + (k == 0) - (k == 1), i + (k == 2) - (k == 3)
+                    if 0 <= b < h and 0 <= a < w and chosen[b, a] and not label[b, a]:
+                        if abs(depth[b, a] - z) <= 0.5 * margin_m + STEP_RATIO * z:
+                            label[b, a] = groups
+                            stack[top, 0], stack[top, 1] = b, a
+                            top += 1
+    return label, groups
+
+
+@njit(cache=True)
+def outlines(
+    label: np.ndarray, sure: np.ndarray, depth: np.ndarray, groups: int, margin_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each group: pixel sides on its outline, those that go on in moving pixels, and those to something farther; int64 [G + 1]."""
+    h, w = label.shape
+    outline, moving, before = np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64)
+    for y in range(h):
+        for x in range(w):
+            g = label[y, x]
+            if g == 0:
+                continue
+            for k in range(4):
+                b, a = y + (k == 0) - (k == 1), x + (k == 2) - (k == 3)
+                if not (0 <= b < h and 0 <= a < w) or label[b, a] == g:
+                    continue
+                step = 0.5 * margin_m + STEP_RATIO * depth[y, x]
+                nearer = 0.0 < depth[b, a] < depth[y, x] - step
+                if nearer and sure[b, a]:
+                    continue  # hidden by what moves: that says nothing of where it ends
+                outline[g] += 1
+                if depth[b, a] > depth[y, x] + step or depth[b, a] == 0.0:
+                    before[g] += 1
+                elif sure[b, a] and not nearer:
+                    moving[g] += 1
+    return outline, moving, before
