@@ -33,7 +33,7 @@ def ball(radius_m: float = 0.25, rgb=(220, 60, 30), torn: bool = False) -> BodyP
     turn = np.pi * (1 + 5**0.5) * np.arange(n)
     xyz = radius_m * np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], -1)
     colours = np.where(xyz[:, :1] > 0, np.array(rgb), 255 - np.array(rgb)).astype(np.uint8)
-    seen = (xyz[:, 2] < 0.1 * radius_m) & (np.abs(xyz[:, 1]) > 0.14 * radius_m) if torn else np.ones(n, bool)
+    seen = (xyz[:, 2] < 0.1 * radius_m) & (np.abs(xyz[:, 1]) > 0.09 * radius_m) if torn else np.ones(n, bool)
     return BodyPoints(xyz[seen].astype(np.float32), colours[seen], 3.6 * radius_m / n**0.5)
 
 
@@ -288,7 +288,7 @@ def test_gaps_are_narrow_openings_that_nothing_nearer_hides() -> None:
     depth[30:33, 5:50] = 0  # a crack
     depth[5:25, 20:40] = 0  # an opening that belongs to the shape
     depth[50:, :25] = 0
-    layer = Layer(1, 0, 0, np.zeros((60, 60, 3), np.uint8), depth, np.zeros((60, 60), bool))
+    layer = Layer(1, 0, 0, np.zeros((60, 60, 3), np.uint8), depth, (depth > 0).astype(np.float32), np.zeros((60, 60), bool))
     gaps, there = gaps_of(layer, np.zeros((60, 60), np.float32))
     assert gaps[30:33, 5:50].all()
     assert gaps.sum() == 3 * 45

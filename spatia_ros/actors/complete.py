@@ -82,7 +82,8 @@ def completed(
     behind = np.where(static_m > 0, static_m, np.inf)
     own = gaps & (made.depth < np.sqrt(actor_m * behind))
     rgb, depth = np.where(own[..., None], made.rgb, layer.rgb), np.where(own, made.depth, layer.depth)
-    return layer._replace(rgb=rgb, depth=depth, invented=layer.invented | own)
+    cover = np.where(own, np.float32(1.0), layer.cover)
+    return layer._replace(rgb=rgb, depth=depth, cover=cover, invented=layer.invented | own)
 
 
 def _second_pass(
