@@ -41,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = world.add_mutually_exclusive_group()
     source.add_argument("--sequence", metavar="PATH", help=f"{SEQUENCE_HELP}; 'builtin' is the built-in room")
     source.add_argument("--memory", type=Path, metavar="FILE", help="a saved memory")
+    world.add_argument("--actors", type=Path, metavar="FILE", help="what moves there: a script of actors (docs/actors.md)")
     world.set_defaults(run=run_node, node="world")
-    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None)
+    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None, actors=None)
     fly = verbs.add_parser("fly", help="command a camera path")
     fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
     fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
@@ -63,6 +64,8 @@ def run_node(args: argparse.Namespace) -> int:
         words += ["--set", f"source.sequence={place}"]
     if args.memory:
         words += ["--set", f"source.memory={args.memory.resolve()}"]
+    if args.actors:
+        words += ["--set", f"source.actors={args.actors.resolve()}"]
     words += ["--write-params", args.write_params] if args.write_params else []
     words += ["--ros-args", *args.ros_args] if args.ros_args else []
     return become(_RUNNER, args.node, *words)
