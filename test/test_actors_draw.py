@@ -162,7 +162,7 @@ def test_splats_that_overlap_too_often_are_drawn_smaller(monkeypatch: pytest.Mon
         widths.append(int((each.cover >= 0.5).any(0).sum()))
         colour = each.rgb[each.depth > 0][:, 0]
         mixed.append(int(((colour > 2) & (colour < 198)).sum()))
-    assert np.ptp(widths) <= 1, "as wide as it is, and closed, whatever the size"
+    assert np.ptp(widths) <= 2, "as wide as it is, and closed, whatever the size"
     assert mixed[0] <= mixed[1] < mixed[2]
 
 
