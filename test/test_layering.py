@@ -14,7 +14,7 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world", "variants"),
+    ("world", "variants", "spacetime"),
     ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "cli"),
     ("nodes",),
