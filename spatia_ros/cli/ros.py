@@ -1,10 +1,11 @@
-"""The ROS 2 side: nodes to start, and two tools beside them. Everything runs in the environment ROS needs here
+"""The ROS 2 side: nodes to start, and tools beside them. Everything runs in the environment ROS needs here
 (Fast DDS profile, library paths), which is set for you; ROS_DOMAIN_ID is yours.
 
 world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; colour, depth, provenance, tf, odom out
 mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
 record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
+soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from spatia_ros.cli import soak_actors
 from spatia_ros.cli.options import examples
 from spatia_ros.cli.place import SEQUENCE_HELP
 
@@ -24,6 +26,7 @@ spatia ros world --params config/world.yaml --set camera.width_px=512
 spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
 spatia ros record --out run.mcap
+spatia ros soak-actors --minutes 10 --json out/soak.json
 """)
 _RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tool"
 
@@ -53,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = verbs.add_parser("record", help="record all topics")
     record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
     record.set_defaults(run=run_record)
+    soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
 
 
 def run_node(args: argparse.Namespace) -> int:
