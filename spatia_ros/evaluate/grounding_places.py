@@ -156,7 +156,7 @@ def _scanned(scene: Scene, eyes: list[Float64], config: WorldConfig) -> tuple[Me
 
 def _actors(scene: Scene, eyes: list[Float64], rng: np.random.Generator) -> tuple[Cast, list[TrueThing], np.ndarray]:
     """Library actors at rest on free floor, with the truth about them and their points."""
-    cast, things, points = Cast(), list[TrueThing](), [np.zeros((0, 3), np.float32)]
+    cast, things, points = Cast(), list[TrueThing](), list[np.ndarray]([np.zeros((0, 3), np.float32)])
     taken: list[Float64] = []
     colours = rng.permutation(np.array(ACTOR_COLOURS))
     grounds = {i: scene.below(eye) for i, eye in enumerate(eyes)}

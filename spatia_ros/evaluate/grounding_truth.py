@@ -6,9 +6,12 @@ Nothing here knows of memory, labels or the words of :mod:`spatia_ros.ground`: a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
+from scipy.spatial import cKDTree
 
 from spatia_ros.geometry import pixel_rays
 from spatia_ros.o3d import o3d
@@ -64,15 +67,14 @@ class TrueRoom:
     mesh: Mesh
     extra: Float32 = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_all", _caster(self.mesh, np.arange(len(self.mesh.faces))))
+    @cached_property
+    def _all(self) -> Any:
+        return _caster(self.mesh, np.arange(len(self.mesh.faces)))
 
     def distance(self, points: Float64) -> Float32:
         """float32 [N], metres from world points [N, 3] to the nearest surface."""
-        near = self._all.compute_distance(o3d.core.Tensor(points.astype(np.float32))).numpy()  # type: ignore[attr-defined]
+        near: Float32 = self._all.compute_distance(_tensor(points.astype(np.float32))).numpy()
         if len(self.extra):
-            from scipy.spatial import cKDTree
-
             near = np.minimum(near, cKDTree(self.extra).query(points)[0].astype(np.float32))
         return near
 
@@ -82,11 +84,11 @@ class TrueRoom:
         if not moved.any():
             return False
         rays = np.concatenate([way[:-1][moved], np.diff(way, axis=0)[moved]], 1).astype(np.float32)
-        return bool(self._all.test_occlusions(o3d.core.Tensor(rays), tnear=0.0, tfar=1.0).numpy().any())  # type: ignore[attr-defined]
+        return bool(self._all.test_occlusions(_tensor(rays), tnear=0.0, tfar=1.0).numpy().any())
 
     def depth(self, camera: Camera, T_world_cam: Float64) -> tuple[Float32, np.ndarray]:
         """z-depth [H, W], 0 for nothing, and object numbers int [H, W], 0 for none."""
-        depth, prim = _cast(self._all, camera, T_world_cam)  # type: ignore[attr-defined]
+        depth, prim = _cast(self._all, camera, T_world_cam)
         ids = np.zeros(prim.shape, np.int64)
         ids[depth > 0] = self.mesh.obj[prim[depth > 0]]
         return depth, ids
@@ -105,19 +107,22 @@ class TrueRoom:
         return alone, shown
 
 
-def _caster(mesh: Mesh, faces: np.ndarray) -> o3d.t.geometry.RaycastingScene:
+def _tensor(array: np.ndarray) -> Any:
+    """As Open3D takes it; its own declarations know no arrays."""
+    return o3d.core.Tensor(array)  # type: ignore[call-overload]
+
+
+def _caster(mesh: Mesh, faces: np.ndarray) -> Any:
     used, at = np.unique(mesh.faces[faces], return_inverse=True)
     caster = o3d.t.geometry.RaycastingScene(nthreads=1)
-    caster.add_triangles(
-        o3d.core.Tensor(mesh.vertices[used].astype(np.float32)), o3d.core.Tensor(at.reshape(-1, 3).astype(np.uint32))
-    )
+    caster.add_triangles(_tensor(mesh.vertices[used].astype(np.float32)), _tensor(at.reshape(-1, 3).astype(np.uint32)))
     return caster
 
 
-def _cast(caster: o3d.t.geometry.RaycastingScene, camera: Camera, T_world_cam: Float64) -> tuple[Float32, np.ndarray]:
+def _cast(caster: Any, camera: Camera, T_world_cam: Float64) -> tuple[Float32, np.ndarray]:
     rays = pixel_rays(camera).reshape(-1, 3) @ T_world_cam[:3, :3].T
     both = np.concatenate([np.broadcast_to(T_world_cam[:3, 3], rays.shape), rays], 1).astype(np.float32)
-    found = caster.cast_rays(o3d.core.Tensor(both))
+    found = caster.cast_rays(_tensor(both))
     depth = found["t_hit"].numpy().reshape(camera.height, camera.width)
     return np.where(np.isfinite(depth), depth, np.float32(0)), found["primitive_ids"].numpy().reshape(depth.shape)
 

@@ -19,6 +19,8 @@ ANGLES = 32
 FILLS = (2.0, 1.3, 0.9, 0.65, 0.45, 0.32, 0.22)
 """How much of the picture, across or up, a thing's bounding ball takes at the distances that are tried (above 1 for what is
 flat, and for rooms where one cannot stand farther off)."""
+GOOD_FILL = 0.6
+"""How much of the picture, across or up, a thing's box best takes."""
 RISES_M = (0.0, 0.35, 0.8, -0.3)
 """Heights of the eye above the thing's middle that are tried."""
 NEAREST_M, FARTHEST_M = 0.35, 6.0
@@ -178,7 +180,7 @@ def _framing(thing: Thing, eyes: Float64, camera: Camera) -> tuple[Float64, Floa
         width, height = np.ptp(uv[:, 0]) / camera.width, np.ptp(uv[:, 1]) / camera.height
         fill = max(width, height)
         out = max(0.0, float(np.abs(uv / (camera.width, camera.height) - 0.5).max()) - 0.48)
-        fits[i] = max(0.0, 1.0 - abs(np.log(fill / 0.5)) / 1.6) - 2.0 * out - 0.4 * max(0.0, abs(way[2]) / length - 0.35)
+        fits[i] = max(0.0, 1.0 - abs(np.log(fill / GOOD_FILL)) / 1.6) - 2.0 * out - 0.4 * max(0.0, abs(way[2]) / length - 0.35)
         square[i] = flat * abs(way[thin]) / length
     return fits, square
 
