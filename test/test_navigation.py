@@ -197,7 +197,7 @@ def test_the_nearest_of_a_colour_is_found_as_the_slow_way_finds_it() -> None:
     points = [rng.uniform(-2, 2, (n, 3)).astype(np.float32) for n in (50, 200)]
     colours = [rng.integers(0, 256, (n, 3)).astype(np.int16) for n in (50, 200)]
     given = (points[0], colours[0], points[1], colours[1])
-    fast, slow = nearest_alike(*given, 40), nearest_alike_truth(*given, 40)
+    fast, slow = nearest_alike(*given, 25), nearest_alike_truth(*given, 25)
     assert 5 < np.isinf(slow).sum() < 45
     np.testing.assert_allclose(fast, slow, rtol=1e-5)
 
