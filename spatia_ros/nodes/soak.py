@@ -36,7 +36,7 @@ from spatia_ros.types import Float64, SpatiaError
 
 Clock = SetAnimationTime.Request
 LONGEST_WAIT_S = 120.0
-COMPARE_S = 30.0
+COMPARE_S = 60.0
 """How often the memories are compared."""
 MAX_ACTORS = 6
 KEPT_WORDS = 20
@@ -157,7 +157,7 @@ class Soak:
 
     def turn(self) -> None:
         """A few changes, then one leg of the camera in both worlds."""
-        for _ in range(int(self._rng.integers(1, 4))):
+        for _ in range(int(self._rng.integers(2, 6))):
             change = self._changes[int(self._rng.integers(len(self._changes)))]
             change()
             self.counts[change.__name__.strip("_")] += 1
@@ -167,7 +167,7 @@ class Soak:
 
     def fly(self) -> None:
         """One leg: the same path in both worlds, one after the other, and what they show compared."""
-        path = self._path(int(self._rng.integers(3, 7)))
+        path = self._path(int(self._rng.integers(2, 6)))
         live_first, disturbed = self._rng.random() < 0.5, self._clock if self._rng.random() < 0.5 else None
         if live_first:
             self.live.fly(path, disturbed)
