@@ -66,7 +66,7 @@ class Simulation:
         self._serve(GetSpawnables, "get_spawnables", self._get_spawnables, reads=True)
 
     def _serve(self, kind: type, name: str, job: Callable[[Any, Any], str], reads: bool = False) -> None:
-        """A service whose job fills the response and returns what there is to say; on the world's thread unless it reads files."""
+        """A service whose job fills the response and returns what there is to say; on the world's thread, or reading files."""
 
         def answer(request: Any, response: Any) -> Any:
             def work() -> str:
