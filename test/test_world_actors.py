@@ -294,7 +294,7 @@ def test_gaps_are_narrow_openings_that_nothing_nearer_hides() -> None:
     assert gaps.sum() == 3 * 45
     np.testing.assert_allclose(there[gaps], 1.0, rtol=1e-5)
     for k in range(12):  # a wedge, as between two legs, is the outline's
-        depth[59 - k, 55 - (12 - k) // 3 : 56] = 0
+        depth[59 - k, 44 + k : 56] = 0
     wedge = gaps_of(layer, np.zeros((60, 60), np.float32))[0]
     assert np.array_equal(wedge, gaps)
     static = np.full((60, 60), 2.0, np.float32)
