@@ -16,7 +16,7 @@ LAYERS = (
     ("engine", "train"),
     ("world", "variants", "spacetime"),
     ("ground",),
-    ("record", "env", "scenario", "evaluate", "viewer", "cli"),
+    ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),
 )
 """Lowest first: a module imports from its own layer and from those below."""
