@@ -11,6 +11,7 @@ COMMANDS = {
     "run": "fly a camera through a world; leaves frames, poses, figures, video and the memory",
     "seed": "make a memory of a mesh, a point cloud, a photograph, or frames with or without poses",
     "spacetime": "see a recording of moving things from any camera at any of its times",
+    "gallery": "make a gallery of films: bullet time, time backwards, edits that stay, what-ifs",
     "map": "build a memory from a recording, with its poses or without; leaves a report",
     "edit": "change a saved memory in 3D: remove, move, recolour, add; list what has a name",
     "find": "find what a phrase means: which thing, where, how far; or what comes nearest to it",
