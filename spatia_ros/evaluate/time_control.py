@@ -71,7 +71,7 @@ def film(footage: Footage, pipelines: Mapping[str, Pipeline], every: int = 2) ->
     source, kept = source_video(footage), range(0, len(footage.paths["target"]), every)
     poses = footage.paths["target"][kept]
     moments = np.linspace(footage.times_s[0], footage.times_s[-1], len(poses), dtype=np.float64)
-    asked = {name: footage.known(animation_of(name, moments)) for name in PATTERNS}
+    asked = {name: np.round(footage.known(animation_of(name, moments)), 6) for name in PATTERNS}
     played = asked | {STAND_STILL: np.zeros(len(poses))}
     frames = {name: pipeline(footage, source)(poses, played) for name, pipeline in pipelines.items()}
     return Filmed(footage, poses, asked, _truths(footage, kept, asked), frames, source)
@@ -83,7 +83,7 @@ def _truths(footage: Footage, kept: Sequence[int], asked: Mapping[str, Float64])
     for n, k in enumerate(kept):
         seen: dict[float, Shown] = {}
         for name, tau_s in asked.items():
-            tau = round(float(tau_s[n]), 6)
+            tau = float(tau_s[n])
             if tau not in seen:
                 seen[tau] = footage.look("target", k, tau)
             truth[name].append(seen[tau])
