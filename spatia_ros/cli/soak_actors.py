@@ -15,6 +15,8 @@ from spatia_ros.types import SpatiaError
 
 START_LIMIT_S, TURN_LIMIT_S = 300.0, 300.0
 WORLDS = ("live", "still")
+NO_CHANGES = ("frames", "found", "wrong", "memories compared", "memory points")
+"""Counts of a report that are no changes of the world."""
 SETTLED = 0.2
 """Memory use is first read after this share of the time: caches are full then."""
 
@@ -105,7 +107,7 @@ def resident_mb(pid: int) -> float:
 def rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The report for a terminal."""
     counts = report["counts"]
-    changes = sum(n for name, n in counts.items() if name not in ("frames", "wrong", "memories compared", "memory points"))
+    changes = sum(n for name, n in counts.items() if name not in NO_CHANGES)
     memory = ", ".join(f"{name} {m['settled']:.0f} -> {m['end']:.0f}" for name, m in report["memory_mb"].items())
     live, still, own = (report[name]["p50"] for name in ("live_ms", "still_ms", "actors_ms"))
     return [

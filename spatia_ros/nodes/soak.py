@@ -8,39 +8,36 @@ and then: the two memories are the same file. Every request is answered with the
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseStamped
 from nav_msgs.msg import Path as PathMessage
-from rclpy.node import Node
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import Image
 from simulation_interfaces.msg import EntityState, Result
 from simulation_interfaces.srv import DeleteEntity, GetEntities, SetEntityState, SpawnEntity
 
 from spatia_ros import geometry
+from spatia_ros.action import NavigateToObject
 from spatia_ros.actors import PATTERNS
 from spatia_ros.actors.library import LIBRARY
 from spatia_ros.actors.shapes import COLOURS
-from spatia_ros.msg import ActorStates, GeneratedFrame
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import convert
+from spatia_ros.nodes.soak_twin import LONGEST_WAIT_S, Heard, Twin
 from spatia_ros.srv import Restore, SavePly, SetAnimationTime, Snapshot
 from spatia_ros.types import Float64, SpatiaError
 
 Clock = SetAnimationTime.Request
-LONGEST_WAIT_S = 120.0
 COMPARE_S = 60.0
 """How often the memories are compared."""
 MAX_ACTORS = 6
 KEPT_WORDS = 20
 JITTER_M, JITTER_RAD = 0.03, 0.03
+HALF_CRATE = "half_crate.ply"
 SCALES = {"pedestrian": (0.6, 1.0), "car": (0.2, 0.4), "box": (0.3, 1.2), "ball": (0.3, 1.5), "arm": (0.4, 0.8)}
 """Sizes that fit into a room."""
 BAD_SPAWNS: tuple[tuple[dict[str, Any], int], ...] = (
@@ -59,74 +56,6 @@ BAD_CLOCKS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
-@dataclass
-class Heard:
-    """What one world published of the leg in progress, in order."""
-
-    told: list[Any] = field(default_factory=list)
-    colour: list[Any] = field(default_factory=list)
-    depth: list[Any] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-    states: list[Any] = field(default_factory=list)
-
-
-class Twin:
-    """One of the two worlds, as a client sees it."""
-
-    def __init__(self, node: Node, namespace: str, camera: str, with_actors: bool) -> None:
-        self._node, self.namespace, self._clients = node, namespace, dict[str, Any]()
-        self._new = threading.Condition()
-        self.heard = Heard()
-        topics: list[tuple[str, type, str]] = [
-            ("told", GeneratedFrame, f"{camera}/color/metadata"), ("colour", Image, f"{camera}/color/image_raw"),
-            ("depth", Image, f"{camera}/depth/image_rect"),
-        ]  # fmt: skip
-        if with_actors:
-            topics += [("labels", Image, f"{camera}/segmentation"), ("states", ActorStates, "actors/states")]
-        self.topics = [name for name, _, _ in topics]
-        self._inputs = [node.create_subscription(t, f"{namespace}/{at}", self._keep(n), qos.SENSOR_OUT) for n, t, at in topics]
-        self._go = node.create_publisher(PathMessage, f"{namespace}/cmd_trajectory", qos.COMMAND)
-
-    def _keep(self, name: str) -> Callable[[Any], None]:
-        def keep(msg: Any) -> None:
-            with self._new:
-                getattr(self.heard, name).append(msg)
-                self._new.notify_all()
-
-        return keep
-
-    def ready(self) -> bool:
-        """Whether the world is there and hears."""
-        return self._go.get_subscription_count() > 0 and all(s.get_publisher_count() for s in self._inputs)
-
-    def fly(self, path: PathMessage, meanwhile: Callable[[], None] | None = None) -> Heard:
-        """Command a path and wait for all of its frames, whole; something else may be done while they are made."""
-        n = len(path.poses)
-        self.heard = Heard()
-        self._go.publish(path)
-        if meanwhile:
-            meanwhile()
-        with self._new:
-            done = self._new.wait_for(lambda: all(len(getattr(self.heard, t)) >= n for t in self.topics), LONGEST_WAIT_S)
-        counts = {t: len(getattr(self.heard, t)) for t in self.topics}
-        if not done or set(counts.values()) != {n}:
-            raise SpatiaError(f"{self.namespace}: expected {n} frames, got {counts}")
-        return self.heard
-
-    def call(self, kind: type, service: str, **request: Any) -> Any:
-        """Call a service and wait for its answer."""
-        if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
-        client, done = self._clients[service], threading.Event()
-        if not client.wait_for_service(LONGEST_WAIT_S):
-            raise SpatiaError(f"{self.namespace}/{service}: expected the service, it is not there")
-        future = client.call_async(kind.Request(**request))  # type: ignore[attr-defined]
-        future.add_done_callback(lambda _: done.set())
-        if not done.wait(LONGEST_WAIT_S):
-            raise SpatiaError(f"{self.namespace}/{service}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
-        return future.result()
-
-
 class Soak:
     """The trial.
 
@@ -143,9 +72,10 @@ class Soak:
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.cost: dict[str, list[float]] = {"live_ms": [], "actors_ms": [], "still_ms": [], "actor_pixels": []}
+        write_half_crate(folder / HALF_CRATE)
         self._changes: list[Callable[[], None]] = [
-            self._spawn, self._spawn, self._spawn_walker, self._delete, self._clock, self._clock, self._clock, self._actor_clock,
-            self._actor_clock, self._put, self._misuse, self._look_back,
+            self._spawn, self._spawn, self._spawn_walker, self._spawn_file, self._delete, self._put, self._clock, self._clock,
+            self._clock, self._actor_clock, self._actor_clock, self._misuse, self._look_back, self._find,
         ]  # fmt: skip
 
     def expect(self, true: bool, words: str) -> None:
@@ -255,6 +185,10 @@ class Soak:
         scale = self._rng.uniform(*SCALES[kind])
         self._spawn_as(resource_string=f"{{kind: {kind}, scale: {scale:.3f}, loop: {loop}, path: {np.round(rows, 3).tolist()}}}")
 
+    def _spawn_file(self) -> None:
+        """Something with sides that nobody saw: they are the generator's."""
+        self._spawn_as(uri=HALF_CRATE)
+
     def _any(self) -> str | None:
         return str(self._rng.choice(self.present)) if self.present else None
 
@@ -302,6 +236,14 @@ class Soak:
         told = self.live.call(SetAnimationTime, "set_animation_time", **asked)
         self.expect(not told.success and bool(told.message), f"clock {asked}: expected a refusal")
 
+    def _find(self) -> None:
+        """Ask where something is: an actor, or what is not there."""
+        phrase = str(self._rng.choice(["the nearest ball", "the red car", "the pedestrian behind the box", "the piano"]))
+        answer = self.live.find(phrase)
+        known = (NavigateToObject.Result.REACHED, NavigateToObject.Result.NO_PATH, NavigateToObject.Result.NOT_FOUND)
+        self.expect(answer.code in known, f"find {phrase!r}: code {answer.code}: {answer.message}")
+        self.counts["found"] += bool(answer.object)
+
     def _look_back(self) -> None:
         """Keep both worlds, or bring both back to what was kept."""
         kind: type = Snapshot if self._snapshot is None else Restore
@@ -324,6 +266,18 @@ class Soak:
         out["cost_ratio"] = float(np.median(shares["live_ms"])) / still
         out["cost_ratio_without_actors_own"] = float(np.median(own)) / still
         return out
+
+
+def write_half_crate(path: Path) -> None:
+    """A file with two sides and the lid of a crate of 0.4 m, as a camera on one side of it would have seen them."""
+    import trimesh
+
+    line = np.arange(0.0, 0.4, 0.01)
+    u, v = (axis.ravel() for axis in np.meshgrid(line, line))
+    zero = np.zeros_like(u)
+    sides = [np.stack(side, -1) for side in ((u, zero, v), (zero, u, v), (u, v, zero + 0.4))]
+    colours = np.concatenate([np.tile(colour, (len(u), 1)) for colour in ((180, 120, 60), (150, 95, 45), (200, 150, 90))])
+    trimesh.PointCloud(np.concatenate(sides), colors=colours.astype(np.uint8)).export(path)
 
 
 def _exact(T: Float64) -> Float64:

@@ -80,7 +80,8 @@ def run_soak(args: argparse.Namespace) -> None:
 
     from spatia_ros.nodes.frames import Rig
     from spatia_ros.nodes.settings import FrameSettings
-    from spatia_ros.nodes.soak import COMPARE_S, Soak, Twin, run
+    from spatia_ros.nodes.soak import COMPARE_S, Soak, run
+    from spatia_ros.nodes.soak_twin import Twin
     from spatia_ros.sequence.w2c import read_camera_path
 
     rig = Rig(FrameSettings(map_up=args.map_up))
