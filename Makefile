@@ -14,11 +14,12 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m spatia_ros.nodes.environment
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench train lint clean distclean ros-build set-up-run set-up-test
+.PHONY: help demo gallery test bench train lint clean distclean ros-build set-up-run set-up-test
 
 help:
 	@echo "make demo                 fly a camera through a scanned room and beyond what was scanned, through ROS 2; see out/demo/"
 	@echo "make demo SEQUENCE=DIR    the same in your own recording (TUM RGB-D folder or rosbag2); OUT=DIR for the results"
+	@echo "make gallery              films of what can be done with space and time; see out/gallery/index.html; OUT=DIR, ARGS=--help"
 	@echo "make test                 every test; ARGS=\"-k memory -x\" to choose"
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
 	@echo "make lint                 ruff, and mypy on the core"
@@ -30,6 +31,9 @@ help:
 
 demo: set-up-run
 	@$(RUN) $(BIN)/spatia demo $(if $(SEQUENCE),--sequence "$(SEQUENCE)") $(if $(OUT),--out "$(OUT)") $(ARGS)
+
+gallery: set-up-run
+	@$(RUN) $(BIN)/spatia gallery $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 test: set-up-test
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)

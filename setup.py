@@ -30,7 +30,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["spatia_ros", "spatia_ros.*"]),
-    package_data={"spatia_ros.record": ["*.j2"], "spatia_ros.engine": ["support/*.json"]},
+    package_data={"spatia_ros.record": ["*.j2"], "spatia_ros.gallery": ["*.j2"], "spatia_ros.engine": ["support/*.json"]},
     data_files=shared("engines") + shared("config"),
     install_requires=requirements("runtime"),
     extras_require={"train": requirements("train"), "test": requirements("test")},

@@ -31,6 +31,7 @@ ARGUMENTS = {
 PARAMETERS = {
     "sequence": ("source.sequence", "recording to seed the memory from: TUM RGB-D folder, rosbag2, MCAP, or builtin"),
     "memory": ("source.memory", "memory file to start from instead"),
+    "actors": ("source.actors", "what moves there: a script of actors (YAML) or a saved cast"),
     "data_dir": ("data_dir", "folder of all files named in service calls"),
     "map_up": ("frames.map_up", "axis of the recording that points up: z, y or -y"),
     "camera": ("frames.camera", "camera name: first part of its topics and frames"),

@@ -195,6 +195,7 @@ def damaged(rng: np.random.Generator, data: bytes) -> bytes:
 def readers(rng: np.random.Generator) -> None:
     """Every other kind of file, random or damaged."""
     from spatia_ros import config
+    from spatia_ros.actors import cast_file, script
     from spatia_ros.formats.cloud_file import read_pieces
     from spatia_ros.formats.mesh_file import read_mesh
     from spatia_ros.sequence import open_sequence
@@ -208,7 +209,8 @@ def readers(rng: np.random.Generator) -> None:
         "a.dae": (b"<?xml version='1.0'?><COLLADA></COLLADA>", read_mesh),
         "a.mcap": (b"\x89MCAP0\r\n" + bytes(60), open_sequence), "a.db3": (b"SQLite format 3\x00" + bytes(200), open_sequence),
         "poses.txt": (b"0.1 0 0 0 0 0 0 1\n0.2 1 0 0 0 0 0 1\n", read_poses), "camera.yaml": (CALIBRATION, read_camera_yaml),
-        "config.yaml": (b"memory:\n  voxel_m: 0.02\n", config.load),
+        "config.yaml": (b"memory:\n  voxel_m: 0.02\n", config.load), "cast.npz": (_cast(), cast_file.load),
+        "actors.yaml": (ACTORS, script.load),
         "a.png": (PNG, lambda p: (decode_rgb(p.read_bytes(), "a", 4, 3), decode_depth(p.read_bytes(), "a", 4, 3))),
     }  # fmt: skip
     name = str(rng.choice(list(sources)))
@@ -218,6 +220,23 @@ def readers(rng: np.random.Generator) -> None:
         path.write_bytes(damaged(rng, data))
         print(name, flush=True)
         read(path)
+
+
+@lru_cache
+def _cast() -> bytes:
+    from spatia_ros.actors import cast_file, script
+
+    with tempfile.TemporaryDirectory() as folder:
+        cast_file.save(script.load_text(ACTORS.decode(), Path), Path(folder) / "cast.npz")
+        return (Path(folder) / "cast.npz").read_bytes()
+
+
+ACTORS = b"""clock: {pattern: loop, length_s: 2}
+actors:
+  - {name: a, kind: ball, path: [[0, 0, 0, 0, 0], [1, 2, 0, 0, 90]], spacing_m: 0.2, clock: {knots: [[0, 0], [1, 2]]}}
+  - {name: b, kind: box, pose: [0, 0, 0, 0], spacing_m: 0.3, facts: {a: 1}}
+edit: [{name: b, faster: 2, moved: [1, 0, 0, 0]}]
+"""
 
 
 def _png() -> bytes:

@@ -12,8 +12,10 @@ import torch
 from tiny_engine import tiny_engine
 from tiny_room import recorded, turning
 
+from spatia_ros import geometry
 from spatia_ros.config import from_dict
 from spatia_ros.evaluate.bench import (
+    actor_figures,
     bandwidth_figures,
     crowd_figures,
     growth_figures,
@@ -22,6 +24,7 @@ from spatia_ros.evaluate.bench import (
     room_figures,
     size_figures,
 )
+from spatia_ros.evaluate.bench_actors import room_cast, time_actors, torn
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import in_view_cloud, map_of, time_growth, time_render, wall_frame
 from spatia_ros.evaluate.bench_odometry import time_odometry
@@ -99,6 +102,31 @@ def test_figures_of_sizes_rooms_and_bandwidth_have_the_published_names() -> None
     assert moved["memory_bandwidth_gbps"] == pytest.approx(5.36870912)
     assert moved["render_gbps"] == pytest.approx((12e6 + 32 * 640 * 480) / 1e7)
     assert 0 < moved["integrate_gbps"] < moved["memory_bandwidth_gbps"]
+
+
+def test_a_frame_with_actors_is_held_against_one_without() -> None:
+    config = from_dict({"memory": {"voxel_m": 0.05}, "generator": {"name": "projection"}})
+    timings = time_actors(config, recorded(path=looking_at_them, frames=4), (64, 48), 1)
+    figures = actor_figures(timings, (64, 48))
+    assert set(timings) == {"static", "whole", "torn"}
+    assert figures["actors_shown_share"] > 0.01
+    assert figures["actors_torn_shown_share"] > 0.01
+    assert all(value > 0 for value in figures.values())
+    with pytest.raises(SpatiaError, match="saw none"):
+        time_actors(config, recorded(path=lambda t: looking_at_them(t) @ np.diag([-1.0, 1.0, -1.0, 1.0]), frames=2), (64, 48), 1)
+
+
+def looking_at_them(t: float) -> np.ndarray:
+    """From a corner of where the benched actors walk."""
+    return geometry.look_at(np.array([0.0, 0.5, 1.5]), np.array([2.6, 2.4, 0.5 + 0.01 * t]), np.array([0.0, 0.0, 1.0]))
+
+
+def test_torn_actors_have_holes_and_are_known_to() -> None:
+    whole = room_cast(4.0)
+    for before, after in zip(whole, torn(whole), strict=True):
+        assert not after.body.complete
+        kept, all_of_it = (len(actor.body.points(0.0)) for actor in (after, before))
+        assert 0.5 < kept / all_of_it < 0.97
 
 
 def test_the_loop_is_timed_part_by_part_at_every_size() -> None:

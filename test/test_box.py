@@ -8,7 +8,7 @@ from tiny_engine import tiny_engine
 from tiny_networks import CHANNELS, Arrays, TinyNetworks
 
 from spatia_ros.config import GeneratorConfig, from_dict
-from spatia_ros.evaluate.box import evaluate_box, figures_of
+from spatia_ros.evaluate.box import evaluate_box, figures_of, pointing
 from spatia_ros.generator.box import DrawnBox, cells_of, iou, read_box
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
@@ -105,6 +105,14 @@ def test_figures_count_what_is_missed_and_what_is_not_there() -> None:
     assert (figures["frames"], figures["frames_out_of_sight"]) == (2, 2)
 
 
+def test_pointing_is_the_highest_cell() -> None:
+    true = cells_of(np.array([[16.0, 16.0, 48.0, 32.0]]), (4, 6))[0, 0]
+    drawn = np.full((4, 6), -1.0, np.float32)
+    drawn[1, 2] = -0.8
+    assert pointing(drawn, true) == (True, pytest.approx(2 / 24))
+    assert pointing(-drawn, true)[0] is False
+
+
 def test_held_out_boxes_are_drawn_and_compared(tmp_path) -> None:
     config = from_dict({
         "camera": {"width_px": 64, "height_px": 48},
@@ -115,6 +123,7 @@ def test_held_out_boxes_are_drawn_and_compared(tmp_path) -> None:
     assert figures["cells"]["frames"] + figures["cells"]["frames_out_of_sight"] == 4
     assert figures["cells"]["frames"] >= 2
     assert figures["cells"]["iou"] > figures["drawn"]["iou"]
+    assert 0 < figures["pointing"]["by_chance"] < 0.6
     assert (tmp_path / "figures.json").exists()
     assert (tmp_path / "strip.png").stat().st_size > 1000
     with pytest.raises(SpatiaError, match="expected a generator of space, time and context"):

@@ -14,9 +14,9 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world", "variants"),
+    ("world", "variants", "spacetime"),
     ("ground",),
-    ("record", "env", "scenario", "evaluate", "viewer", "cli"),
+    ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),
 )
 """Lowest first: a module imports from its own layer and from those below."""

@@ -330,3 +330,12 @@ def test_garbage_is_refused_with_a_sentence(tmp_path: Path, content: bytes) -> N
     path.write_bytes(logs.MAGIC + content * 3)
     with pytest.raises(SpatiaError, match=r"garbage\.spatia"):
         Memory.load(path)
+
+
+def test_an_exact_file_holds_a_white_that_its_running_mean_rounded_up(tmp_path):
+    memory = Memory(MemoryConfig())
+    memory.add_points(Points.measured(np.full((1, 3), 0.005, np.float32), np.full((1, 3), 255, np.uint8)))
+    colours = memory.store.blocks.rgb
+    colours[colours == 255] = np.float32(255.00003)
+    memory.save(tmp_path / "white.spatia", exact=True)
+    assert Memory.load(tmp_path / "white.spatia").points().rgb.tolist() == [[255, 255, 255]]

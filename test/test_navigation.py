@@ -15,7 +15,7 @@ from tiny_room import room_depth, room_rgb, swaying
 from spatia_ros import geometry
 from spatia_ros.config import GeneratorConfig, from_dict
 from spatia_ros.evaluate.navigation import Ablations, evaluate_navigation, modes_of, stretches_of
-from spatia_ros.evaluate.scene_distance import STRIDE, Scene, scene_distance
+from spatia_ros.evaluate.scene_distance import STRIDE, Scene, nearest_alike, nearest_alike_truth, scene_distance
 from spatia_ros.generator.condition import NO_CLOCK, ClipView, images_of
 from spatia_ros.generator.dropped import FAR, RAYS
 from spatia_ros.generator.navigation import (
@@ -190,6 +190,16 @@ def test_scene_distance_has_known_values() -> None:
     away = np.mean([(columns // 2 - c) * STRIDE / 64 for c in range(columns // 2)])
     assert scene_distance(rgb[:, ::-1].copy(), truth, scene) == pytest.approx(away, abs=1e-6)
     assert np.isnan(scene_distance(rgb, replace(truth, depth=0 * depth), scene))
+
+
+def test_the_nearest_of_a_colour_is_found_as_the_slow_way_finds_it() -> None:
+    rng = np.random.default_rng(0)
+    points = [rng.uniform(-2, 2, (n, 3)).astype(np.float32) for n in (50, 200)]
+    colours = [rng.integers(0, 256, (n, 3)).astype(np.int16) for n in (50, 200)]
+    given = (points[0], colours[0], points[1], colours[1])
+    fast, slow = nearest_alike(*given, 25), nearest_alike_truth(*given, 25)
+    assert 5 < np.isinf(slow).sum() < 45
+    np.testing.assert_allclose(fast, slow, rtol=1e-5)
 
 
 def test_every_mode_is_drawn_and_compared(tmp_path: Path) -> None:

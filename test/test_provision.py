@@ -242,3 +242,13 @@ def test_every_requirement_is_pinned():
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
         assert lines
         assert all("==" in line for line in lines), path
+
+
+def test_every_stand_in_has_its_definitions():
+    for name, proof in provision.STAND_INS.items():
+        module, kind = proof.split(":")
+        folder = provision.ROOT / "interfaces" / name
+        assert f"<name>{name}</name>" in (folder / "package.xml").read_text()
+        assert module.split(".")[0] == name
+        assert (folder / module.split(".")[1] / f"{kind}.{module.split('.')[1]}").is_file()
+        assert f"<exec_depend>{name}</exec_depend>" in (provision.ROOT / "package.xml").read_text(), "named to rosdep"

@@ -129,7 +129,7 @@ class RigidBody:
 
     def present(self, tau_s: float) -> bool:
         """True, unless it is absent outside its track."""
-        return self.outside == "hold" or self.span_s[0] <= tau_s <= self.span_s[1]
+        return self.outside == "hold" or self.track.covers(tau_s)
 
     def points(self, tau_s: float) -> BodyPoints:
         """Its points in the world."""

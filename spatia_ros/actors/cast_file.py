@@ -7,8 +7,11 @@ written is either whole or not there. What is read is what was saved, bit by bit
 from __future__ import annotations
 
 import json
+import lzma
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,11 @@ MAX_UNPACKED_BYTES = 2 << 30
 MAX_TEXT_BYTES = 64 << 20
 MAX_ARRAYS = 8 * MAX_ACTORS
 TEXT = "cast"
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, LookupError, TypeError, OSError, EOFError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What the readers of a damaged file raise."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -70,8 +78,7 @@ def load(path: Path | str) -> Cast:
         return _cast_in(*_read(path))
     except SpatiaError as error:
         raise SpatiaError(f"cast: {path}: {error}") from None
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-        # Whatever the readers of a damaged file raise.
+    except DAMAGED as error:
         raise SpatiaError(f"cast: {path}: not readable: {type(error).__name__}: {error}") from error
 
 
@@ -156,6 +163,7 @@ def _actor_in(values: Any, arrays: Arrays) -> Actor:
 
 def _body_out(body: Body, key: str, arrays: Arrays) -> dict[str, Any]:
     extra: dict[str, Any]
+    kind = {RigidBody: "rigid", JointedBody: "jointed", ObservedBody: "observed"}.get(type(body))
     if isinstance(body, RigidBody):
         tracks, shapes, extra = [body.track], [body.shape], {"outside": body.outside}
     elif isinstance(body, JointedBody):
@@ -165,7 +173,7 @@ def _body_out(body: Body, key: str, arrays: Arrays) -> dict[str, Any]:
         tracks = [body.track]
         shapes = [o.points for o in body.observations] + ([] if body.shape is None else [body.shape])
         extra = {"reach_s": body.reach_s}
-    else:
+    if kind is None:
         raise SpatiaError(f"cast: expected a rigid, jointed or observed body, got {type(body).__name__}")
     arrays[f"{key}_xyz"] = np.concatenate([s.xyz for s in shapes])
     arrays[f"{key}_rgb"] = np.concatenate([s.rgb for s in shapes])
@@ -174,7 +182,6 @@ def _body_out(body: Body, key: str, arrays: Arrays) -> dict[str, Any]:
     arrays[f"{key}_times"] = np.concatenate([t.times_s for t in tracks])
     arrays[f"{key}_T"] = np.concatenate([t.T for t in tracks])
     arrays[f"{key}_poses"] = np.array([len(t.times_s) for t in tracks], np.int64)
-    kind = {RigidBody: "rigid", JointedBody: "jointed", ObservedBody: "observed"}[type(body)]
     return {"body": kind, "arrays": key, "complete": body.complete, "loops": [t.loop for t in tracks], **extra}
 
 

@@ -18,11 +18,13 @@ from spatia_ros.generator.generators import Generator
 from spatia_ros.generator.image import MULTIPLE
 from spatia_ros.generator.sample import Generated
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Bool, Float32, Frame, View
+from spatia_ros.types import Bool, Float32, Frame, UInt8, View
 
 GAP_SHARE = 0.08
 """An opening of an actor up to twice this share of its smaller side, in the picture, is a gap and not a part of its shape."""
 MAX_GAP_PX = 24
+ENCLOSED = 0.8
+"""Share of a gap's border that must be the actor's: less, and it is a corner of its outline."""
 AROUND_PX = 24
 """How much of the picture around the gaps the generator is shown, px."""
 LEAST_SIDE_PX = 64
@@ -31,7 +33,8 @@ LEAST_SIDE_PX = 64
 def gaps_of(layer: Layer, static_m: Float32) -> tuple[Bool, Float32]:
     """The pixels within an actor's reach that none of its points shows, and how far away it is there.
 
-    Its reach is what a closing of its silhouette adds to it, within its hull; not where a nearer static surface hides it.
+    Its reach is what a closing of its silhouette adds to it, within its hull, where the actor is nearly all around; not
+    where a nearer static surface hides it.
 
     Args:
         static_m: float32 [h, w], depth of the static picture in the layer's window, metres, 0 = unknown.
@@ -53,11 +56,29 @@ def gaps_of(layer: Layer, static_m: Float32) -> tuple[Bool, Float32]:
     total, known = (cv2.boxFilter(image, cv2.CV_32F, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
                     for image in (layer.depth, shown))  # fmt: skip
     depth = np.asarray(total / np.maximum(known, 1.0), np.float32)
-    gaps = closed & (shown == 0) & (known > 0.5) & ((static_m == 0) | (depth < static_m))
-    return gaps & _hull(shown) if gaps.any() else gaps, depth
+    gaps = closed & (shown == 0) & (known > 0.5)
+    if not gaps.any():
+        return gaps, depth
+    return _enclosed(gaps & _hull(shown), shown) & ((static_m == 0) | (depth < static_m)), depth
 
 
-def _hull(shown: np.ndarray) -> Bool:
+def _enclosed(gaps: Bool, shown: UInt8) -> Bool:
+    """Those connected groups of pixels of which a silhouette uint8 [h, w] is ENCLOSED of what is around."""
+    count, group = cv2.connectedComponents(gaps.astype(np.uint8), connectivity=4)
+    padded, around = np.pad(group, 1), np.pad(shown, 1) > 0
+    own, other = np.zeros(count), np.zeros(count)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            actor: Bool = np.roll(around, step, axis)[1:-1, 1:-1]
+            outside = np.roll(padded, step, axis)[1:-1, 1:-1] != group
+            own += np.bincount(group[outside & actor], minlength=count)
+            other += np.bincount(group[outside & ~actor], minlength=count)
+    enough = own >= ENCLOSED * (own + other)
+    enough[0] = False
+    return np.asarray(enough[group])
+
+
+def _hull(shown: UInt8) -> Bool:
     """The convex hull of a silhouette uint8 [h, w]."""
     points = np.argwhere(shown)[:, ::-1].astype(np.int32)
     out = np.zeros(shown.shape, np.uint8)
@@ -82,7 +103,8 @@ def completed(
     behind = np.where(static_m > 0, static_m, np.inf)
     own = gaps & (made.depth < np.sqrt(actor_m * behind))
     rgb, depth = np.where(own[..., None], made.rgb, layer.rgb), np.where(own, made.depth, layer.depth)
-    return layer._replace(rgb=rgb, depth=depth, invented=layer.invented | own)
+    cover = np.where(own, np.float32(1.0), layer.cover)
+    return layer._replace(rgb=rgb, depth=depth, cover=cover, invented=layer.invented | own)
 
 
 def _second_pass(

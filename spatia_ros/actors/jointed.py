@@ -65,7 +65,7 @@ class JointedBody:
 
     def present(self, tau_s: float) -> bool:
         """True, unless it is absent outside its track."""
-        return self.outside == "hold" or self.span_s[0] <= tau_s <= self.span_s[1]
+        return self.outside == "hold" or self.track.covers(tau_s)
 
     def points(self, tau_s: float) -> BodyPoints:
         """Its points in the world, part by part."""
@@ -86,6 +86,11 @@ class JointedBody:
 
 
 def rolling(track: PoseTrack) -> Clock:
-    """A gait whose phase is the way gone along a track, m; it stands where the track does."""
-    knots = np.stack([track.times_s, track.travelled_m()], -1)
-    return Clock(knots, "hold", "hold")
+    """A gait whose phase is the way gone along a track, m; it stands and begins again where the track does."""
+    return paced(track, track.travelled_m())
+
+
+def paced(track: PoseTrack, phases: Float64) -> Clock:
+    """A gait of phases [K] at the times of a track."""
+    end = "loop" if track.loop else "hold"
+    return Clock(np.stack([track.times_s, phases], -1), end, end)

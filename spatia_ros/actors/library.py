@@ -14,7 +14,7 @@ import numpy as np
 from spatia_ros.actors.actor import Actor
 from spatia_ros.actors.body import Body, BodyPoints, RigidBody
 from spatia_ros.actors.clock import Clock
-from spatia_ros.actors.jointed import JointedBody, Part, rolling
+from spatia_ros.actors.jointed import JointedBody, Part, paced, rolling
 from spatia_ros.actors.shapes import COLOURS, Colour, Solid, cylinder, limb, painted, pillow, plain, shape_of, tapered
 from spatia_ros.actors.track import PoseTrack
 from spatia_ros.types import Float64, SpatiaError
@@ -111,7 +111,7 @@ def _steps(track: PoseTrack, stride_m: float) -> Clock:
         share = (travelled[begun + 1 : end + 1] - travelled[begun]) / way if goes else np.zeros(end - begun)
         phases += (phase + steps * share).tolist()
         phase, begun = phases[-1], end
-    return Clock(np.stack([track.times_s, np.array(phases)], -1), "hold", "hold")
+    return paced(track, np.array(phases))
 
 
 def _once_each(shapes: list[list[Solid]], spacing_m: float, scale: float) -> list[BodyPoints]:

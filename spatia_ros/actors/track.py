@@ -68,6 +68,10 @@ class PoseTrack:
         """First and last time, s."""
         return float(self.times_s[0]), float(self.times_s[-1])
 
+    def covers(self, tau_s: float) -> bool:
+        """Whether it says where the thing is at a time, rather than holding an end."""
+        return self.loop or self.span_s[0] <= tau_s <= self.span_s[1]
+
     def at(self, tau_s: float) -> Float64:
         """``T_dst_src`` [4, 4] at a time, s."""
         k, share = self._piece(tau_s)

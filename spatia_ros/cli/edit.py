@@ -118,7 +118,7 @@ def run_edit(args: argparse.Namespace) -> int:
     memory = Memory.load(args.memory)
     before = memory.snapshot() if args.picture else None
     kept = list(memory.keyframes.keyframes)
-    counts = _edit(Editor(memory), args)
+    counts = apply(Editor(memory), args)
     memory.save(args.out)
     write_json_of(args, counts)
     rows = [(name, f"{value:,}") for name, value in counts.items()]
@@ -129,7 +129,8 @@ def run_edit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _edit(editor: Editor, args: argparse.Namespace) -> dict[str, int]:
+def apply(editor: Editor, args: argparse.Namespace) -> dict[str, int]:
+    """Make the edit that the arguments name; returns what it counted."""
     from spatia_ros.memory.edit import turned_about
 
     if args.edit == "add":

@@ -13,6 +13,8 @@ dynamics      one object moves while the camera moves: what of it stays in stati
 edit          things removed by name: does any later frame still show them, and did anything else change?
 navigation    a camera path followed from pictures alone, told neither depth nor poses, with its ablations
 box           the box the generator draws of what the prompt names, against the geometric one
+time-control  a recording with things that move, from another camera's way under ten time patterns, against the truth
+grounding     phrases with known answers: is the right thing found, and does the camera get there without collision?
 slam          poses withheld: how far off is the path that is found? ATE and RPE, beside Open3D's odometry
 
 docs/evaluation.md defines every figure.
@@ -26,9 +28,11 @@ from typing import Any
 
 from spatia_ros.cli.evaluate_dynamics import add_dynamics
 from spatia_ros.cli.evaluate_edit import add_edit
+from spatia_ros.cli.evaluate_grounding import add_grounding
 from spatia_ros.cli.evaluate_loop import add_loop
 from spatia_ros.cli.evaluate_navigation import add_navigation
 from spatia_ros.cli.evaluate_slam import add_slam
+from spatia_ros.cli.evaluate_time import add_time_control
 from spatia_ros.cli.evaluate_world import add_source, add_world_measures, delay_of, number, source_of
 from spatia_ros.cli.options import config_of, examples, print_table, write_json_of
 
@@ -49,6 +53,8 @@ spatia evaluate edit --json out/edit.json
 spatia evaluate navigation --set generator.name=out/engines/mine --contiguous-indices --no-joint-guidance
 spatia evaluate box --set generator.name=out/engines/mine --json out/box.json
 spatia evaluate slam --sequence data/lounge --json out/slam.json
+spatia evaluate grounding --json out/grounding.json
+spatia evaluate time-control --json out/time_control.json
 """)
 
 
@@ -70,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_edit(measures)
     add_navigation(measures)
     add_slam(measures)
+    add_grounding(measures)
+    add_time_control(measures)
 
 
 def run_novel_view(args: argparse.Namespace) -> int:

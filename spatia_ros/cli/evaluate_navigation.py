@@ -106,6 +106,8 @@ def run_box(args: argparse.Namespace) -> int:
     figures = evaluate_box(config_of(args), args.out, args.seed, args.clips)
     write_json_of(args, figures)
     rows = [(name.replace("_", " "), _box_line(figures[name])) for name in ("drawn", "no_prompt", "middle", "cells")]
+    at = figures["pointing"]
+    rows.append(("pointing", f"highest cell in the box {number(at['hit'], '.0%')}, by chance {number(at['by_chance'], '.0%')}"))
     print_table([*rows, ("left in", str(args.out))])
     return 0
 

@@ -35,16 +35,21 @@ def prepare(place: Place, config: WorldConfig, frames: int, out: Path) -> str:
     write_text(out / "config.yaml", dump(config))
     place.memory.save(out / "seed.spatia")
     map_up = up_axis(recorded)
+    write_parameters(out / "world.yaml", config, out, "seed.spatia", map_up)
+    return map_up
+
+
+def write_parameters(path: Path, config: WorldConfig, folder: Path, memory: str, map_up: str) -> None:
+    """The parameter file of a world node that starts from a memory in its data folder."""
     parameters = config.model_dump() | {
-        "data_dir": str(out.resolve()),
-        "source": {"memory": "seed.spatia"},
+        "data_dir": str(folder.resolve()),
+        "source": {"memory": memory},
         "frames": {"map_up": map_up},
         # As fast as frames can be made; cloud messages would fill the recording otherwise.
         "motion": {"real_time": False},
         "cloud": {"max_points": 60_000, "max_bytes_per_s": 1e6},
     }
-    write_text(out / "world.yaml", yaml.dump({"/**": {"ros__parameters": parameters}}, Dumper=_Quoting, sort_keys=False))
-    return map_up
+    write_text(path, yaml.dump({"/**": {"ros__parameters": parameters}}, Dumper=_Quoting, sort_keys=False))
 
 
 class _Quoting(yaml.SafeDumper):

@@ -1,10 +1,11 @@
-"""The ROS 2 side: nodes to start, and two tools beside them. Everything runs in the environment ROS needs here
+"""The ROS 2 side: nodes to start, and tools beside them. Everything runs in the environment ROS needs here
 (Fast DDS profile, library paths), which is set for you; ROS_DOMAIN_ID is yours.
 
 world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; colour, depth, provenance, tf, odom out
 mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
 record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
+soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import sys
 from pathlib import Path
 
+from spatia_ros.cli import soak_actors
 from spatia_ros.cli.options import examples
 from spatia_ros.cli.place import SEQUENCE_HELP
 
@@ -24,6 +26,7 @@ spatia ros world --params config/world.yaml --set camera.width_px=512
 spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
 spatia ros record --out run.mcap
+spatia ros soak-actors --minutes 10 --json out/soak.json
 """)
 _RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tool"
 
@@ -41,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = world.add_mutually_exclusive_group()
     source.add_argument("--sequence", metavar="PATH", help=f"{SEQUENCE_HELP}; 'builtin' is the built-in room")
     source.add_argument("--memory", type=Path, metavar="FILE", help="a saved memory")
+    world.add_argument("--actors", type=Path, metavar="FILE", help="what moves there: a script of actors (docs/actors.md)")
     world.set_defaults(run=run_node, node="world")
-    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None)
+    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None, actors=None)
     fly = verbs.add_parser("fly", help="command a camera path")
     fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
     fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
@@ -52,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = verbs.add_parser("record", help="record all topics")
     record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
     record.set_defaults(run=run_record)
+    soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
 
 
 def run_node(args: argparse.Namespace) -> int:
@@ -63,6 +68,8 @@ def run_node(args: argparse.Namespace) -> int:
         words += ["--set", f"source.sequence={place}"]
     if args.memory:
         words += ["--set", f"source.memory={args.memory.resolve()}"]
+    if args.actors:
+        words += ["--set", f"source.actors={args.actors.resolve()}"]
     words += ["--write-params", args.write_params] if args.write_params else []
     words += ["--ros-args", *args.ros_args] if args.ros_args else []
     return become(_RUNNER, args.node, *words)

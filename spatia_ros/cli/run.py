@@ -1,8 +1,9 @@
 """Fly a camera through a world, frame by frame: render what is remembered, generate the rest, remember that too.
 
-The world is seeded from a recording, a saved memory, or the built-in room. Everything the run does is left in one
-folder: effective configuration, poses (TUM; w2c.txt and intrinsics.txt), frames (colour, depth in mm, provenance), the
-memory, figures, a video. An interrupted run is continued by the same command.
+The world is seeded from a recording, a saved memory, or the built-in room; actors may move in it. Everything the run
+does is left in one folder: effective configuration, poses (TUM; w2c.txt and intrinsics.txt), frames (colour, depth in mm,
+provenance; with actors also a segmentation and a table of where they were), the memory, figures, a video. An
+interrupted run is continued by the same command.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spatia_ros.cli.cast import add_cast, cast_identity, cast_of, join
 from spatia_ros.cli.options import (
     add_config,
     add_json,
@@ -42,6 +44,7 @@ spatia run --sequence bag.mcap --trajectory path.txt    # along your own path (T
 spatia run --place img.jpg --trajectory w2c.txt --relative --intrinsics intrinsics.txt   # Spatia's camera files
 spatia run --memory out/lounge/memory.spatia --trajectory orbit --frames 60
 spatia run --place house.glb --trajectory recorded      # a walk through a mesh, from room to room
+spatia run --actors street.yaml --time bullet-time      # with what moves there, time stopped halfway
 spatia run --set camera.width_px=512 --set camera.height_px=288 --set generator.name=projection
 """)
 
@@ -61,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="[fx fy cx cy] by image width and height, as Spatia's (default: the seed's)",
     )
     path.add_argument("--frames", type=count, default=120, metavar="N", help="length of a built-in path (default: 120)")
+    add_cast(parser)
     out = parser.add_argument_group("what is left behind")
     out.add_argument("--out", type=Path, default=Path("out/run"), metavar="DIR", help="folder of the run (default: out/run)")
     out.add_argument("--overwrite", action="store_true", help="start anew where --out holds a run")
@@ -77,12 +81,14 @@ def run(args: argparse.Namespace) -> int:
     from spatia_ros.world import open_generator
 
     asked = with_intrinsics(config_of(args), args.intrinsics)
-    generator = open_generator(asked)  # before anything that takes long: it may not be there
+    generator, cast = open_generator(asked), cast_of(args)  # before anything that takes long: they may not be there
     place = open_place(args, asked)
     config = place.effective(asked)
     trajectory = trajectory_of(args, place, config)
     world = place.world(config, generator)
-    folder = RunFolder(args.out, identity(place, config, trajectory), place.camera)
+    join(world, cast, trajectory, args.time)
+    made_of = identity(place, config, trajectory) | cast_identity(args)
+    folder = RunFolder(args.out, made_of, place.camera, with_actors=cast is not None)
     if args.overwrite:
         folder.clear()
     folder.resume(world)

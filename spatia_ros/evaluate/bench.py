@@ -6,6 +6,7 @@ import os
 
 from spatia_ros.config import WorldConfig
 from spatia_ros.engine.bundle import folder_of
+from spatia_ros.evaluate.bench_actors import time_actors
 from spatia_ros.evaluate.bench_engines import engine_figures, runtimes_here, time_engines
 from spatia_ros.evaluate.bench_loop import PARTS, time_loop
 from spatia_ros.evaluate.bench_memory import time_growth, time_render
@@ -26,7 +27,7 @@ from spatia_ros.world import open_generator
 
 CAMERA = Camera.from_fov(640, 480, 1.0)
 SIZES = [(256, 160), (320, 192)]
-MEMORY_ROUNDS, LOOP_ROUNDS, ODOMETRY_ROUNDS = 31, 2, 60
+MEMORY_ROUNDS, LOOP_ROUNDS, ACTOR_ROUNDS, ODOMETRY_ROUNDS = 31, 2, 1, 60
 ODOMETRY_SIZE = (320, 240)
 RESOLUTIONS = [CAMERA, CAMERA.resized(320, 240), Camera.from_fov(1280, 720, 1.0)]
 ROOM_FRAME = 10
@@ -57,6 +58,7 @@ def run_benches(config: WorldConfig) -> dict[str, Figure]:
     figures |= bandwidth_figures(figures, time_copy(MEMORY_ROUNDS))
     figures |= odometry_figures(time_odometry(builtin_scan(), ODOMETRY_SIZE, ODOMETRY_ROUNDS))
     figures |= loop_figures(config)
+    figures |= actor_figures(time_actors(config, builtin_scan(), SIZES[-1], ACTOR_ROUNDS), SIZES[-1])
     rounded: dict[str, Figure] = {name: round(value, 3) for name, value in figures.items()}
     machine = {"cpu_cores": os.cpu_count() or 0, "load_average_before": round(load, 2)}
     return rounded | generator_figures(config) | machine | {"generator": config.generator.name}
@@ -157,4 +159,15 @@ def loop_figures(config: WorldConfig) -> dict[str, float]:
     for (width, height), laps in time_loop(config, builtin_scan(), SIZES, LOOP_ROUNDS).items():
         figures[f"loop_fps_{width}x{height}"] = 1e3 / laps["frame_ms"]
         figures |= {f"loop_{part.removesuffix('_ms')}_{width}x{height}_ms": laps[part] for part in PARTS}
+    return figures
+
+
+def actor_figures(timings: dict[str, dict[str, float]], size: tuple[int, int]) -> dict[str, float]:
+    """A frame with four actors beside the same frame without, and how far it exceeds that and the actors' own points."""
+    named, static = f"{size[0]}x{size[1]}", timings["static"]["frame_ms"]
+    figures = {f"actors_none_{named}_ms": static}
+    for name, prefix in (("whole", "actors"), ("torn", "actors_torn")):
+        of = timings[name]
+        figures |= {f"{prefix}_{named}_ms": of["frame_ms"], f"{prefix}_points_{named}_ms": of["points_ms"]}
+        figures |= {f"{prefix}_overhead": of["overhead"], f"{prefix}_shown_share": of["shown"]}
     return figures

@@ -25,7 +25,7 @@ def time_loop(
     Memory is made from the first frames of the recording; the path goes along all of it and back,
     so it leaves what was seen. Sizes take turns frame by frame; the first round is not measured.
     """
-    worlds = {size: _world(config, sequence, size) for size in sizes}
+    worlds = {size: world_of(config, sequence, size) for size in sizes}
     path = out_and_back(sequence, len(sequence), config.frame_rate_hz)
     laps: dict[tuple[int, int], list[dict[str, float]]] = {size: [] for size in sizes}
     begin = {size: world.snapshot() for size, world in worlds.items()}
@@ -48,7 +48,8 @@ def _timed(world: World, pose: Trajectory) -> dict[str, float]:
     return {"frame_ms": (time.perf_counter() - start) * 1e3, **{part: step.figures[part] for part in PARTS}}
 
 
-def _world(config: WorldConfig, sequence: Sequence, size: tuple[int, int]) -> World:
+def world_of(config: WorldConfig, sequence: Sequence, size: tuple[int, int]) -> World:
+    """A world of some image size (width, height), its memory made from the first SEED_SHARE of a recording."""
     small = sequence.resized(*size)
     camera = config.camera.model_copy(update={"width_px": size[0], "height_px": size[1]})
     seeds = (small.frame(i) for i in range(max(1, round(SEED_SHARE * len(small)))))

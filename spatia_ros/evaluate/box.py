@@ -27,7 +27,7 @@ from spatia_ros.train.clip_set import VALIDATION
 from spatia_ros.train.clip_sources import Material, shard_runs
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import Example, example_of
-from spatia_ros.types import Float64, SpatiaError, UInt8
+from spatia_ros.types import Float32, Float64, SpatiaError, UInt8
 from spatia_ros.world import open_generator
 
 FRAMES = 4
@@ -74,17 +74,23 @@ def evaluate_box(config: WorldConfig, out_dir: Path, seed: int, clips: int = CLI
         raise SpatiaError(f"box: expected a generator of space, time and context, got {config.generator.name!r}")
     size = (config.camera.width_px or 256, config.camera.height_px or 160)
     found: dict[str, list[Boxes]] = {"drawn": [], "no_prompt": [], "cells": [], "middle": []}
+    pointed: list[tuple[bool, float]] = []
     held_out = named_clips(seed, clips, size)
     for clip in tqdm(held_out, desc="boxes", unit="clip"):
         assert clip.boxes is not None
         example = example_of(clip, None, np.random.default_rng(0))
-        found["drawn"].append(boxes_drawn(generator, example, seed))
-        found["no_prompt"].append(boxes_drawn(generator, example, seed, frozenset({"text"})))
+        drawn = channel_drawn(generator, example, seed)
+        unasked = channel_drawn(generator, example, seed, frozenset({"text"}))
+        found["drawn"].append(tuple(read_box(each, size[::-1]) for each in drawn))
+        found["no_prompt"].append(tuple(read_box(each, size[::-1]) for each in unasked))
+        pointed += [pointing(each, true[0]) for each, true in zip(drawn, example.box, strict=True) if (true > 0).any()]
         found["cells"].append(_read_back(clip.boxes, example, size))
         found["middle"].append((_middle(size),) * len(clip))
     truths = [clip.boxes for clip in held_out if clip.boxes is not None]
     figures: dict[str, Any] = {"generator": config.generator.name, "clips": clips, "seed": seed}
     figures |= {name: figures_of(boxes, truths, size) for name, boxes in found.items()}
+    hits, shares = zip(*pointed, strict=True)
+    figures["pointing"] = {"hit": mean([float(hit) for hit in hits]), "by_chance": mean(list(shares))}
     write_json(out_dir / "figures.json", figures)
     write_text(out_dir / "config.yaml", dump(config))
     write_bytes(out_dir / "strip.png", encode_png(_strip(held_out, found["drawn"])))
@@ -94,15 +100,23 @@ def evaluate_box(config: WorldConfig, out_dir: Path, seed: int, clips: int = CLI
 Boxes = tuple[DrawnBox | None, ...]
 
 
-def boxes_drawn(generator: SpaceTimeGenerator, example: Example, seed: int, less: frozenset[str] = frozenset()) -> Boxes:
-    """The boxes a generator draws of a clip's frames; nothing tells it where they are.
+def channel_drawn(
+    generator: SpaceTimeGenerator, example: Example, seed: int, less: frozenset[str] = frozenset()
+) -> Float32:
+    """The box channel a generator draws of a clip's frames, float32 [T, h, w]; nothing tells it where the box is.
 
     Args:
         less: conditions that are left out.
     """
     stream = Stream(0, held=Held(example.told.anchor, example.context, (), ()))
-    generator.sample(clip_without(example.told, generator.dropped | less), stream, np.random.default_rng(seed))
-    return stream.boxes
+    told = clip_without(example.told, generator.dropped | less)
+    return generator.latents(told, stream, np.random.default_rng(seed))[:, -1]
+
+
+def pointing(drawn: Float32, true: Float32) -> tuple[bool, float]:
+    """Whether the highest cell of a channel [h, w] lies in the true box, and how likely that is by chance."""
+    inside = true > 0
+    return bool(inside.ravel()[int(drawn.argmax())]), float(inside.mean())
 
 
 def _read_back(boxes: Float64, example: Example, size: tuple[int, int]) -> Boxes:

@@ -77,18 +77,24 @@ def matched(a: Float32, b: Float32) -> np.ndarray:
     return np.array([(m.queryIdx, m.trainIdx) for m, second in pairs if m.distance < RATIO * second.distance], int).reshape(-1, 2)
 
 
-def find_pose(rgb: UInt8, camera: Camera, seeds: Sequence[Landmarks]) -> Float64 | None:
-    """``T_world_cam`` of a picture by its features alone; None where too few agree on one."""
+def find_pose(
+    rgb: UInt8, camera: Camera, seeds: Sequence[Landmarks], most_seeds: int = MATCHED_SEEDS, within_px: float = REPROJECTION_PX
+) -> Float64 | None:
+    """``T_world_cam`` of a picture by its features alone; None where too few agree on one.
+
+    Args:
+        most_seeds: found from the matches with so many seeds, those with most of them. within_px: of where it says they are.
+    """
     pixels, descriptors = features(rgb)
     pairs = [(seed, matched(descriptors, seed.descriptors)) for seed in seeds]
-    best = sorted(pairs, key=lambda pair: -len(pair[1]))[:MATCHED_SEEDS]
+    best = sorted(pairs, key=lambda pair: -len(pair[1]))[:most_seeds]
     at = np.concatenate([pixels[m[:, 0]] for _, m in best]) if best else np.zeros((0, 2))
     points = np.concatenate([seed.points[m[:, 1]] for seed, m in best]) if best else np.zeros((0, 3))
     if len(at) < LEAST_INLIERS:
         return None
     cv2.setRNGSeed(0)  # RANSAC draws from OpenCV's own generator
     found, r, t, inliers = cv2.solvePnPRansac(
-        points, at, camera.K, None, iterationsCount=500, reprojectionError=REPROJECTION_PX, flags=cv2.SOLVEPNP_AP3P
+        points, at, camera.K, None, iterationsCount=500, reprojectionError=within_px, flags=cv2.SOLVEPNP_AP3P
     )
     if not found or inliers is None or len(inliers) < LEAST_INLIERS:
         return None

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from numba import njit
 
 from spatia_ros.geometry import pixel_rays
 from spatia_ros.types import Bool, Float32, Frame, UInt8, check_array
 
+Int16 = npt.NDArray[np.int16]
 STRIDE = 8
 """One in so many pixels a side is looked at."""
 TOLERANCE = 25
@@ -33,7 +36,7 @@ class Scene:
     """Coloured points: xyz float32 [N, 3], metres, in the world; rgb int16 [N, 3]."""
 
     xyz: Float32
-    rgb: np.ndarray
+    rgb: Int16
 
     @classmethod
     def of(cls, frames: Sequence[Frame]) -> Scene:
@@ -43,7 +46,7 @@ class Scene:
         return cls(np.concatenate([xyz[there] for xyz, there in parts]), np.concatenate(colours))
 
 
-def sampled(rgb: UInt8) -> np.ndarray:
+def sampled(rgb: UInt8) -> Int16:
     """The colours looked at, int16 [n, m, 3]."""
     return rgb[STRIDE // 2 :: STRIDE, STRIDE // 2 :: STRIDE].astype(np.int16)
 
@@ -72,11 +75,32 @@ def scene_distance(rgb: UInt8, truth: Frame, scene: Scene) -> float:
 
 def _mean_way(from_: Scene, to: Scene, unit_m: float) -> float:
     """Mean distance from each point to the nearest of the same colour, in units, at most 1."""
-    same = np.ones((len(from_.xyz), len(to.xyz)), bool)
-    for c in range(3):
-        same &= abs(from_.rgb[:, None, c] - to.rgb[None, :, c]) <= TOLERANCE
-    a, b = from_.xyz.astype(np.float64), to.xyz.astype(np.float64)
-    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2: no array of differences.
-    squared = (a * a).sum(1)[:, None] - 2.0 * (a @ b.T) + (b * b).sum(1)[None]
-    nearest = np.sqrt(np.where(same, squared, np.inf).min(1).clip(0.0))
+    nearest = nearest_alike(from_.xyz, from_.rgb, to.xyz, to.rgb, TOLERANCE)
     return float(np.minimum(nearest / unit_m, 1.0).mean())
+
+
+@njit(cache=True)
+def nearest_alike(xyz: Float32, rgb: Int16, others: Float32, their_rgb: Int16, tolerance: int) -> Float32:
+    """Distance [N] from each point [N, 3] to the nearest other [M, 3] whose colour is within the tolerance; infinite for none."""
+    nearest = np.full(len(xyz), np.inf, np.float32)
+    for i in range(len(xyz)):
+        best = np.float32(np.inf)
+        for j in range(len(others)):
+            squared = np.float32(0.0)
+            for k in range(3):
+                squared += (xyz[i, k] - others[j, k]) ** 2
+            if squared < best:
+                alike = True
+                for k in range(3):
+                    alike &= abs(rgb[i, k] - their_rgb[j, k]) <= tolerance
+                if alike:
+                    best = squared
+        nearest[i] = np.sqrt(best)
+    return nearest
+
+
+def nearest_alike_truth(xyz: Float32, rgb: Int16, others: Float32, their_rgb: Int16, tolerance: int) -> Float32:
+    """What :func:`nearest_alike` computes, at once and in far more memory."""
+    distance = np.linalg.norm(xyz[:, None] - others[None], axis=-1)
+    alike = (abs(rgb[:, None] - their_rgb[None]) <= tolerance).all(-1)
+    return np.where(alike, distance, np.inf).min(1).astype(np.float32)

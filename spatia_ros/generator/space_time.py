@@ -85,12 +85,12 @@ class SpaceTimeGenerator:
 
         Noise is drawn when the context is new, and then kept with it.
         """
-        z = self._latents(told, stream, rng)
+        z = self.latents(told, stream, rng)
         stream.boxes = tuple(read_box(each[-1], view.size) for each, view in zip(z, told.views, strict=True))
         change = self.engine.decode({"z": z, "image": told.image, "to_view": told.to_view})["change"]
         return [compose(view, each) for view, each in zip(told.views, change, strict=True)]
 
-    def _latents(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> Float32:
+    def latents(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> Float32:
         """The clean latents of a clip, float32 [T, C + 1, h, w]; the last channel is the box."""
         memory = self.engine.encode({"frames": told.memory})["latents"]
         if "memory_render" in self.dropped:

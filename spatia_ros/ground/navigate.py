@@ -168,7 +168,8 @@ def _answer(
     at = {id(mine): thing for mine, thing in zip(level, things, strict=True)}
     candidates = _candidates(found, at, start)
     if not found.fitting:
-        return Grounded(phrase, False, None, candidates, reason=found.why or "nothing is known here"), None
+        nothing = "nothing here has a name: name parts of the memory, put actors in, or give a detector"
+        return Grounded(phrase, False, None, candidates, reason=found.why if things else nothing), None
     target = at[id(found.fitting[0].thing)]
     shown = seen(target, world.memory, world.camera, start, [t for t in _posed(world, world.time_ns) if t.name != target.name])
     distance_m = float(np.linalg.norm(target.middle - start[:3, 3]))

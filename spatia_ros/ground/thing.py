@@ -11,7 +11,7 @@ import numpy as np
 
 from spatia_ros.actors.actor import Posed
 from spatia_ros.ground import colour
-from spatia_ros.ground.words import concepts, words_of
+from spatia_ros.ground.words import COLOUR_OF, concepts, words_of
 from spatia_ros.memory import Memory
 from spatia_ros.types import Float32, Float64, SpatiaError, UInt8, check_array
 
@@ -103,6 +103,8 @@ def things_in(memory: Memory) -> list[Thing]:
     parts: dict[str, list[tuple[Float32, UInt8]]] = {}
     for chunk in memory.chunks():
         named = np.flatnonzero(chunk.label)
+        if not len(named):
+            continue
         order = named[np.argsort(chunk.label[named], kind="stable")]
         labels, starts = np.unique(chunk.label[order], return_index=True)
         for label, at in zip(labels.tolist(), np.split(order, starts[1:]), strict=True):
@@ -137,6 +139,6 @@ def things_of(posed: Iterable[Posed]) -> list[Thing]:
         some = np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS)).astype(int)
         out.append(Thing(
             each.name, each.kind, "actor", points.xyz[some], points.rgb[some], each.low, each.high, each.id,
-            each.velocity, known_colour=each.colour or "",
+            each.velocity, known_colour=COLOUR_OF.get(each.colour or "", ""),
         ))  # fmt: skip
     return out

@@ -16,15 +16,18 @@ from spatia_ros.types import Camera, Float32, Float64
 GLANCE_PX = 96
 """Width of the pictures visibility is judged in."""
 ANGLES = 32
-FILLS = (0.8, 0.6, 0.45, 0.32, 0.22)
-"""How much of the picture, across or up, a thing's bounding ball takes at the distances that are tried."""
+FILLS = (2.0, 1.3, 0.9, 0.65, 0.45, 0.32, 0.22)
+"""How much of the picture, across or up, a thing's bounding ball takes at the distances that are tried (above 1 for what is
+flat, and for rooms where one cannot stand farther off)."""
+GOOD_FILL = 0.6
+"""How much of the picture, across or up, a thing's box best takes."""
 RISES_M = (0.0, 0.35, 0.8, -0.3)
 """Heights of the eye above the thing's middle that are tried."""
 NEAREST_M, FARTHEST_M = 0.35, 6.0
 """From the thing's surface."""
 SURE = 24
 """Views that are looked at with the memory itself, of those that promise most."""
-LEAST_VISIBLE = 0.25
+LEAST_VISIBLE = 0.3
 """A thing of which less can be seen from a place is not seen from there."""
 SAME_M, SAME_RATIO = 0.05, 0.03
 """Depth within which what memory shows is the thing itself: metres, and a share of depth, whichever is more."""
@@ -177,7 +180,7 @@ def _framing(thing: Thing, eyes: Float64, camera: Camera) -> tuple[Float64, Floa
         width, height = np.ptp(uv[:, 0]) / camera.width, np.ptp(uv[:, 1]) / camera.height
         fill = max(width, height)
         out = max(0.0, float(np.abs(uv / (camera.width, camera.height) - 0.5).max()) - 0.48)
-        fits[i] = max(0.0, 1.0 - abs(np.log(fill / 0.5)) / 1.6) - 2.0 * out - 0.4 * max(0.0, abs(way[2]) / length - 0.35)
+        fits[i] = max(0.0, 1.0 - abs(np.log(fill / GOOD_FILL)) / 1.6) - 2.0 * out - 0.4 * max(0.0, abs(way[2]) / length - 0.35)
         square[i] = flat * abs(way[thin]) / length
     return fits, square
 

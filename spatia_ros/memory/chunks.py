@@ -39,6 +39,8 @@ FIELD = (1 << KEY_BITS) - 1
 HEAD_BYTES = 8 * (8 + LEVELS)
 MOST_CHANNELS = 1024
 MOST_POINTS = CHUNK_BLOCKS * BLOCK_SIDE**3
+MAX_COLOUR = 255.01
+"""A running mean of white is rounded to a little more than white."""
 
 
 def _spread(x: np.ndarray) -> np.ndarray:
@@ -242,7 +244,7 @@ def _block_keys(chunk: int, number: np.ndarray) -> Int64:
 def _exact(log: Log, record: Record, n: int) -> tuple[Float32, Float32, Float32, np.ndarray]:
     raw = np.frombuffer(log.part(record, EXACT).tobytes(), np.float32)
     xyz, rgb, weight = raw[: 3 * n].reshape(n, 3), raw[3 * n : 6 * n].reshape(n, 3), raw[6 * n : 7 * n]
-    if not (np.isfinite(raw[: 7 * n]).all() and (weight > 0).all() and (rgb >= 0).all() and (rgb <= 255).all()):
+    if not (np.isfinite(raw[: 7 * n]).all() and (weight > 0).all() and (rgb >= 0).all() and (rgb <= MAX_COLOUR).all()):
         raise log.damaged(record.offset, "holds numbers that are no points")
     return xyz, rgb, weight, raw[7 * n :].view(np.int32)
 

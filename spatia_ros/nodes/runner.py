@@ -20,6 +20,8 @@ from spatia_ros.nodes import environment
 from spatia_ros.types import SpatiaError
 
 NODES = ("world", "mapper")
+THREADS = 5
+"""Commands, services, and as many actions as there may be at once (navigate.MAX_GOALS)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +84,7 @@ def write_params(name: str, path: Path) -> None:
 def spin(name: str, arguments: Sequence[str]) -> int:
     """Run a node until it is interrupted or ROS shuts down; returns the exit status.
 
-    Commands are received on one thread and services wait on another; the world has a third.
+    Commands are received on one thread, services and actions wait on others; the world has one of its own.
     """
     import rclpy
     from rclpy.exceptions import InvalidHandle
@@ -93,7 +95,7 @@ def spin(name: str, arguments: Sequence[str]) -> int:
     node = None
     try:
         node = node_of(name)()
-        executor = MultiThreadedExecutor(num_threads=2)
+        executor = MultiThreadedExecutor(num_threads=THREADS)
         executor.add_node(node)
         while rclpy.ok():
             # A subscription that is let go of while the executor gathers what to wait for ends spin.

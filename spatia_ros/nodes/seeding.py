@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.actors import Cast, PoseTrack
+from spatia_ros.actors import Cast, PoseTrack, cast_file, script
 from spatia_ros.actors.library import library_actor
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
@@ -85,6 +85,18 @@ def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
     camera = kept[0].camera if kept else DEFAULT_CAMERA
     world = World(config, memory, open_generator(config), config.camera.camera(camera))
     return Seed(with_memory(world, memory), kept[0].T_world_cam if kept else np.eye(4), story)
+
+
+def open_cast(source: SourceSettings, folder: Path) -> Cast:
+    """What moves there: a script of actors, or a saved cast (``.npz``); nobody where neither is named.
+
+    Raises:
+        SpatiaError: naming file, line and field.
+    """
+    if not source.actors:
+        return Cast()
+    path = folder / source.actors
+    return cast_file.load(path) if path.suffix == ".npz" else script.load(path)
 
 
 def warm_up(world: World, T_world_cam: Float64) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from simulation_interfaces.msg import Result, SimulatorFeatures
 from simulation_interfaces.srv import (
@@ -52,6 +52,7 @@ class Simulation:
 
     def __init__(self, node: Node, stage: Stage, group: CallbackGroup) -> None:
         self._node, self._stage, self._group = node, stage, group
+        self._reading = MutuallyExclusiveCallbackGroup()  # a large mesh keeps nobody else waiting
         self._entities = entities.Entities(stage)
         node.create_service(GetSimulatorFeatures, "get_simulator_features", self._features, callback_group=group)
         self._serve(GetEntities, "get_entities", self._get_entities)
@@ -61,20 +62,20 @@ class Simulation:
         self._serve(GetEntityBounds, "get_entity_bounds", self._get_bounds)
         self._serve(SetEntityState, "set_entity_state", self._set_state)
         self._serve(DeleteEntity, "delete_entity", self._delete)
-        self._serve(SpawnEntity, "spawn_entity", self._spawn, on_worker=False)
-        self._serve(GetSpawnables, "get_spawnables", self._get_spawnables, on_worker=False)
+        self._serve(SpawnEntity, "spawn_entity", self._spawn, reads=True)
+        self._serve(GetSpawnables, "get_spawnables", self._get_spawnables, reads=True)
 
-    def _serve(self, kind: type, name: str, job: Callable[[Any, Any], str], on_worker: bool = True) -> None:
-        """A service whose job fills the response and returns what there is to say, on the world's thread where it touches it."""
+    def _serve(self, kind: type, name: str, job: Callable[[Any, Any], str], reads: bool = False) -> None:
+        """A service whose job fills the response and returns what there is to say; on the world's thread, or reading files."""
 
         def answer(request: Any, response: Any) -> Any:
             def work() -> str:
-                return self._on_worker(lambda: job(request, response)) if on_worker else job(request, response)
+                return job(request, response) if reads else self._on_worker(lambda: job(request, response))
 
             response.result = self._result(name, kind, work)
             return response
 
-        self._node.create_service(kind, name, answer, callback_group=self._group)
+        self._node.create_service(kind, name, answer, callback_group=self._reading if reads else self._group)
 
     def _on_worker(self, job: Callable[[], str]) -> str:
         return self._stage.worker.submit(job).result()

@@ -1,9 +1,10 @@
-"""Two programs beside the nodes: fly a world node along a path, and record all topics.
+"""Programs beside the nodes: fly a world node along a path, record all topics, and try the actors of a live world.
 
     python -m spatia_ros.nodes.tool fly --trajectory path.txt --map-up z
     python -m spatia_ros.nodes.tool record --out run.mcap --wait-for camera/color/image_raw
+    python -m spatia_ros.nodes.tool soak-actors --trajectory path.txt --folder DIR   # worlds in /live and /still
 
-Both report on standard output, one JSON object a line, and end with 0 only when all went well.
+All report on standard output, one JSON object a line, and end with 0 only when all went well.
 """
 
 from __future__ import annotations
@@ -37,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
     record.add_argument("--wait-for", nargs="*", default=[], metavar="TOPIC", help="say ready once these are connected")
     record.set_defaults(program=run_record)
+    soak = programs.add_parser("soak-actors", help="random clocks and spawns in the world in /live, none in its twin in /still")
+    soak.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="a walk through the place: camera poses")
+    soak.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the nodes' parameter frames.map_up (default: z)")
+    soak.add_argument("--folder", type=Path, required=True, metavar="DIR", help="the nodes' data folder")
+    soak.add_argument("--minutes", type=float, default=10.0, metavar="N", help="how long (default: 10)")
+    soak.add_argument("--seed", type=int, default=0, metavar="N", help="of what happens (default: 0)")
+    soak.set_defaults(program=run_soak)
     return out
 
 
@@ -62,6 +70,34 @@ def run_record(args: argparse.Namespace) -> None:
 
     counts = record(args.out, args.wait_for, stop, lambda: tell({"ready": args.wait_for}))
     tell({"recorded": str(args.out), "messages": dict(sorted(counts.items()))})
+
+
+def run_soak(args: argparse.Namespace) -> None:
+    """Try the actors of a live world; the last report has the figures."""
+    import numpy as np
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    from spatia_ros.nodes.frames import Rig
+    from spatia_ros.nodes.settings import FrameSettings
+    from spatia_ros.nodes.soak import COMPARE_S, Soak, run
+    from spatia_ros.nodes.soak_twin import Twin
+    from spatia_ros.sequence.w2c import read_camera_path
+
+    rig = Rig(FrameSettings(map_up=args.map_up))
+    poses = rig.bases_of(read_camera_path(args.trajectory, 10.0))
+    rclpy.init()
+    node, executor = rclpy.create_node("soak"), SingleThreadedExecutor()
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    try:
+        live, still = Twin(node, "/live", "camera", True), Twin(node, "/still", "camera", False)
+        spinning.start()
+        soak = Soak(live, still, poses, args.folder, np.random.default_rng(args.seed))
+        tell({"report": run(soak, args.minutes, COMPARE_S, tell)})
+    finally:
+        executor.shutdown()
+        rclpy.try_shutdown()
 
 
 def tell(report: dict[str, Any]) -> None:

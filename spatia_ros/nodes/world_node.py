@@ -32,7 +32,7 @@ from spatia_ros.nodes.memory_node import MemoryNode
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Motion, Move, Pace, Stand
 from spatia_ros.nodes.navigate import Navigator
 from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
-from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
+from spatia_ros.nodes.seeding import open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.seed.cloud import seed_pieces
 from spatia_ros.srv import Restore, SetAnimationTime, SetMode, Snapshot
@@ -68,6 +68,7 @@ class WorldNode(MemoryNode):
         seed = open_seed(settings.world(), settings.source, self.files.root)
         warm_up(seed.world, seed.T_world_cam)
         self._world = seed.world
+        self._world.cast = open_cast(settings.source, self.files.root)
         self.rig = Rig(settings.frames)
         self.rig.move(self.rig.base_of(seed.T_world_cam), 1.0, jump=True)
         self.T_map_world, self.map_frame = self.rig.T_map_world, settings.frames.map

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from spatia_ros.record.shot import SENSED_FROM, Shot
-from spatia_ros.types import Float32, UInt8
+from spatia_ros.types import Float32, UInt8, UInt16
 
 SENSED, REMEMBERED, INVENTED = ORIGINS = ((64, 186, 160), (245, 180, 60), (222, 84, 150))
 """Colours of pixels from a sensor, from an earlier invention, and invented now."""
@@ -61,6 +61,17 @@ def verdict_colours(rgb: UInt8, verdict: UInt8) -> UInt8:
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
     tint = np.array([(140, 140, 140), *VERDICTS.values()], np.float32)[np.minimum(verdict, len(VERDICTS))]
     return np.clip(tint * (0.25 + 0.85 * grey), 0, 255).astype(np.uint8)
+
+
+def actor_colours(rgb: UInt8, segmentation: UInt16) -> UInt8:
+    """uint8 [H, W, 3]: the picture in grey, each actor in a colour of its own."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None] / 255
+    numbers = np.unique(segmentation)
+    # Neighbouring numbers far apart on the circle of hues: a golden angle.
+    hues = np.stack([numbers * 137.508 % 360, np.full(len(numbers), 0.65), np.full(len(numbers), 235.0)], -1)
+    tints = cv2.cvtColor(hues[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0]
+    tints[numbers == 0] = 140
+    return np.clip(tints[np.searchsorted(numbers, segmentation)] * (0.25 + 0.85 * grey), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)

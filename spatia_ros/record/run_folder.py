@@ -6,6 +6,8 @@
     rgb/ depth/ provenance/   one PNG a frame; depth in millimetres, 16 bit, 0 = unknown
     verdict/              what became of each pixel: 0 remembered, 1 accepted into memory, above: why not (slam/verify.py)
     rgb.txt depth.txt     their times, so that the folder is itself a recording in TUM layout
+    segmentation/         where there are actors: which one each pixel shows, by number, 16 bit, 0 = the static world
+    actors.csv            and where each of them was in each frame (record/actor_table.py)
     timeline.json         figures of every frame
     memory.spatia         the memory at the end
     state.json            how far the run is, and what its next frame depends on
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from spatia_ros.record.actor_table import Row, read_rows, rows_of, write_rows
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.record.poses import stamp_text, write_poses
 from spatia_ros.record.shot import Shot
@@ -30,9 +33,9 @@ from spatia_ros.types import Camera, SpatiaError, Step, Trajectory
 if TYPE_CHECKING:
     from spatia_ros.world import World
 
-STATE, TIMELINE, MEMORY = "state.json", "timeline.json", "memory.spatia"
+STATE, TIMELINE, MEMORY, ACTORS = "state.json", "timeline.json", "memory.spatia", "actors.csv"
 FORMAT = 2
-_PICTURES = ("rgb", "depth", "provenance", "verdict")
+_PICTURES, _SEGMENTATION = ("rgb", "depth", "provenance", "verdict"), "segmentation"
 
 
 class RunFolder(Sequence[Shot]):
@@ -41,10 +44,13 @@ class RunFolder(Sequence[Shot]):
     Args:
         path: the folder. identity: what the run is made of (plain values): a folder is only
             continued by a run of the same identity. camera: intrinsics of every frame.
+        with_actors: whether there are any, and so a segmentation and a table of them.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], camera: Camera) -> None:
+    def __init__(self, path: Path, identity: dict[str, Any], camera: Camera, *, with_actors: bool = False) -> None:
         self.path, self.identity, self.camera = path, json.loads(json.dumps(identity)), camera
+        self.with_actors = with_actors
+        self._actors: list[Row] = []
         self.complete = False
         self._stamps: list[int] = []
         self._poses: list[np.ndarray] = []
@@ -59,7 +65,9 @@ class RunFolder(Sequence[Shot]):
         index = range(len(self))[index]
         rgb, depth, provenance, verdict = (self._read(kind, index) for kind in _PICTURES)
         metres, stamp_ns = depth.astype(np.float32) / np.float32(DEPTH_SCALE), self._stamps[index]
-        return Shot(stamp_ns, self._poses[index], rgb[..., ::-1].copy(), metres, provenance, self._figures[index], verdict)
+        segmentation = self._read(_SEGMENTATION, index) if self.with_actors else None
+        colour, figures = rgb[..., ::-1].copy(), self._figures[index]
+        return Shot(stamp_ns, self._poses[index], colour, metres, provenance, figures, verdict, segmentation)
 
     def trajectory(self) -> Trajectory:
         """The path of the frames written so far."""
@@ -78,6 +86,9 @@ class RunFolder(Sequence[Shot]):
             millimetres = np.clip(np.round(frame.depth * DEPTH_SCALE), 0, 65535).astype(np.uint16)
             for kind, picture in zip(_PICTURES, (frame.rgb, millimetres, step.provenance[t], step.verdict[t]), strict=True):
                 write_bytes(self.path / kind / name, encode_png(picture))
+            if self.with_actors:
+                write_bytes(self.path / _SEGMENTATION / name, encode_png(step.segmentation[t]))
+                self._actors += rows_of(len(self), frame.stamp_ns, float(step.animation_s[t]), step.actors[t])
             self._stamps.append(frame.stamp_ns)
             self._poses.append(frame.T_world_cam)
             self._figures.append(dict(step.figures))
@@ -94,6 +105,8 @@ class RunFolder(Sequence[Shot]):
         if len(self):
             write_poses(self.path / "poses.txt", self.trajectory())
             write_poses(self.path / "groundtruth.txt", self.trajectory())
+        if self.with_actors:
+            write_rows(self.path / ACTORS, self._actors)
         write_json(self.path / TIMELINE, [{"stamp_ns": t, **f} for t, f in zip(self._stamps, self._figures, strict=True)])
         write_json(self.path / STATE, {
             "format": FORMAT, "complete": complete, "frames": len(self), "memory": memory, "identity": self.identity,
@@ -123,6 +136,8 @@ class RunFolder(Sequence[Shot]):
                 raise SpatiaError(f"{self.path}: expected {frames} poses and figures, got {len(path)} and {len(timeline)}")
             self._stamps, self._poses = path.stamps_ns.tolist(), list(path.T_world_cam)
             self._figures = [{k: v for k, v in row.items() if k != "stamp_ns"} for row in timeline]
+            if self.with_actors:
+                self._actors = read_rows(self.path / ACTORS, frames)
         world.memory = Memory.load(self.path / Path(state["memory"]).name)
         world.index, world.time_ns = state["index"], state["time_ns"]
         world.rng.bit_generator.state = state["rng"]
@@ -147,11 +162,11 @@ class RunFolder(Sequence[Shot]):
 
     def clear(self) -> None:
         """Remove what a run wrote here, and nothing else."""
-        for name in _PICTURES:
+        for name in (*_PICTURES, _SEGMENTATION):
             for file in (self.path / name).glob("[0-9]*.png"):
                 file.unlink()
         lists = ("poses.txt", "groundtruth.txt", "rgb.txt", "depth.txt")
-        for name in (STATE, TIMELINE, MEMORY, *lists, "figures.json", "video.mp4", "contact_sheet.png"):
+        for name in (STATE, TIMELINE, MEMORY, ACTORS, *lists, "figures.json", "video.mp4", "contact_sheet.png"):
             (self.path / name).unlink(missing_ok=True)
         for file in self.path.glob("memory-*.spatia"):
             file.unlink()

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, VERDICTS, Film, draw_legend, enlarged, font, verdict_colours
+from spatia_ros.record.panels import (
+    BACKGROUND,
+    FAINT,
+    TEXT,
+    VERDICTS,
+    Film,
+    actor_colours,
+    draw_legend,
+    enlarged,
+    font,
+    verdict_colours,
+)
 from spatia_ros.types import UInt8
 
 _HEIGHT, _GAP, _CAPTION, _PER_ROW = 192, 6, 26, 4
@@ -17,7 +28,8 @@ _LEGEND_PX = 1000
 def contact_sheet(film: Film, moments: int = 8) -> UInt8:
     """uint8 [H, W, 3]: evenly spaced moments, each as colour, depth and provenance below one another, four in a row.
 
-    Where it is known what became of each pixel, a fourth picture shows it, and a legend stands at the end.
+    Where it is known what became of each pixel, a fourth picture shows it, and a legend stands at the end; where there
+    are actors, a fifth shows which pixels are whose.
     """
     indices = np.unique(np.linspace(0, len(film.shots) - 1, moments).round().astype(int))
     columns = [_column(film, int(i)) for i in indices]
@@ -69,6 +81,7 @@ def _legend(film: Film) -> UInt8:
 def _column(film: Film, index: int) -> UInt8:
     shot = film.shots[index]
     panels = list(film.panels(index)) + ([] if shot.verdict is None else [verdict_colours(shot.rgb, shot.verdict)])
+    panels += [] if shot.segmentation is None else [actor_colours(shot.rgb, shot.segmentation)]
     pictures = [_framed(enlarged(picture, _HEIGHT)) for picture in panels]
     caption = np.full((_CAPTION, pictures[0].shape[1], 3), BACKGROUND, np.uint8)
     image = Image.fromarray(np.concatenate([caption, *pictures]))

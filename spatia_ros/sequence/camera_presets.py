@@ -219,7 +219,9 @@ def parsed(text: str) -> list[tuple[str, float]]:
     return turns
 
 
-def chained(turns: Sequence[tuple[str, float]], stage: Stage, frames: int, look: Callable[[Float64], Stage] | None = None) -> Float64:
+def chained(
+    turns: Sequence[tuple[str, float]], stage: Stage, frames: int, look: Callable[[Float64], Stage] | None = None
+) -> Float64:
     """Presets one after another, each from where the last ended: ``frames`` poses a turn, joints counted once.
 
     Args:

@@ -46,7 +46,8 @@ class Look:
     """A frame as a witness, no wider than :data:`WIDTH_PX`.
 
     Args:
-        depth: float32 [h, w], m. lowest: float32 [h, w], the least of 3 x 3 (0 where any is unknown). light: float32 [h, w], 0..255.
+        depth: float32 [h, w], m. lowest: float32 [h, w], the least of 3 x 3 (0 where any is unknown).
+        light: float32 [h, w], 0..255.
         intrinsics: float64 [4]. T_world_cam: float64 [4, 4]. index: of the frame.
     """
 
@@ -63,10 +64,10 @@ def look_of(frame: Frame, index: int) -> Look:
     every = -(-frame.camera.width // WIDTH_PX)
     h, w = frame.depth.shape[0] // every, frame.depth.shape[1] // every
     blocks = frame.depth[: h * every, : w * every].reshape(h, every, w, every)
-    lowest = cv2.erode(blocks.min((1, 3)), np.ones((3, 3), np.uint8), borderValue=0.0)
+    lowest = np.asarray(cv2.erode(blocks.min((1, 3)), np.ones((3, 3), np.uint8), borderValue=0.0), np.float32)
     depth = np.ascontiguousarray(blocks[:, every // 2, :, every // 2])
     camera = frame.camera.cropped(0, 0, w * every, h * every).resized(w, h)
-    light = cv2.resize(light_of(frame)[: h * every, : w * every], (w, h), interpolation=cv2.INTER_AREA)
+    light = np.asarray(cv2.resize(light_of(frame)[: h * every, : w * every], (w, h), interpolation=cv2.INTER_AREA), np.float32)
     return Look(depth, lowest, light, intrinsics_of(camera), frame.T_world_cam, index)
 
 
@@ -76,7 +77,7 @@ def light_of(frame: Frame) -> Float32:
 
 
 class Answers(NamedTuple):
-    """What witnesses say of a frame's pixels, [H, W] each: by how many a point is seen through, is seen again, and how light then."""
+    """What witnesses say of a frame's pixels, [H, W] each: how many see through a point, see it again, and how light then."""
 
     through: np.ndarray  # int32
     same: np.ndarray  # int32
@@ -215,11 +216,12 @@ def segments(chosen: np.ndarray, depth: np.ndarray, margin_m: float) -> tuple[np
                 z = depth[j, i]
                 for k in range(4):
                     b, a = j + (k == 0) - (k == 1), i + (k == 2) - (k == 3)
-                    if 0 <= b < h and 0 <= a < w and chosen[b, a] and not label[b, a]:
-                        if abs(depth[b, a] - z) <= 0.5 * margin_m + STEP_RATIO * z:
-                            label[b, a] = groups
-                            stack[top, 0], stack[top, 1] = b, a
-                            top += 1
+                    if not (0 <= b < h and 0 <= a < w) or not chosen[b, a] or label[b, a]:
+                        continue
+                    if abs(depth[b, a] - z) <= 0.5 * margin_m + STEP_RATIO * z:
+                        label[b, a] = groups
+                        stack[top, 0], stack[top, 1] = b, a
+                        top += 1
     return label, groups
 
 
@@ -227,7 +229,7 @@ def segments(chosen: np.ndarray, depth: np.ndarray, margin_m: float) -> tuple[np
 def outlines(
     label: np.ndarray, sure: np.ndarray, depth: np.ndarray, groups: int, margin_m: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each group: pixel sides on its outline, those that go on in moving pixels, and those to something farther; int64 [G + 1]."""
+    """Of each group, int64 [G + 1]: pixel sides on its outline, those that go on in moving pixels, those to something farther."""
     h, w = label.shape
     outline, moving, before = np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64)
     for y in range(h):

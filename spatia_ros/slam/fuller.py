@@ -1,4 +1,4 @@
-"""What a thing looks like at a moment from more sides than the moment showed: other moments' views of it, where nothing speaks against them.
+"""What a thing looks like at a moment from more sides than the moment showed: what other moments add.
 
 The points of another sight, moved to where the thing is now, are held against what is seen now: one in front of what is seen
 would have been seen, so it is not there (and neither are those around it, a limb that has moved on); one that lies on what is
@@ -71,7 +71,7 @@ def _unmixed(rgb: UInt8, inside: Bool) -> UInt8:
     """Colours with those of the rim, which are mixed with what is behind, taken from the pixels next to it."""
     inner = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8))
     weight = cv2.blur(inner.astype(np.float32), (3, 3))
-    mean = cv2.blur(rgb.astype(np.float32) * inner[..., None], (3, 3)) / np.maximum(weight, 1e-6)[..., None]
+    mean = cv2.blur((rgb * inner[..., None]).astype(np.float32), (3, 3)) / np.maximum(weight, 1e-6)[..., None]
     rim = inside & (inner == 0) & (weight > 0)
     out = rgb.copy()
     out[rim] = np.clip(mean[rim] + 0.5, 0, 255).astype(np.uint8)
@@ -143,7 +143,7 @@ def verdicts(xyz: Float32, frame: Frame, mask: Bool) -> tuple[Bool, Bool]:
 
 
 def fuller(k: int, sides: list[Side], poses: list[Float64], frame: Frame, mask: Bool) -> tuple[BodyPoints, float]:
-    """The thing at sight ``k`` from all sides that are known, in its own frame; and the share of what should be seen that is denied.
+    """The thing at sight ``k`` from all sides known, in its own frame; and the share of what should be seen that is denied.
 
     Args:
         poses: ``T_world_actor`` [4, 4] of each sight. frame, mask: of sight ``k``.

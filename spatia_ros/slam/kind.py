@@ -28,7 +28,7 @@ def kind_of(points: BodyPoints, up: Float64, rigid: bool) -> str:
     tall = float(np.ptp(np.quantile(xyz @ up, (0.01, 0.99))))
     aside = xyz - np.outer(xyz @ up, up)
     axes = np.linalg.svd(aside - aside.mean(0), full_matrices=False)[2]
-    long, wide = (float(np.ptp(np.quantile(aside @ axis, (0.01, 0.99)))) for axis in axes[:2])
+    long = float(np.ptp(np.quantile(aside @ axes[0], (0.01, 0.99))))
     if rigid and long < 1.0 and _is_ball(xyz):
         return "ball"
     if 2.5 <= long <= 7.0 and 0.9 <= tall <= 2.6 and tall < long:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ def _mixed(points: BodyPoints) -> BodyPoints:
 def _continued(seen: list[Observation], span_s: tuple[float, float]) -> list[Observation]:
     """With moments in its absences, and before and after: the points of the nearest sight, on the way it went."""
     out = [seen[0]]
-    for before, after in zip(seen, seen[1:], strict=False):
+    for before, after in pairwise(seen):
         gap = after.tau_s - before.tau_s
         for s in np.arange(1, int(gap / BRIDGE_S) + 1) / (int(gap / BRIDGE_S) + 1) if gap > BRIDGE_S else ():
             T = _between(before.T_world_actor, after.T_world_actor, float(s))

@@ -64,7 +64,7 @@ class Registered:
 
 
 def surface_of(frame: Frame, mask: Bool, most: int = MOST) -> Surface:
-    """What a frame shows in a mask, in the world; pixels on the mask's rim, whose colour is mixed, are left out if others are left."""
+    """What a frame shows in a mask, in the world; without the mask's rim, whose colour is mixed, where enough is left."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     chosen = inner if np.count_nonzero(inner) >= 60 else mask & (frame.depth > 0)
     rows, columns = np.nonzero(chosen)
@@ -72,8 +72,8 @@ def surface_of(frame: Frame, mask: Bool, most: int = MOST) -> Surface:
     rows, columns = rows[::every], columns[::every]
     T = frame.T_world_cam
     points = (geometry.pixel_rays(frame.camera) * frame.depth[..., None]).astype(np.float32)
-    right, down = cv2.Scharr(points, cv2.CV_32F, 1, 0), cv2.Scharr(points, cv2.CV_32F, 0, 1)
-    normal = np.cross(down[rows, columns], right[rows, columns]).astype(np.float64)
+    right, down = (np.asarray(cv2.Scharr(points, cv2.CV_32F, *way), np.float64) for way in ((1, 0), (0, 1)))
+    normal = np.cross(down[rows, columns], right[rows, columns])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     lab = cv2.cvtColor(cv2.GaussianBlur(frame.rgb, (3, 3), 0), cv2.COLOR_RGB2LAB)[rows, columns].astype(np.float64)
     return Surface(points[rows, columns].astype(np.float64) @ T[:3, :3].T + T[:3, 3], normal @ T[:3, :3].T, lab)

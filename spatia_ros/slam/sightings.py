@@ -21,7 +21,7 @@ from spatia_ros.types import Bool, Float64, Frame, UInt8
 FEWEST_PX = 20
 """Smaller pieces are left out."""
 REACH_M, REACH_RATIO = 0.06, 0.035
-"""Pieces of one frame this close (and so much of their depth) are of one thing; a thing may stray as far from where it is expected."""
+"""Pieces of one frame this close (and so much of their size) are of one thing; as far may a thing stray from its way."""
 FASTEST_M_S = 6.0
 """Of a thing seen only once so far, nothing is known but that it is no faster."""
 LOST_S = 0.6

@@ -47,6 +47,9 @@ class SceneAt(Scene):
 
     Args:
         scene: stays usable. actors: what moves in it. air: what lies between, and how the camera sees.
+
+    Attributes:
+        numbers: int64 [A], what movers are called in ``ids``. first_faces: number of each mover's first face.
     """
 
     def __init__(self, scene: Scene, actors: Sequence[Actor], air: Air = CLEAR) -> None:
@@ -56,6 +59,8 @@ class SceneAt(Scene):
         self.numbers: Int64 = np.arange(first, first + len(actors))
         self._still_faces, self._vertices = len(self._faces), len(self._normals)
         self._mover_faces = np.zeros((0, 3), np.uint32)
+        counts = [len(actor.body.mesh.faces) for actor in actors]
+        self.first_faces = [self._still_faces + sum(counts[:k]) for k in range(len(counts))]
         for number, actor in zip(self.numbers, self.actors, strict=True):
             self._append(actor.body.mesh, int(number))
         self._spheres = np.zeros((0, 4))
@@ -133,6 +138,14 @@ class SceneAt(Scene):
         if self.air.haze_per_m:
             distance = hits.depth * np.linalg.norm(rays, axis=1)
             colour[pixels] = self.air.through(colour[pixels], distance)
+
+    def shade_hits(self, colour: Float64, hits: Hits, rays: Float32, camera: Camera, T_world_cam: Float64) -> None:
+        """Write to ``colour`` [N, 3] (0..1, gamma 2) what the movers' surfaces look like where these rays are said to meet them.
+
+        Args:
+            hits: N places on faces (a mover's are counted from its :attr:`first_faces`). rays: float32 [N, 3] from the camera.
+        """
+        super()._shade(colour, np.arange(len(hits.prim)), hits, rays, camera, T_world_cam)
 
     def _shadows(self, hits: Hits, rays: Float32, origin: Float64) -> tuple[np.ndarray, Float64]:
         """Rays that end in a mover's shadow, and the share [N] of their light that is left."""

@@ -1,0 +1,102 @@
+"""One of the two worlds of a trial (:mod:`.soak`), as a client sees it: what it publishes, in order, and what it answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nav_msgs.msg import Path as PathMessage
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from spatia_ros.action import NavigateToObject
+from spatia_ros.msg import ActorStates, GeneratedFrame
+from spatia_ros.nodes import qos
+from spatia_ros.types import SpatiaError
+
+LONGEST_WAIT_S = 120.0
+
+
+@dataclass
+class Heard:
+    """What one world published of the leg in progress, in order."""
+
+    told: list[Any] = field(default_factory=list)
+    colour: list[Any] = field(default_factory=list)
+    depth: list[Any] = field(default_factory=list)
+    labels: list[Any] = field(default_factory=list)
+    states: list[Any] = field(default_factory=list)
+
+
+class Twin:
+    """One of the two worlds, as a client sees it."""
+
+    def __init__(self, node: Node, namespace: str, camera: str, with_actors: bool) -> None:
+        self._node, self.namespace, self._clients = node, namespace, dict[str, Any]()
+        self._new = threading.Condition()
+        self.heard = Heard()
+        topics: list[tuple[str, type, str]] = [
+            ("told", GeneratedFrame, f"{camera}/color/metadata"), ("colour", Image, f"{camera}/color/image_raw"),
+            ("depth", Image, f"{camera}/depth/image_rect"),
+        ]  # fmt: skip
+        if with_actors:
+            topics += [("labels", Image, f"{camera}/segmentation"), ("states", ActorStates, "actors/states")]
+        self.topics = [name for name, _, _ in topics]
+        self._inputs = [node.create_subscription(t, f"{namespace}/{at}", self._keep(n), qos.SENSOR_OUT) for n, t, at in topics]
+        self._go = node.create_publisher(PathMessage, f"{namespace}/cmd_trajectory", qos.COMMAND)
+
+    def _keep(self, name: str) -> Callable[[Any], None]:
+        def keep(msg: Any) -> None:
+            with self._new:
+                getattr(self.heard, name).append(msg)
+                self._new.notify_all()
+
+        return keep
+
+    def ready(self) -> bool:
+        """Whether the world is there and hears."""
+        return self._go.get_subscription_count() > 0 and all(s.get_publisher_count() for s in self._inputs)
+
+    def fly(self, path: PathMessage, meanwhile: Callable[[], None] | None = None) -> Heard:
+        """Command a path and wait for all of its frames, whole; something else may be done while they are made."""
+        n = len(path.poses)
+        self.heard = Heard()
+        self._go.publish(path)
+        if meanwhile:
+            meanwhile()
+        with self._new:
+            done = self._new.wait_for(lambda: all(len(getattr(self.heard, t)) >= n for t in self.topics), LONGEST_WAIT_S)
+        counts = {t: len(getattr(self.heard, t)) for t in self.topics}
+        if not done or set(counts.values()) != {n}:
+            raise SpatiaError(f"{self.namespace}: expected {n} frames, got {counts}")
+        return self.heard
+
+    def call(self, kind: type, service: str, **request: Any) -> Any:
+        """Call a service and wait for its answer."""
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
+        client = self._clients[service]
+        if not client.wait_for_service(LONGEST_WAIT_S):
+            raise SpatiaError(f"{self.namespace}/{service}: expected the service, it is not there")
+        return self._outcome(client.call_async(kind.Request(**request)), service)  # type: ignore[attr-defined]
+
+    def find(self, phrase: str) -> Any:
+        """Ask for what a phrase means without going there; the action's result."""
+        name = "navigate_to_object"
+        if name not in self._clients:
+            self._clients[name] = ActionClient(self._node, NavigateToObject, f"{self.namespace}/{name}")
+        client = self._clients[name]
+        if not client.wait_for_server(LONGEST_WAIT_S):
+            raise SpatiaError(f"{self.namespace}/{name}: expected the action, it is not there")
+        handle = self._outcome(client.send_goal_async(NavigateToObject.Goal(phrase=phrase, look_only=True)), name)
+        return self._outcome(handle.get_result_async(), name).result
+
+    def _outcome(self, future: Any, name: str) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(LONGEST_WAIT_S):
+            raise SpatiaError(f"{self.namespace}/{name}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
+        return future.result()
