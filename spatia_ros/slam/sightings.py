@@ -32,6 +32,8 @@ LOOKS_ALIKE = 0.35
 """Share of two colour histograms that is common, at least, in things that are one."""
 TOGETHER = 0.8
 """Share of the sights of a small thing in which it is close to a larger one, from which on it is a part of it."""
+LIMB = 0.22
+"""Of its size: how far apart parts of a thing may be that touch in the picture."""
 SAMPLE = 600
 BINS = 4
 
@@ -57,6 +59,12 @@ class Patch:
         h, w = self.inside.shape
         out[self.top : self.top + h, self.left : self.left + w] = self.inside
         return out
+
+    def touches(self, other: Patch) -> bool:
+        """Whether some of its pixels are beside some of the other's."""
+        shape = np.maximum(np.add((self.top, self.left), self.inside.shape), np.add((other.top, other.left), other.inside.shape))
+        wide = cv2.dilate(self.whole(tuple(shape.tolist())).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        return bool((wide & other.whole(tuple(shape.tolist()))).any())
 
     def joined(self, other: Patch) -> Patch:
         """Both as one."""
@@ -232,13 +240,16 @@ def _grown_together(things: list[Thing]) -> list[Thing]:
 
 
 def _beside(small: Thing, large: Thing) -> float:
-    """Share of the sights of one thing in which the other is seen too and close to it."""
+    """Share of the sights of one thing in which the other is seen too, and beside it: in space, or in the picture and nearly so.
+
+    The knee of a leg that is swung hides where it hangs on.
+    """
     at = {s.index: s for s in large.seen}
     close = 0
     for s in small.seen:
-        if s.index in at:
-            gap = float(cKDTree(at[s.index].sample).query(s.sample)[0].min())
-            close += gap < _close_m(at[s.index].sample)
+        if (o := at.get(s.index)) is not None:
+            gap = float(cKDTree(o.sample).query(s.sample)[0].min())
+            close += gap < _close_m(o.sample) or (gap < LIMB * max(o.size_m, s.size_m) and s.patch.touches(o.patch))
     return close / len(small.seen)
 
 
