@@ -213,7 +213,7 @@ def _pair(depth: np.ndarray, y: int, x: int) -> int:
 
 @njit(cache=True)
 def _close(depth: np.ndarray, rgb: np.ndarray, closed_depth: np.ndarray, closed_rgb: np.ndarray, cover: np.ndarray) -> None:
-    """Give an empty pixel between two of one surface their mean; what is closed closes nothing else."""
+    """Give an empty pixel between two of one surface their mean, and all three to it whole; what is closed closes no other."""
     h, w = depth.shape
     for y in range(1, h - 1):
         for x in range(1, w - 1):
@@ -221,7 +221,7 @@ def _close(depth: np.ndarray, rgb: np.ndarray, closed_depth: np.ndarray, closed_
             if k < 0:
                 continue
             dy, dx = PAIRS[k]
-            cover[y, x] = 1.0
+            cover[y, x] = cover[y - dy, x - dx] = cover[y + dy, x + dx] = 1.0
             closed_depth[y, x] = np.float32(0.5) * (depth[y - dy, x - dx] + depth[y + dy, x + dx])
             for c in range(3):
                 mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, c]) + np.float32(rgb[y + dy, x + dx, c]))
