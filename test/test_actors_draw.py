@@ -149,6 +149,17 @@ def test_a_layer_does_not_depend_on_the_others() -> None:
         assert np.array_equal(getattr(first, name)[neither], getattr(second, name)[neither])
 
 
+def test_what_was_not_seen_from_all_sides_may_lie_farther_apart_than_it_says() -> None:
+    sparse = sheet(2.0, spacing_m=0.05)
+    points = BodyPoints(sparse.xyz, sparse.rgb, 0.025)
+    open_one, filled = (draw_layer(posed(points, complete=complete), CAMERA, EYE) for complete in (True, False))
+    assert open_one is not None
+    assert filled is not None
+    shown = [int((layer.cover > 0.5).sum()) for layer in (open_one, filled)]
+    assert shown[0] < 0.6 * shown[1]
+    assert abs(shown[1] - (0.6 * CAMERA.fx / 2.0) ** 2) < 50, "closed, and no wider"
+
+
 def test_splats_that_overlap_too_often_are_drawn_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     """Said to be far apart, points are large; when there are many of them all the same, size is saved, and no point left out."""
     points = sheet(2.0, 0.6, 0.005)

@@ -37,8 +37,8 @@ def splat(xyz: Float32, rgb: UInt8, spacing_m: float, camera: Camera, T_world_ca
     shown, share = (cover >= LEAST_COVER) & (lent.sum(0) > 0), 1.0 / np.maximum(lent.sum(0), 1e-30)
     colour = np.where(shown[..., None], np.einsum("nyx,nc->yxc", lent, rgb) * share[..., None] + 0.5, 0.0)
     depth = np.where(shown, (lent * far).sum(0) * share, 0.0).astype(np.float32)
-    cover = np.asarray(np.where(shown, cover, 0.0), np.float32)
-    return close_pinholes(np.minimum(colour, 255).astype(np.uint8), depth, cover)
+    covered = np.where(shown, cover, 0.0).astype(np.float32)
+    return close_pinholes(np.minimum(colour, 255).astype(np.uint8), depth, covered)
 
 
 def _offsets(u: Float64, v: Float64, height: int, width: int) -> tuple[Float64, Float64]:
