@@ -113,7 +113,7 @@ def _bend(inside: Bool, depth: Float32) -> Float64:
     with np.errstate(invalid="ignore"):
         across = np.abs(wide[1:-1, :-2] - 2 * middle + wide[1:-1, 2:])
         along = np.abs(wide[:-2, 1:-1] - 2 * middle + wide[2:, 1:-1])
-    worse = np.maximum(across, along) / middle
+        worse = np.maximum(across, along) / middle
     return np.where(np.isfinite(worse), worse, np.inf)
 
 
