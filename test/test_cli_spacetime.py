@@ -58,7 +58,8 @@ def test_everything_promised_is_left_and_another_camera_starts_at_once(recording
     np.testing.assert_allclose(read_poses(out / "poses.txt").T_world_cam[0], recorded[0], atol=1e-6)
 
     other = tmp_path / "other"
-    assert fly(*common, "--camera", "pan", "--frames", 3, "--first-camera", 4, "--span", 0.5, 1.0, "--time", "reverse", "--out", other) == 0
+    where = "--camera", "pan", "--frames", 3, "--first-camera", 4
+    assert fly(*common, *where, "--span", 0.5, 1.0, "--time", "reverse", "--out", other) == 0
     assert "taken apart already" in capsys.readouterr().out
     np.testing.assert_allclose(read_poses(other / "poses.txt").T_world_cam[0], recorded[4], atol=1e-6)
     assert json.loads((other / "figures.json").read_text())["animation_s"] == pytest.approx([1.0, 0.75, 0.5])

@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view.add_argument("--turns", type=count, default=1, metavar="N", help="go through the turns so many times (default: 1)")
     view.add_argument("--frames", type=count, metavar="N", help="frames of each turn (default: as many as were recorded)")
     view.add_argument("--time", default="forward", metavar="PATTERN|FILE", help="which moment is seen when (default: forward)")
-    view.add_argument("--span", type=float, nargs=2, metavar="S", help="first and last second of it that is played (default: all)")
+    view.add_argument("--span", type=float, nargs=2, metavar="S", help="first and last second that is played (default: all)")
     out = parser.add_argument_group("what is left behind")
     out.add_argument("--out", type=Path, default=Path("out/spacetime"), metavar="DIR", help="folder (default: out/spacetime)")
     out.add_argument("--map", type=Path, metavar="DIR", help="where the recording taken apart is kept (default: OUT_map)")

@@ -29,7 +29,7 @@ AROUND, DENIED = 12, 0.25
 """Of so many neighbours, share that may be denied before a hidden point goes with them."""
 NEW = 1.6
 """A point this many spacings from all that is known is new."""
-FINE, MOST_CUTS = 2, 6
+FINE, MOST_CUTS = 2, 5
 """Points to a side of a pixel that is seen straight on, and of one that is seen aslant at most."""
 
 
@@ -61,7 +61,7 @@ def side_of(frame: Frame, mask: Bool, tau_s: float, most: int) -> Side:
     xyz = (geometry.pixel_rays(camera) * depth[..., None]) @ frame.T_world_cam[:3, :3].T + frame.T_world_cam[:3, 3]
     every = max(1, int(np.ceil(np.sqrt(np.count_nonzero(inside) / most))))
     if every > 1:
-        inside, depth, rgb, xyz = (image[::every, ::every] for image in (inside, depth, rgb, xyz))
+        inside, depth, rgb, xyz = inside[::every, ::every], depth[::every, ::every], rgb[::every, ::every], xyz[::every, ::every]
     spacing = float(np.median(depth[inside])) / max(camera.fx, camera.fy) * every
     points = BodyPoints(xyz[inside].astype(np.float32), rgb[inside], spacing)
     fine, of = _fine(inside, depth, xyz, rgb, spacing / FINE)
@@ -155,7 +155,7 @@ def fuller(k: int, sides: list[Side], poses: list[Float64], frame: Frame, mask: 
     Args:
         poses: ``T_world_actor`` [4, 4] of each sight. frame, mask: of sight ``k``.
     """
-    T_actor_world, parts = geometry.inverse(poses[k]), [sides[k].fine]
+    T_actor_world, parts, known = geometry.inverse(poses[k]), [sides[k].fine], [sides[k].points.xyz]
     denied_sum = shown_sum = 0
     for j in others_of(k, sides, poses):
         there = sides[j].points.moved(poses[k] @ geometry.inverse(poses[j]))
@@ -167,11 +167,11 @@ def fuller(k: int, sides: list[Side], poses: list[Float64], frame: Frame, mask: 
         if denied.any():
             _, around = cKDTree(there.xyz).query(there.xyz[new], k=min(AROUND, len(denied)))
             new[new] = denied[around].reshape(new.sum(), -1).mean(1) <= DENIED
-        known = np.concatenate([p.xyz for p in parts])
         if new.any():
-            gap, _ = cKDTree(known).query(there.xyz[new], distance_upper_bound=NEW * there.spacing_m)
+            gap, _ = cKDTree(np.concatenate(known)).query(there.xyz[new], distance_upper_bound=NEW * there.spacing_m)
             new[new] = np.isinf(gap)
         if new.any():
+            known.append(there.xyz[new])
             parts.append(_chosen(sides[j], new, poses[k] @ geometry.inverse(poses[j])))
     xyz, rgb = np.concatenate([p.xyz for p in parts]), np.concatenate([p.rgb for p in parts])
     joined = BodyPoints(xyz, rgb, max(p.spacing_m for p in parts))
