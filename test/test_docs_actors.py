@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spatia_ros.actors import script
 from spatia_ros.actors.library import LIBRARY
 from spatia_ros.actors.shapes import COLOURS
+from spatia_ros.types import Camera
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "actors.md").read_text()
@@ -23,8 +25,7 @@ def figures(monkeypatch):
 
 
 def test_the_patterns_can_be_drawn(figures):
-    studio = importlib.import_module("figures").Studio(64, 0.2)
-    picture = figures.patterns(studio)
+    picture = figures.patterns(SimpleNamespace(camera=Camera.from_fov(64, 48, 1.2)))
     assert picture.std() > 10, "something is on it"
 
 
