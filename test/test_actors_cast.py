@@ -64,7 +64,7 @@ def test_numbers_and_names():
     assert cast.add(thing("b")) == 2
     assert cast.add(thing(number=9)) == 9
     assert [a.name for a in cast] == ["thing_1", "b", "thing_9"]
-    assert cast.find(2) is cast.find("b")
+    assert cast.find(2) is cast.find("b") is cast.find(np.uint16(2))
     assert cast.remove("b").id == 2
     assert cast.add(thing()) == 10  # a number is not given twice
     assert "b" not in cast
