@@ -48,6 +48,7 @@ START = look_at(np.array([2.2, 3.0, 1.3]), np.array([2.2, 0.0, 1.0]), UP)
         ("the light blue armchair in front of me", ("armchair",), {"colour": "blue", "relations": [("in front of", [])]}),
         ("the light", ("lamp",), {}),
         ("the coffee table", ("coffee", "table"), {}),
+        ("the sheet of paper on the desk", ("paper",), {"relations": [("on", ["desk"])]}),
     ],
 )
 def test_a_phrase_is_read(phrase, noun, rest):
@@ -75,6 +76,10 @@ def test_names_become_concepts():
     assert concepts(words_of("KitchenTable_01_001")) == ("kitchen", "table")
     assert concepts(words_of("TV_02")) == ("television",)
     assert concepts(words_of("night stand 3")) == ("nightstand",)
+    for name in ("FitnessEquipment_01", "KitchenTable_01", "AirconditionerA_01", "NightStand_02", "TVCabinet", "SeasoningBox_01"):
+        once = concepts(words_of(name))
+        assert concepts(words_of(" ".join(once))) == once, "what is read once is read the same again"
+    assert fits(concepts(["exercise", "machine"]), concepts(words_of("FitnessEquipment_01"))) == 1.0
     assert fits(("table",), ("kitchen", "table")) == 1.0
     assert fits(("television",), ("television", "cabinet")) == 0.0, "a TV cabinet is no TV"
     assert fits(("seat",), ("sofa",)) == 0.5

@@ -127,7 +127,7 @@ def viewpoints(
     Args:
         before: other movers, in world axes. floor_m: level height no eye is below.
     """
-    eyes = _candidates(thing, camera, floor_m)
+    eyes = _candidates(thing, camera, floor_m, float(reach.start[2]))
     cost = reach.cost_at(eyes)
     eyes, cost = eyes[np.isfinite(cost)], cost[np.isfinite(cost)]
     if not len(eyes):
@@ -150,15 +150,15 @@ def viewpoints(
     return sorted(found, key=lambda v: -v.score)
 
 
-def _candidates(thing: Thing, camera: Camera, floor_m: float) -> Float64:
-    """Eyes [E, 3] all around a thing, at several heights and distances."""
+def _candidates(thing: Thing, camera: Camera, floor_m: float, own_m: float) -> Float64:
+    """Eyes [E, 3] all around a thing, at several distances, and heights: some of the thing's own, and the camera's now."""
     radius = max(float(np.linalg.norm(thing.size)) / 2, 0.05)
     half = min(camera.width / camera.fx, camera.height / camera.fy) / 2
     distances = np.clip([radius / (fill * half) for fill in FILLS], radius * 0.5 + NEAREST_M, radius + FARTHEST_M)
     eyes = []
     for distance in sorted(set(np.round(distances, 2))):
-        for rise in RISES_M:
-            z = max(float(thing.middle[2]) + rise, floor_m)
+        for height in (*(float(thing.middle[2]) + rise for rise in RISES_M), own_m):
+            z = max(height, floor_m)
             # The heights are metres, but from far away nobody bends down to a thing's middle.
             level = np.sqrt(max(distance**2 - (z - thing.middle[2]) ** 2, (0.5 * distance) ** 2))
             angle = np.arange(ANGLES) * 2 * np.pi / ANGLES
