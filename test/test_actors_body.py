@@ -102,7 +102,7 @@ def test_a_thing_of_the_library_stays_in_its_box_and_on_the_ground(kind):
         low, high = body.box(tau)
         assert (low >= np.add(known.low, (tau, 0, 0)) - 0.02).all()
         assert (high <= np.add(known.high, (tau, 0, 0)) + 0.02).all()
-        assert abs(low[2]) < 0.05
+        assert abs(low[2]) < 0.015
     small = make(kind, PoseTrack.still(np.eye(4)), "green", 0.5, 2 * known.spacing_m)
     np.testing.assert_allclose(small.box(0.0)[1][2], body.box(0.0)[1][2] / 2, atol=0.05)
 

@@ -90,7 +90,7 @@ def pedestrian(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ..
 
     poses = [joints(p) for p in np.linspace(0.0, 2 * np.pi, PHASES + 1)]
     for pose in poses:  # the lower foot on the ground
-        lift = min(float((T @ (x, 0, -shin - 0.07, 1))[2]) for T in pose[3:5] for x in (-0.08, 0.055, 0.18))
+        lift = min(float((shoe.vertices @ T[2, :3]).min() + T[2, 3]) for T in pose[3:5])
         for T in pose:
             T[2, 3] -= lift
     made = _once_each(shapes, spacing_m, scale)
