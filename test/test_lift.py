@@ -18,7 +18,7 @@ from spatia_ros.slam import both_ways, fuller, recorded_body
 from spatia_ros.slam.kind import colour_of, kind_of
 from spatia_ros.slam.lift import lift
 from spatia_ros.slam.rigid import Surface, register
-from spatia_ros.slam.sightings import Patch, Sighting, Thing, _found_again, _grown_together
+from spatia_ros.slam.sightings import Patch, Sighting, Thing, _found_again, _grown_together, has_double
 from spatia_ros.spacetime import clock_of, nearest_frame, path_of, spacetime, timed, world_of
 from spatia_ros.train.scene_take import TakePlan, procedural_take
 from spatia_ros.types import Camera, Frame, SpatiaError
@@ -81,7 +81,7 @@ def test_the_fast_answers_are_the_slow_ones(frames):
 
 
 def test_one_actor_comes_of_it_and_goes_as_the_crate_went(take, lifted):
-    (actor,) = lifted.cast
+    (actor,) = (a for a in lifted.cast if a.kind != "shadow")
     assert actor.name == f"{actor.kind}_1"
     assert actor.facts["sights"] == PLAN.frames
     assert actor.body.span_s == (0.0, pytest.approx(3.0))
@@ -105,6 +105,21 @@ def test_memory_holds_no_ghost_of_it(take, lifted):
         crate = np.isin(there.ids, numbers)
         ghost = crate & (view.depth > 0) & (np.abs(view.depth - there.frame.depth) < 0.02)
         assert ghost.sum() < 0.06 * crate.sum(), "but where it stands on the desk"
+
+
+def test_its_shadow_passes_with_it(take, lifted):
+    shadows = lifted.cast.find("shadows")
+    assert (shadows.kind, shadows.body.complete) == ("shadow", True)
+    assert not shadows.body.present(-1.0)
+    tau = take.times_s[8]
+    assert shadows.body.present(tau)
+    points = shadows.body.points(tau)
+    pixels, z = geometry.project(points.xyz.astype(np.float64), take.camera, take.paths["source"][8])
+    u, v = np.clip(pixels, 0, (PLAN.size[0] - 1, PLAN.size[1] - 1)).astype(int).T
+    seen = take.look("source", 8, tau)
+    assert (z < seen.frame.depth[v, u]).mean() > 0.9, "just in front of where it lies"
+    lit = lifted.memory.render(take.camera, take.paths["source"][8], 0).rgb[v, u].astype(float)
+    assert points.rgb.mean() < 0.93 * lit[lit.any(1)].mean()
 
 
 def test_other_cameras_see_other_moments(take, lifted):
@@ -217,8 +232,8 @@ def test_far_apart_surfaces_are_not_forced_together():
     np.testing.assert_array_equal(found.T_target_source, np.eye(4))
 
 
-def sight(index, x, colour=0, wide=0.3, column=0):
-    sample = np.random.default_rng(index).uniform(-wide / 2, wide / 2, (60, 3)) + (x, 0, 0)
+def sight(index, x, colour=0, wide=0.3, column=0, points=60):
+    sample = np.random.default_rng(index).uniform(-wide / 2, wide / 2, (points, 3)) + (x, 0, 0)
     colours = np.eye(4)[colour]
     return Sighting(index, 0.1 * index, Patch(np.ones((4, 4), bool), 0, column), 16, sample, colours)
 
@@ -231,6 +246,16 @@ def test_a_thing_keeps_its_number_through_an_absence():
     assert len(_found_again([Thing([sight(k, 0.1 * k) for k in range(6)]), other])) == 2, "it looks different"
     away = Thing([sight(k, 30.0) for k in range(16, 20)])
     assert len(_found_again([Thing([sight(k, 0.1 * k) for k in range(6)]), away])) == 2, "nothing is that fast"
+
+
+def test_a_thing_that_comes_out_of_another_is_one_with_it():
+    whole = Thing([sight(k, 0.0, wide=1.0, points=2000) for k in (0, 1, 2, 6, 7, 8, 9)])
+    piece = Thing([sight(k, 0.2, wide=0.3, column=30) for k in range(3, 6)])
+    assert len(_grown_together([whole, piece])) == 1
+    assert not has_double(whole, [whole])
+    twin = Thing([sight(k, 3.0) for k in range(12)])
+    assert has_double(piece, [piece, twin])
+    assert not has_double(piece, [piece, Thing([sight(k, 3.0, colour=3) for k in range(12)])])
 
 
 def test_a_part_that_is_always_beside_a_thing_is_of_it():
