@@ -26,8 +26,8 @@ FINER = 2
 """Finer pixels along the side of a pixel, by which it is told how much of it is covered."""
 WIDE = 0.7
 """A point covers what is so near to it, in spacings: no place of a surface is farther from one (:class:`.body.BodyPoints`)."""
-RIM = 0.2
-"""A surface goes on so far beyond its outermost points, in spacings."""
+RIM = 0.0
+"""A surface goes on so far beyond its outermost points, in spacings: measured, on surfaces with points all over."""
 THICK = 1.5
 """Points up to this far behind the front belong to it, in spacings."""
 BLEND = 1.2
