@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 from test_edit import room_memory
-from tiny_house import CAMERA, GREEN, RED, THINGS, WOOD, house_memory, house_world, thing
+from tiny_house import CAMERA, GREEN, RED, THINGS, WOOD, box_points, house_memory, house_world, thing
 
 from spatia_ros import cli
 from spatia_ros.actors.library import library_actor
@@ -24,7 +24,7 @@ from spatia_ros.ground.room import Room
 from spatia_ros.ground.thing import box_of, things_in
 from spatia_ros.ground.view import seen
 from spatia_ros.ground.words import concepts, fits, words_of
-from spatia_ros.memory import Keyframe, Memory
+from spatia_ros.memory import Keyframe, Memory, Points
 from spatia_ros.types import SpatiaError
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -235,6 +235,18 @@ def test_navigate_frames_the_thing():
     json.dumps(answer.as_dict())
     assert find(world, "the vase", START).trajectory is None
     assert len(world.advance(answer.trajectory).rgb) == len(answer.trajectory)
+
+
+def test_a_thing_under_the_ceiling_is_looked_at_from_below():
+    world = house_world()
+    label, xyz = 9, box_points((6.5, 2.8, 2.3), (6.8, 3.1, 2.4))
+    world.memory.names[label] = "lamp_1"
+    colour_of_all = np.tile(np.uint8(RED), (len(xyz), 1))
+    world.memory.add_points(Points.measured(xyz, colour_of_all, 0, np.full(len(xyz), label, np.uint16)))
+    answer = navigate(world, "the lamp", START)
+    assert answer.trajectory is not None, answer.reason
+    assert answer.target.visible > 0.5
+    assert answer.trajectory.T_world_cam[-1, 2, 3] < 2.2
 
 
 def test_what_moves_is_met_where_it_will_be():
