@@ -27,12 +27,12 @@ FINER = 2
 WIDE = 0.7
 """A point covers what is so near to it, in spacings: no place of a surface is farther from one (:class:`.body.BodyPoints`)."""
 RIM = 0.0
-"""A surface goes on so far beyond its outermost points, in spacings: measured, on surfaces with points all over."""
+"""A surface is taken to go on so far beyond its outermost points, in spacings (of 0 to 0.5 this comes nearest to true outlines)."""
 THICK = 1.5
 """Points up to this far behind the front belong to it, in spacings."""
-BLEND = 1.2
+BLEND = 1.6
 """A point lends its colour to pixels up to this far from it, in spacings; a pixel's width at least."""
-MAX_RADIUS_PX = 48.0
+MAX_RADIUS_PX = 64.0
 """No point lends its colour farther than this, however near it is."""
 LEAST_COVER = 0.125
 """A pixel of which less is covered is not the actor's."""
