@@ -27,7 +27,7 @@ FINER = 2
 WIDE = 0.7
 """A point covers what is so near to it, in spacings: no place of a surface is farther from one (:class:`.body.BodyPoints`)."""
 RIM = 0.0
-"""A surface is taken to go on so far beyond its outermost points, in spacings (of 0 to 0.5 this comes nearest to true outlines)."""
+"""A surface is taken to go on so far beyond its outermost points, in spacings: of 0 to 0.5, nearest to true outlines."""
 THICK = 1.5
 """Points up to this far behind the front belong to it, in spacings."""
 BLEND = 1.6
