@@ -37,7 +37,7 @@ def unchanged(cast: Cast) -> None:
 
 
 def changed(which: int | str, how: Callable[[Actor], Actor]) -> Edit:
-    """The edit of one actor, by number or name: ``changed("ped", lambda a: earlier(a, 1.0))`` (:mod:`spatia_ros.actors.edits`)."""
+    """The edit of one actor, by number or name (:mod:`spatia_ros.actors.edits`): ``changed(1, lambda a: earlier(a, 1.0))``."""
 
     def edit(cast: Cast) -> None:
         cast.replace(how(cast.find(which)))

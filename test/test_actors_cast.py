@@ -35,7 +35,7 @@ def full_cast() -> Cast:
     cast.add(replace(thing("rigid", number=7), colour="red", facts={"mass_kg": 2.5, "wet": True, "note": "ä"}))
     cast.add(Actor("jointed", "car", JointedBody(parts, WAY, Clock.line(0, 0, 3.0), False, "absent")))
     placed = geometry.pose(np.eye(3), np.ones(3))
-    cast.add(Actor("observed", "mover", ObservedBody(seen, shape(6, 9), 0.25), T_world_placed=placed))
+    cast.add(Actor("observed", "mover", ObservedBody(seen, shape(6, 9), 0.25, rigid=False), T_world_placed=placed))
     cast.add(replace(Actor("bare", "mover", ObservedBody(seen)), clock=pattern("loop", 0, 1)))
     return cast
 
@@ -48,6 +48,7 @@ def same(a: Cast, b: Cast) -> None:
         assert dict(one.facts) == dict(other.facts)
         assert type(one.body) is type(other.body)
         assert one.body.complete == other.body.complete
+        assert getattr(one.body, "rigid", None) == getattr(other.body, "rigid", None)
     for t in np.linspace(-1, 6, 15):
         for p, q in zip(a.at(t), b.at(t), strict=True):
             np.testing.assert_array_equal(p.points.xyz, q.points.xyz)
@@ -63,7 +64,7 @@ def test_numbers_and_names():
     assert cast.add(thing("b")) == 2
     assert cast.add(thing(number=9)) == 9
     assert [a.name for a in cast] == ["thing_1", "b", "thing_9"]
-    assert cast.find(2) is cast.find("b")
+    assert cast.find(2) is cast.find("b") is cast.find(np.uint16(2))
     assert cast.remove("b").id == 2
     assert cast.add(thing()) == 10  # a number is not given twice
     assert "b" not in cast
@@ -203,6 +204,7 @@ TEXTS = [
     ("actors/1/body/loops", [True], "loops as tracks"),
     ("actors/1/body/gait/knots", [], "gait.knots: expected a list"),
     ("actors/2/body/reach_s", "1", "reach_s: expected seconds"),
+    ("actors/2/body/rigid", None, "rigid: expected a truth"),
     ("actors/2/body/reach_s", 0, "reach_s > 0"),
 ]
 FLOATS = np.zeros((3, 3), np.float32)

@@ -12,11 +12,13 @@ from speckled_room import frame_at
 from tiny_room import swaying
 
 from spatia_ros import cli
+from spatia_ros.actors import cast_file
 from spatia_ros.cli import mapping
 from spatia_ros.memory import Memory
 from spatia_ros.record.map_journal import MapJournal
 from spatia_ros.sequence import write_tum
 from spatia_ros.sequence.tum import read_poses
+from spatia_ros.train.scene_take import TakePlan, procedural_take
 from spatia_ros.types import SpatiaError
 
 COARSE = ["--set", "memory.voxel_m=0.06"]
@@ -122,3 +124,15 @@ def test_a_damaged_journal_is_refused(tmp_path, text):
     path.write_text(text)
     with pytest.raises(SpatiaError, match=r"a\.progress\.json"):
         MapJournal.read(path, {})
+
+
+def test_what_moves_is_left_beside_the_map(tmp_path, capsys):
+    take = procedural_take("desk", 2, TakePlan(size=(96, 64), frames=7))
+    shots = [take.look("source", k, take.times_s[k], round(1e9 * take.times_s[k])).frame for k in range(7)]
+    recording = write_tum(shots, tmp_path / "desk")
+    out = tmp_path / "desk.spatia"
+    assert spatia_map("--sequence", recording, "--out", out, "--actors", "--no-report", "--no-ply") == 0
+    assert str(out.with_suffix(".cast.npz")) in capsys.readouterr().out
+    (crate,) = (a for a in cast_file.load(out.with_suffix(".cast.npz")) if a.kind != "shadow")
+    assert crate.body.span_s == pytest.approx((0.0, 3.0))
+    assert figures_in(out)["points"] == len(Memory.load(out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +18,19 @@ from spatia_ros.train.scene_take import Take, TakePlan, procedural_take
 from spatia_ros.types import SpatiaError
 
 SHOTS = TakePlan((64, 40), 2)
+PLAN = GridPlan(("room",), 1, 0, 3, SHOTS)
 
 
 @lru_cache(1)
 def room() -> Take:
     return procedural_take("room", 0, SHOTS)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("grid")
+    write_grids(folder, PLAN, show=False)
+    return folder
 
 
 def row(times: int = 3) -> Row:
@@ -83,32 +92,28 @@ def test_kinds_and_sizes_of_takes_are_checked():
         GridPlan(("house",))
 
 
-def test_a_set_is_completed_by_writing_it_again(tmp_path):
-    plan = GridPlan(("room",), 1, 0, 3, SHOTS)
-    write_grids(tmp_path, plan, show=False)
-    place = tmp_path / "room-00000"
+def test_a_set_is_completed_by_writing_it_again(written):
+    place = written / "room-00000"
     before = {p.name: p.read_bytes() for p in place.iterdir()}
     assert set(before) == {"take.json", "sheet.png", *(row_name(p, k) for p in ("source", "target") for k in (0, 1))}
     (place / row_name("target", 1)).unlink()
     (place / "sheet.png").unlink()
     kept = (place / row_name("source", 0)).stat().st_mtime_ns
-    write_grids(tmp_path, plan, show=False)
+    write_grids(written, PLAN, show=False)
     after = read_row(place / row_name("target", 1))
-    np.testing.assert_array_equal(after.rgb, row_of(room(), "target", 1, plan.times_s).rgb)
+    np.testing.assert_array_equal(after.rgb, row_of(room(), "target", 1, PLAN.times_s).rgb)
     assert (place / row_name("source", 0)).stat().st_mtime_ns == kept
     with pytest.raises(SpatiaError, match="other times; choose another folder"):
-        write_grids(tmp_path, GridPlan(("room",), 1, 0, 4, SHOTS), show=False)
+        write_grids(written, GridPlan(("room",), 1, 0, 4, SHOTS), show=False)
 
 
-def test_the_reader_gives_what_the_scene_shows(tmp_path):
-    plan = GridPlan(("room",), 1, 0, 2, SHOTS)
-    write_grids(tmp_path, plan, show=False)
-    (grid,) = open_grids(tmp_path)
+def test_the_reader_gives_what_the_scene_shows(written):
+    (grid,) = open_grids(written)
     assert (grid.kind, grid.camera, grid.numbers) == ("room", room().camera, room().scene.numbers.tolist())
     seen, kept = room().look("source", 1, TAU_S), grid.row("source", 1)
-    np.testing.assert_array_equal(kept.rgb[1], seen.frame.rgb)
-    np.testing.assert_array_equal(kept.depth[1], seen.frame.depth)
-    np.testing.assert_array_equal(kept.ids[1], seen.ids)
+    np.testing.assert_array_equal(kept.rgb[-1], seen.frame.rgb)
+    np.testing.assert_array_equal(kept.depth[-1], seen.frame.depth)
+    np.testing.assert_array_equal(kept.ids[-1], seen.ids)
     np.testing.assert_allclose(kept.T_world_cam, room().paths["source"][1])
     with pytest.raises(SpatiaError, match="source, target, got left 0"):
         grid.row("left", 0)

@@ -160,6 +160,9 @@ def test_colours_by_any_name(fields, expected):
         ("a.pcd", b"VERSION 0.7\n", "POINTS and DATA"),
         ("a.pcd", b"VERSION 0.7\nFIELDS x y z\nPOINTS 99999999999\nDATA binary\n", "too short"),
         ("a.las", b"LASF" + b"\0" * 400, "a.las"),
+        ("a.las", b"LASF" + b"\0" * 92 + b"\xff" * 4 + b"\0" * 300, "points within its 400 bytes, got 4294967295"),
+        ("a.las", b"LASF" + b"\0" * 96 + b"\xff" * 4 + b"\0" * 300, "expected records within"),
+        ("a.las", b"PK" + b"\0" * 400, "expected a LAS header"),
         ("a.xyz", b"0 0 0", "expected one of"),
     ],
 )

@@ -28,12 +28,12 @@ PARTS = ("rgb", "depth", "provenance", "segmentation")
 
 def ball(radius_m: float = 0.25, rgb=(220, 60, 30), torn: bool = False) -> BodyPoints:
     """A ball, striped; ``torn``: its far side, and a belt of its near side, never seen."""
-    n = 1500
+    n = 9000 if torn else 1500
     z = 1 - 2 * (np.arange(n) + 0.5) / n
     turn = np.pi * (1 + 5**0.5) * np.arange(n)
     xyz = radius_m * np.stack([np.sqrt(1 - z**2) * np.cos(turn), np.sqrt(1 - z**2) * np.sin(turn), z], -1)
     colours = np.where(xyz[:, :1] > 0, np.array(rgb), 255 - np.array(rgb)).astype(np.uint8)
-    seen = (xyz[:, 2] < 0.1 * radius_m) & (np.abs(xyz[:, 1]) > 0.09 * radius_m) if torn else np.ones(n, bool)
+    seen = (xyz[:, 2] < 0.1 * radius_m) & (np.abs(xyz[:, 1]) > 0.1 * radius_m) if torn else np.ones(n, bool)
     return BodyPoints(xyz[seen].astype(np.float32), colours[seen], 3.6 * radius_m / n**0.5)
 
 

@@ -57,7 +57,8 @@ class BodyPoints:
         """
         if not len(self.xyz):
             raise SpatiaError("points: expected at least one to bound, got none")
-        return self.xyz.min(0).astype(np.float64), self.xyz.max(0).astype(np.float64)
+        rows = np.ascontiguousarray(self.xyz.T)  # along rows of numbers minima take less time than across them
+        return rows.min(1).astype(np.float64), rows.max(1).astype(np.float64)
 
 
 def joined(parts: list[BodyPoints]) -> BodyPoints:

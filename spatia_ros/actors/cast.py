@@ -128,9 +128,9 @@ class Cast:
         self.clock, self._next_id = snapshot.clock, snapshot.next_id
 
     def _find(self, which: int | str) -> Actor | None:
-        if isinstance(which, int):
-            return self._actors.get(which)
-        return next((actor for actor in self._actors.values() if actor.name == which), None)
+        if isinstance(which, str):
+            return next((actor for actor in self._actors.values() if actor.name == which), None)
+        return self._actors.get(int(which))  # NumPy's integers too
 
     def _free_id(self) -> int:
         """The next number never used; once all were, the lowest free one."""

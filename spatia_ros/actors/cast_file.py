@@ -172,7 +172,7 @@ def _body_out(body: Body, key: str, arrays: Arrays) -> dict[str, Any]:
     elif isinstance(body, ObservedBody):
         tracks = [body.track]
         shapes = [o.points for o in body.observations] + ([] if body.shape is None else [body.shape])
-        extra = {"reach_s": body.reach_s}
+        extra = {"reach_s": body.reach_s, "rigid": body.rigid}
     if kind is None:
         raise SpatiaError(f"cast: expected a rigid, jointed or observed body, got {type(body).__name__}")
     arrays[f"{key}_xyz"] = np.concatenate([s.xyz for s in shapes])
@@ -187,7 +187,7 @@ def _body_out(body: Body, key: str, arrays: Arrays) -> dict[str, Any]:
 
 def _body_in(values: Any, arrays: Arrays) -> Body:
     kind = values.get("body") if isinstance(values, Mapping) else None
-    extra = {"rigid": {"outside"}, "jointed": {"outside", "gait"}, "observed": {"reach_s"}}.get(kind or "")
+    extra = {"rigid": {"outside"}, "jointed": {"outside", "gait"}, "observed": {"reach_s", "rigid"}}.get(kind or "")
     if extra is None:
         raise SpatiaError(f"body: expected one of rigid, jointed, observed, got {kind!r:.80}")
     values = _mapping("body", values, {"body", "arrays", "complete", "loops"} | extra)
@@ -203,9 +203,12 @@ def _body_in(values: Any, arrays: Arrays) -> Body:
     if kind == "observed" and len(tracks) == 1 and len(shapes) in (seen, seen + 1):
         if isinstance(values["reach_s"], bool) or not isinstance(values["reach_s"], int | float):
             raise SpatiaError(f"reach_s: expected seconds, got {values['reach_s']!r:.80}")
+        if not isinstance(values["rigid"], bool):
+            raise SpatiaError(f"rigid: expected a truth, got {values['rigid']!r:.80}")
         times, T = tracks[0].times_s.tolist(), tracks[0].T
         observations = tuple(Observation(times[k], T[k], shapes[k]) for k in range(seen))
-        return ObservedBody(observations, shapes[seen] if len(shapes) > seen else None, values["reach_s"], values["complete"])
+        shape = shapes[seen] if len(shapes) > seen else None
+        return ObservedBody(observations, shape, values["reach_s"], values["complete"], values["rigid"])
     raise SpatiaError(f"body: expected shapes and tracks that fit a {kind} body, got {len(shapes)} and {len(tracks)}")
 
 

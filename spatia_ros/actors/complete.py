@@ -103,7 +103,9 @@ def completed(
     behind = np.where(static_m > 0, static_m, np.inf)
     own = gaps & (made.depth < np.sqrt(actor_m * behind))
     rgb, depth = np.where(own[..., None], made.rgb, layer.rgb), np.where(own, made.depth, layer.depth)
-    cover = np.where(own, np.float32(1.0), layer.cover)
+    # Where a gap was, its rim is no longer one.
+    healed = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    cover = np.where(healed & (depth > 0), np.float32(1.0), layer.cover)
     return layer._replace(rgb=rgb, depth=depth, cover=cover, invented=layer.invented | own)
 
 

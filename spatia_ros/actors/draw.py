@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from spatia_ros.actors.cast import Posed
-from spatia_ros.actors.splat import NEAR_M, splat
+from spatia_ros.actors.splat import NEAR_M, Splatted, splat
 from spatia_ros.types import Bool, Camera, Float32, Float64, UInt8, UInt16, check_array
+
+COARSER = 2.5
 
 
 class Layer(NamedTuple):
@@ -54,12 +56,31 @@ def in_view(low: Float64, high: Float64, camera: Camera, T_world_cam: Float64) -
 
 
 def draw_layer(posed: Posed, camera: Camera, T_world_cam: Float64) -> Layer | None:
-    """One actor as a camera sees it, alone; None where it is out of view."""
+    """One actor as a camera sees it, alone; None where it is out of view.
+
+    One that was not seen from all sides is drawn a second time with COARSER points, which show where the first time left it
+    open: a recording's points lie apart unevenly, and seen from elsewhere farther than they say.
+    """
     margin = posed.points.spacing_m
     if not in_view(posed.low - margin, posed.high + margin, camera, T_world_cam):
         return None
-    drawn = splat(posed.points.xyz, posed.points.rgb, posed.points.spacing_m, camera, T_world_cam)
+    drawn = splat(posed.points.xyz, posed.points.rgb, margin, camera, T_world_cam)
+    if drawn is not None and not posed.complete:
+        coarse = splat(posed.points.xyz, posed.points.rgb, COARSER * margin, camera, T_world_cam)
+        drawn = drawn if coarse is None else _filled(drawn, coarse)
     return None if drawn is None else Layer(posed.id, *drawn, np.zeros(drawn.depth.shape, np.bool_))
+
+
+def _filled(fine: Splatted, coarse: Splatted) -> Splatted:
+    """The coarse picture, which reaches farther, with the fine one in it wherever that shows anything."""
+    h, w = fine.depth.shape
+    top, left = fine.top - coarse.top, fine.left - coarse.left
+    within = np.s_[top : top + h, left : left + w]
+    shown = fine.depth > 0
+    for whole, part in ((coarse.rgb, fine.rgb), (coarse.depth, fine.depth)):
+        whole[within][shown] = part[shown]
+    coarse.cover[within] = np.maximum(coarse.cover[within], fine.cover)
+    return coarse
 
 
 def compose(rgb: UInt8, depth: Float32, layers: Sequence[Layer]) -> Drawn:

@@ -7,12 +7,13 @@ along the track; the arm moves with time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from spatia_ros.actors.actor import Actor
-from spatia_ros.actors.body import Body, BodyPoints, RigidBody
+from spatia_ros.actors.body import BodyPoints
 from spatia_ros.actors.clock import Clock
 from spatia_ros.actors.jointed import JointedBody, Part, paced, rolling
 from spatia_ros.actors.shapes import COLOURS, Colour, Solid, cylinder, limb, painted, pillow, plain, shape_of, tapered
@@ -51,8 +52,8 @@ def _cycle(period: float, poses: list[Float64], scale: float) -> PoseTrack:
     return PoseTrack(np.linspace(0.0, period, len(poses), dtype=np.float64), _scaled(np.stack(poses), scale), loop=True)
 
 
-def pedestrian(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Body:
-    """Somebody 1.75 m tall who walks where the track goes and stands with feet apart where it rests."""
+def pedestrian(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ...]:
+    """Somebody 1.75 m tall; a phase of 1 is two steps, and at a quarter and three quarters both feet are down."""
     thigh, shin, upper, fore, hip = 0.44, 0.42, 0.29, 0.25, 0.92
     shoulder = 1.42
     cloth, dark, skin = plain(colour, 0.08), plain(TROUSERS, 0.08), plain(SKIN, 0.035)
@@ -89,17 +90,16 @@ def pedestrian(track: PoseTrack, colour: Colour, scale: float, spacing_m: float)
 
     poses = [joints(p) for p in np.linspace(0.0, 2 * np.pi, PHASES + 1)]
     for pose in poses:  # the lower foot on the ground
-        lift = min(float((T @ (x, 0, -shin - 0.07, 1))[2]) for T in pose[3:5] for x in (-0.08, 0.055, 0.18))
+        lift = min(float((shoe.vertices @ T[2, :3]).min() + T[2, 3]) for T in pose[3:5])
         for T in pose:
             T[2, 3] -= lift
     made = _once_each(shapes, spacing_m, scale)
-    parts = tuple(Part(shape, _cycle(1.0, [pose[k] for pose in poses], scale)) for k, shape in enumerate(made))
-    return JointedBody(parts, track, _steps(track, STRIDE_M * scale))
+    return tuple(Part(shape, _cycle(1.0, [pose[k] for pose in poses], scale)) for k, shape in enumerate(made))
 
 
-def _steps(track: PoseTrack, stride_m: float) -> Clock:
-    """The phase of a walk (1 is two steps) along a track: whole steps between rests, so that rests find both feet down."""
-    phase, begun, travelled = 0.25, 0, track.travelled_m() / stride_m
+def steps(track: PoseTrack, scale: float) -> Clock:
+    """The phase of a walk along a track: whole steps between rests, so that rests find both feet down."""
+    phase, begun, travelled = 0.25, 0, track.travelled_m() / (STRIDE_M * scale)
     phases = [phase]
     while begun < len(travelled) - 1:
         end = begun + 1
@@ -123,8 +123,8 @@ def _once_each(shapes: list[list[Solid]], spacing_m: float, scale: float) -> lis
     return [made[id(solids)] for solids in shapes]
 
 
-def car(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Body:
-    """A car 4.2 m long whose wheels turn with the way it makes."""
+def car(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ...]:
+    """A car 4.2 m long; the phase of its wheels is the way it makes, m."""
     glass, rubber, chrome = (44, 54, 64), plain((34, 34, 36), 0.1), (188, 190, 194)
     sheet = painted(
         plain(colour, 0.02, 0.3),
@@ -159,7 +159,7 @@ def car(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Bod
     turns = np.linspace(0.0, 2 * np.pi, 9)
     period = 2 * np.pi * WHEEL_M * scale
     parts = [Part(tyre, _cycle(period, [about_y(-a, *foot) for a in turns], scale)) for foot in feet]
-    return JointedBody((Part(shell, PoseTrack.still(np.eye(4))), *parts), track, rolling(track))
+    return Part(shell, PoseTrack.still(np.eye(4))), *parts
 
 
 def _between_spokes(angle: Float64, share: Float64) -> np.ndarray:
@@ -167,7 +167,7 @@ def _between_spokes(angle: Float64, share: Float64) -> np.ndarray:
     return (np.cos(5 * angle) < 0.1) & (np.abs(share - 0.36) < 0.2)
 
 
-def box(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Body:
+def box(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ...]:
     """A parcel of 0.6 x 0.4 x 0.4 m with tape around it and a label on top."""
 
     def label(p: Float64, wide: float, high: float) -> np.ndarray:
@@ -179,11 +179,12 @@ def box(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Bod
         (lambda p: label(p, 0.09, 0.06), (238, 238, 234)),
         (lambda p: label(p, 0.07, 0.04) & (np.sin(p[:, 0] * 300) > 0.3), (40, 40, 44)),
     )
-    return RigidBody(shape_of([pillow((0.6, 0.4, 0.4), paint, 0.08).at(0, 0, 0.2)], spacing_m, scale), track)
+    shape = shape_of([pillow((0.6, 0.4, 0.4), paint, 0.08).at(0, 0, 0.2)], spacing_m, scale)
+    return (Part(shape, PoseTrack.still(np.eye(4))),)
 
 
-def ball(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Body:
-    """A beach ball of 0.4 m with six stripes that rolls along its way."""
+def ball(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ...]:
+    """A beach ball of 0.4 m with six stripes; its phase is the way it rolls, m."""
     other = (236, 232, 222)
     paint = painted(
         plain(colour, 0.02, 0.2),
@@ -192,11 +193,11 @@ def ball(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Bo
     )
     shape = shape_of([pillow((2 * BALL_M,) * 3, paint)], spacing_m, scale)
     turns = [about_y(-a, 0, 0, BALL_M) for a in np.linspace(0.0, 2 * np.pi, 9)]
-    return JointedBody((Part(shape, _cycle(2 * np.pi * BALL_M * scale, turns, scale)),), track, rolling(track))
+    return (Part(shape, _cycle(2 * np.pi * BALL_M * scale, turns, scale)),)
 
 
-def arm(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Body:
-    """A robot arm of 1.3 m on a pedestal that reaches and turns, once around in eight seconds."""
+def arm(colour: Colour, scale: float, spacing_m: float) -> tuple[Part, ...]:
+    """A robot arm on a pedestal that reaches and turns; its phase is time, and after eight seconds it begins again."""
     paint, grey, dark = plain(colour, 0.03, 0.1), plain((92, 96, 100), 0.04), plain((48, 50, 54), 0.04)
     joint = painted(grey, (lambda p: np.abs(p[:, 2]) > 0.075, COLOURS["silver"]))
     low, high = 0.48, 0.42
@@ -219,20 +220,31 @@ def arm(track: PoseTrack, colour: Colour, scale: float, spacing_m: float) -> Bod
         return [np.eye(4), turn, first, second, second @ about_y(-0.7 * np.sin(3 * p), 0, 0, high + 0.05)]
 
     poses = [joints(tau) for tau in np.linspace(0.0, 8.0, 6 * PHASES + 1)]
-    parts = tuple(Part(shape_of(s, spacing_m, scale), _cycle(8.0, [p[k] for p in poses], scale)) for k, s in enumerate(shapes))
-    return JointedBody(parts, track)
+    return tuple(Part(shape_of(s, spacing_m, scale), _cycle(8.0, [p[k] for p in poses], scale)) for k, s in enumerate(shapes))
+
+
+def along(track: PoseTrack, _scale: float) -> Clock:
+    """The phase of what rolls."""
+    return rolling(track)
+
+
+def timed(_track: PoseTrack, _scale: float) -> Clock:
+    """The phase of what moves with time alone."""
+    return Clock.REAL
 
 
 class Kind(NamedTuple):
     """A thing of the library.
 
     Args:
-        make: (track, colour 0..255, scale, spacing_m) -> body. description: in a line.
+        parts: (colour 0..255, scale, spacing_m) -> what it is made of. gait: (track, scale) -> their phase.
+        description: in a line.
         low, high: the box it stays in at its usual size in its own frame, m.
         colour: the word for its usual one. spacing_m: usual distance of its points, at its usual size.
     """
 
-    make: Callable[[PoseTrack, Colour, float, float], Body]
+    parts: Callable[[Colour, float, float], tuple[Part, ...]]
+    gait: Callable[[PoseTrack, float], Clock]
     description: str
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -241,15 +253,17 @@ class Kind(NamedTuple):
 
 
 LIBRARY: dict[str, Kind] = {
-    "pedestrian": Kind(pedestrian, "somebody walking, 1.8 m", (-0.6, -0.35, 0.0), (0.6, 0.35, 1.85), "blue", 0.015),
-    "car": Kind(car, "a car with turning wheels, 4.2 m long", (-2.1, -1.0, 0.0), (2.1, 1.0, 1.34), "red", 0.035),
-    "box": Kind(box, "a parcel, 0.6 x 0.4 x 0.4 m", (-0.3, -0.2, 0.0), (0.3, 0.2, 0.4), "brown", 0.01),
-    "ball": Kind(ball, "a striped ball that rolls, 0.4 m", (-0.2, -0.2, 0.0), (0.2, 0.2, 0.4), "red", 0.009),
-    "arm": Kind(arm, "a robot arm at work, 1.5 m", (-1.3, -1.3, 0.0), (1.3, 1.3, 1.6), "orange", 0.014),
+    "pedestrian": Kind(pedestrian, steps, "somebody walking, 1.8 m", (-0.6, -0.35, 0.0), (0.6, 0.35, 1.85), "blue", 0.015),
+    "car": Kind(car, along, "a car with turning wheels, 4.2 m long", (-2.1, -1.0, 0.0), (2.1, 1.0, 1.34), "red", 0.035),
+    "box": Kind(box, timed, "a parcel, 0.6 x 0.4 x 0.4 m", (-0.3, -0.2, 0.0), (0.3, 0.2, 0.4), "brown", 0.01),
+    "ball": Kind(ball, along, "a striped ball that rolls, 0.4 m", (-0.2, -0.2, 0.0), (0.2, 0.2, 0.4), "red", 0.009),
+    "arm": Kind(arm, timed, "a robot arm at work, 1.5 m", (-1.3, -1.3, 0.0), (1.3, 1.3, 1.6), "orange", 0.014),
 }
 
 
-def make(kind: str, track: PoseTrack, colour: str | None = None, scale: float = 1.0, spacing_m: float | None = None) -> Body:
+def make(
+    kind: str, track: PoseTrack, colour: str | None = None, scale: float = 1.0, spacing_m: float | None = None
+) -> JointedBody:
     """A body of the library.
 
     Args:
@@ -268,7 +282,14 @@ def make(kind: str, track: PoseTrack, colour: str | None = None, scale: float = 
         raise SpatiaError(f"actor.colour: expected one of {', '.join(COLOURS)}, got {word!r}")
     if not SCALES[0] <= scale <= SCALES[1]:
         raise SpatiaError(f"actor.scale: expected {SCALES[0]}..{SCALES[1]}, got {scale}")
-    return known.make(track, COLOURS[word], scale, known.spacing_m * scale if spacing_m is None else spacing_m)
+    parts = _parts(kind, word, scale, known.spacing_m * scale if spacing_m is None else spacing_m)
+    return JointedBody(parts, track, known.gait(track, scale))
+
+
+@lru_cache(maxsize=16)
+def _parts(kind: str, colour: str, scale: float, spacing_m: float) -> tuple[Part, ...]:
+    """The latest things made are kept: the next of the same looks costs nothing."""
+    return LIBRARY[kind].parts(COLOURS[colour], scale, spacing_m)
 
 
 def library_actor(

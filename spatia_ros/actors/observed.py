@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spatia_ros.actors.bending import bent
 from spatia_ros.actors.body import BodyPoints, check_shape, joined
 from spatia_ros.actors.track import PoseTrack
 from spatia_ros.types import Float64, SpatiaError
 
 MAX_OBSERVATIONS = 100_000
+BENT_S = 0.5
+"""Sights farther apart in time say too little of what was between them."""
 
 
 class Observation(NamedTuple):
@@ -32,20 +35,22 @@ class Observation(NamedTuple):
 class ObservedBody:
     """A thing as it was recorded.
 
-    At a time it shows the observation nearest in time, moved to where the thing was then, and with it the shape that was
-    put together from all of them, if it is rigid.
+    At a time it shows the observation nearest in time, moved to where the thing was then (and bent towards the one on the
+    other side of that time, if it is not rigid), and with it the shape that was put together from all of them.
 
     Args:
         observations: in order of time.
         shape: points in the actor's frame that belong to it at all times, or None.
         reach_s: farther than this from every observation it is absent, s.
         complete: whether the points close its surface from all sides.
+        rigid: whether it moves as one; if not, it is bent between observations at most ``BENT_S`` apart.
     """
 
     observations: tuple[Observation, ...]
     shape: BodyPoints | None = None
     reach_s: float = 0.5
     complete: bool = False
+    rigid: bool = True
     track: PoseTrack = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,9 +86,18 @@ class ObservedBody:
 
     def points(self, tau_s: float) -> BodyPoints:
         """Its points in the world."""
-        seen = self.observations[self.nearest(tau_s)].points
+        seen = self._seen(tau_s)
         points = seen if self.shape is None else joined([seen, self.shape])
         return points.moved(self.track.at(tau_s))
+
+    def _seen(self, tau_s: float) -> BodyPoints:
+        """The nearest sight in the actor's frame, as it was at a time."""
+        k, times = self.nearest(tau_s), self.track.times_s
+        other = k + (1 if tau_s > times[k] else -1)
+        if self.rigid or not 0 <= other < len(times) or abs(times[other] - times[k]) > BENT_S:
+            return self.observations[k].points
+        share = (tau_s - times[k]) / (times[other] - times[k])
+        return bent(self.observations[k].points, self.observations[other].points, float(share))
 
     def pose(self, tau_s: float) -> Float64:
         """``T_world_actor`` [4, 4]."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -20,6 +19,7 @@ from spatia_ros.actors.cast_file import load as load_cast
 from spatia_ros.actors.clock import ENDS, MAX_KNOTS, Clock
 from spatia_ros.actors.from_file import SCALES as FILE_SCALES
 from spatia_ros.actors.from_file import shape_from_file
+from spatia_ros.actors.jointed import JointedBody
 from spatia_ros.actors.library import LIBRARY, SCALES, make
 from spatia_ros.actors.patterns import SHAPES, pattern
 from spatia_ros.actors.shapes import COLOURS
@@ -107,7 +107,7 @@ def _actor(entry: Value, files: Files, T_world_script: Float64) -> Actor:
     return _changed(actor, values, T_world_script)
 
 
-def _from_library(entry: Value, values: dict[str, Value], track: PoseTrack) -> tuple[Any, str]:
+def _from_library(entry: Value, values: dict[str, Value], track: PoseTrack) -> tuple[JointedBody, str]:
     for key in ("up", "complete"):
         if key in values:
             values[key].fail("no such key without a file", key)
@@ -117,7 +117,7 @@ def _from_library(entry: Value, values: dict[str, Value], track: PoseTrack) -> t
     with _at(entry):
         body = make(kind, track, colour, scale, _spacing(values))
     if "outside" in values:
-        body = replace(body, outside=values["outside"].text(("hold", "absent")))  # type: ignore[type-var]
+        body = replace(body, outside=values["outside"].text(("hold", "absent")))
     return body, kind
 
 
@@ -240,7 +240,7 @@ def _pattern(values: dict[str, Value]) -> Clock:
 
 
 @contextmanager
-def _at(value: Value) -> Any:
+def _at(value: Value) -> Iterator[None]:
     """Errors from within say where in the script they come from."""
     try:
         yield

@@ -26,13 +26,13 @@ FINER = 2
 """Finer pixels along the side of a pixel, by which it is told how much of it is covered."""
 WIDE = 0.7
 """A point covers what is so near to it, in spacings: no place of a surface is farther from one (:class:`.body.BodyPoints`)."""
-RIM = 0.2
-"""A surface goes on so far beyond its outermost points, in spacings."""
+RIM = 0.0
+"""A surface is taken to go on so far beyond its outermost points, in spacings: of 0 to 0.5, nearest to true outlines."""
 THICK = 1.5
 """Points up to this far behind the front belong to it, in spacings."""
-BLEND = 1.2
+BLEND = 1.6
 """A point lends its colour to pixels up to this far from it, in spacings; a pixel's width at least."""
-MAX_RADIUS_PX = 48.0
+MAX_RADIUS_PX = 64.0
 """No point lends its colour farther than this, however near it is."""
 LEAST_COVER = 0.125
 """A pixel of which less is covered is not the actor's."""
@@ -213,7 +213,7 @@ def _pair(depth: np.ndarray, y: int, x: int) -> int:
 
 @njit(cache=True)
 def _close(depth: np.ndarray, rgb: np.ndarray, closed_depth: np.ndarray, closed_rgb: np.ndarray, cover: np.ndarray) -> None:
-    """Give an empty pixel between two of one surface their mean; what is closed closes nothing else."""
+    """Give an empty pixel between two of one surface their mean, and all three to it whole; what is closed closes no other."""
     h, w = depth.shape
     for y in range(1, h - 1):
         for x in range(1, w - 1):
@@ -221,7 +221,7 @@ def _close(depth: np.ndarray, rgb: np.ndarray, closed_depth: np.ndarray, closed_
             if k < 0:
                 continue
             dy, dx = PAIRS[k]
-            cover[y, x] = 1.0
+            cover[y, x] = cover[y - dy, x - dx] = cover[y + dy, x + dx] = 1.0
             closed_depth[y, x] = np.float32(0.5) * (depth[y - dy, x - dx] + depth[y + dy, x + dx])
             for c in range(3):
                 mean = np.float32(0.5) * (np.float32(rgb[y - dy, x - dx, c]) + np.float32(rgb[y + dy, x + dx, c]))

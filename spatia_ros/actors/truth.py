@@ -37,8 +37,8 @@ def splat(xyz: Float32, rgb: UInt8, spacing_m: float, camera: Camera, T_world_ca
     shown, share = (cover >= LEAST_COVER) & (lent.sum(0) > 0), 1.0 / np.maximum(lent.sum(0), 1e-30)
     colour = np.where(shown[..., None], np.einsum("nyx,nc->yxc", lent, rgb) * share[..., None] + 0.5, 0.0)
     depth = np.where(shown, (lent * far).sum(0) * share, 0.0).astype(np.float32)
-    closed = close_pinholes(np.minimum(colour, 255).astype(np.uint8), depth)
-    return *closed, np.where((depth == 0) & (closed[1] > 0), 1.0, np.where(shown, cover, 0.0)).astype(np.float32)
+    covered = np.where(shown, cover, 0.0).astype(np.float32)
+    return close_pinholes(np.minimum(colour, 255).astype(np.uint8), depth, covered)
 
 
 def _offsets(u: Float64, v: Float64, height: int, width: int) -> tuple[Float64, Float64]:
@@ -71,18 +71,19 @@ def _in_camera(xyz: Float32, T_world_cam: Float64) -> Float64:
     return np.stack([T[i, 0] * X + T[i, 1] * Y + T[i, 2] * Z + T[i, 3] for i in range(3)])
 
 
-def close_pinholes(rgb: UInt8, depth: Float32) -> tuple[UInt8, Float32]:
-    """The same with empty pixels between two of one surface given their mean, the nearest such pair's."""
-    h, w = depth.shape
-    best, out_rgb, out_depth = np.full((h - 2, w - 2), np.inf), rgb.copy(), depth.copy()
-    inner_rgb, inner_depth = out_rgb[1:-1, 1:-1], out_depth[1:-1, 1:-1]
-    for dy, dx in PAIRS:
-        rows, columns = (slice(1 - d, n - 1 - d) for d, n in ((dy, h), (dx, w)))
-        opposite_rows, opposite_columns = (slice(1 + d, n - 1 + d) for d, n in ((dy, h), (dx, w)))
-        a, b = depth[rows, columns], depth[opposite_rows, opposite_columns]
-        fits = (depth[1:-1, 1:-1] == 0) & (a > 0) & (b > 0) & (abs(a - b) <= EDGE_RATIO * np.minimum(a, b)) & (a + b < best)
-        best[fits] = (a + b)[fits]
-        inner_depth[fits] = 0.5 * (a + b)[fits]
-        mean = 0.5 * (rgb[rows, columns].astype(np.float32) + rgb[opposite_rows, opposite_columns])
-        inner_rgb[fits] = (mean + 0.5).astype(np.uint8)[fits]
-    return out_rgb, out_depth
+def close_pinholes(rgb: UInt8, depth: Float32, cover: Float32) -> tuple[UInt8, Float32, Float32]:
+    """The same with empty pixels between two of one surface given their mean, the nearest such pair's; all three are covered."""
+    out_rgb, out_depth, out_cover = rgb.copy(), depth.copy(), cover.copy()
+    for y, x in np.argwhere(depth[1:-1, 1:-1] == 0) + 1:
+        best = np.inf
+        for dy, dx in PAIRS:
+            a, b = (y - dy, x - dx), (y + dy, x + dx)
+            near, far = sorted((depth[a], depth[b]))
+            if near > 0 and far - near <= EDGE_RATIO * near and near + far < best:
+                best, pair = near + far, (a, b)
+        if np.isfinite(best):
+            a, b = pair
+            out_depth[y, x] = 0.5 * (depth[a] + depth[b])
+            out_rgb[y, x] = (0.5 * (rgb[a].astype(np.float32) + rgb[b]) + 0.5).astype(np.uint8)
+            out_cover[y, x] = out_cover[a] = out_cover[b] = 1.0
+    return out_rgb, out_depth, out_cover

@@ -9,6 +9,7 @@ from typing import Any
 
 from spatia_ros.cli.evaluate_world import number
 from spatia_ros.cli.options import add_config, add_json, config_of, count, print_table, write_json_of
+from spatia_ros.cli.spacetime import effective
 
 DATA = Path("../shared/data")
 HOUSE = Path("small_house/small_house.glb")
@@ -48,7 +49,7 @@ def run_time_control(args: argparse.Namespace) -> int:
     from spatia_ros.evaluate.time_pipelines import oracle, ours
     from spatia_ros.evaluate.time_report import evaluate_time_control
 
-    config = config_of(args)
+    config = effective(args)
     pipelines = {} if args.oracle_only else {"ours": ours(config)}
     if args.oracle or args.oracle_only:
         pipelines["oracle"] = oracle(config)

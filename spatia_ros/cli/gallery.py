@@ -1,7 +1,7 @@
 """A gallery of films: bullet time, time backwards, one who stands still among those who move, a change that stays, what-ifs.
 
 Each film is a script of actors (config/gallery/NAME.yaml), a way of the camera, and a place: the built-in room, a procedural
-street; with recordings in $SPATIA_DATA also a real one. Places are scanned once. What is there already is not made again;
+street, and the house of small_house where $SPATIA_DATA has it. Places are scanned once. What is there already is not made again;
 an interrupted gallery goes on by the same command. index.html says which command makes each film alone, and so how to
 make one of your own: copy a script, change a line.
 
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spatia_ros.cli import gallery_recording as recording
 from spatia_ros.cli.options import add_config, add_json, config_of, examples, print_table, progress, write_json_of
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
     from spatia_ros.gallery.studio import Studio
 
     films = chosen(args.only)
+    recorded = args.only is None or recording.NAME in args.only
     if args.list:
-        print_table([(film.name, film.title) for film in films])
+        print_table([(film.name, film.title) for film in films] + [(recording.NAME, recording.TITLE)] * recorded)
         return 0
     began = time.monotonic()
     studio = Studio(args.out, framed(args), lambda things, what, n: progress(things, what, n), change)
@@ -75,6 +77,10 @@ def run(args: argparse.Namespace) -> int:
     for film in films:
         kept = None if args.overwrite else studio.facts(film)
         facts[film.name] = studio.make(film) if kept is None else kept
+        page(args, studio)
+    if recorded:
+        kept = None if args.overwrite else recording.facts(args.out, args.assignments)
+        facts[recording.NAME] = recording.make(args.out, args.assignments) if kept is None else kept
         page(args, studio)
     write_json_of(args, {"films": facts, "seconds": round(time.monotonic() - began, 1)})
     print_table([(name, said(known) or f"{known['frames']} frames") for name, known in facts.items()])
@@ -95,20 +101,21 @@ def chosen(names: list[str] | None) -> list[Film]:
     """The films of these names; None: all that can be made here.
 
     Raises:
-        SpatiaError: for a name that no film has, or a film whose recording is not there.
+        SpatiaError: for a name that no film has, or a film whose place is not there.
     """
     from spatia_ros.gallery.films import FILMS
     from spatia_ros.gallery.places import PLACES, data_folder
     from spatia_ros.types import SpatiaError
 
     known = {film.name: film for film in FILMS}
+    names = None if names is None else [name for name in names if name != recording.NAME]
     for name in names or ():
         if name not in known:
-            raise SpatiaError(f"--only: expected one of {', '.join(known)}, got {name!r}")
+            raise SpatiaError(f"--only: expected one of {', '.join((*known, recording.NAME))}, got {name!r}")
         place = PLACES[known[name].place]
         if not place.there:
             raise SpatiaError(f"--only {name}: expected {place.needs} in {data_folder()} (SPATIA_DATA), found none")
-    return [known[name] for name in names] if names else [film for film in FILMS if PLACES[film.place].there]
+    return [known[name] for name in names] if names is not None else [film for film in FILMS if PLACES[film.place].there]
 
 
 def change(world: World, words: str) -> None:
@@ -127,6 +134,8 @@ def page(args: argparse.Namespace, studio: Studio) -> None:
     from spatia_ros.gallery.page import write_page
 
     entries = [entry(studio, film, facts) for film in FILMS if (facts := studio.facts(film)) is not None]
+    if recording.facts(args.out, args.assignments) is not None:
+        entries.append(recording.entry(args.out, args.assignments))
     write_page(args.out / "index.html", entries, shlex.join(["spatia", "gallery", "--out", str(args.out)]))
 
 

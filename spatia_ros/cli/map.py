@@ -4,7 +4,7 @@ What moves is kept out, what has left is carved away, and where the camera comes
 closed and the map corrected. Nothing is invented. Ctrl-C leaves the map so far, and the same command goes on from there.
 
 Leaves beside --out NAME.spatia:  NAME.html (report)  NAME.png (the map from above)  NAME.json (figures)
-NAME.poses.txt (the path, TUM)  NAME.ply (the points, for other programs)
+NAME.poses.txt (the path, TUM)  NAME.ply (the points, for other programs)  NAME.cast.npz (what moves, with --actors)
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--no-loops", action="store_true", help="do not look for loops")
     how.add_argument("--no-dynamics", action="store_true", help="fold in what moves too")
+    how.add_argument(
+        "--actors", action="store_true",
+        help="once all frames are seen, take the recording apart again: a cleaner map, and what moves as a cast beside it",
+    )
     out = parser.add_argument_group("what is left behind")
     path = Path("out/map.spatia")
     out.add_argument("--out", type=Path, default=path, metavar="FILE", help=f"memory file (default: {path})")
@@ -75,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     making.resume()
     with stop_requests() as stop:
         making.go(stop)
-        result = making.finish()
+        result = making.finish(take_apart=args.actors)
     rows, figures, files = leave(result, config, args)
     write_json_of(args, figures)
     print_table([(name, value) for name, value, _ in rows] + [("left in", ", ".join(files))])

@@ -24,6 +24,7 @@ Rows = list[tuple[str, str, str]]
 FILES = {
     ".spatia": "the memory: spatia run --memory, spatia ros world --memory, spatia memory",
     ".html": "the report", ".png": "the map from above", ".json": "the figures, for programs",
+    ".cast.npz": "what moves: spatia run --actors takes it by a script",
     ".poses.txt": "the path of the camera (TUM)", ".ply": "the points, for other programs",
 }  # fmt: skip
 

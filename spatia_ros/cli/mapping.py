@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -158,10 +158,16 @@ class Making:
         self.mapper.memory.save(self.out)
         self.journal.write(self.progress_file)
 
-    def finish(self) -> Made:
-        """Save the map, corrected where loops were closed; the journal stays only beside an unfinished one."""
+    def finish(self, take_apart: bool = False) -> Made:
+        """Save the map, corrected where loops were closed; the journal stays only beside an unfinished one.
+
+        Args:
+            take_apart: make a complete map once more from the recording known whole, and save what moves beside it.
+        """
         journal, complete = self.journal, len(self.journal) == len(self.source.indices)
         path, loops, figures = self._mapped(complete)
+        if take_apart and complete:
+            figures |= {"actors": self._take_apart(path)}
         self.mapper.memory.save(self.out)
         if complete:
             self.start_anew()
@@ -173,6 +179,22 @@ class Making:
             **{name: journal.totals.get(name, 0) for name in ("carved", "refused", "held")},
         }  # fmt: skip
         return Made(self.source, self.mapper.memory, path, lost, loops, figures, len(journal), complete, self._frame_ms)
+
+    def _take_apart(self, path: Trajectory) -> int:
+        """Replace the memory by that of the recording taken apart, and save its cast; returns how many actors there are."""
+        from spatia_ros.actors.cast_file import save
+        from spatia_ros.cli.spacetime_source import Shots, shown
+        from spatia_ros.slam.lift import lift
+
+        recorded = self.source.recorded
+        at = np.searchsorted(recorded.stamps_ns, path.stamps_ns).tolist()
+        posed = replace(
+            recorded, stamps_ns=path.stamps_ns, T_world_cam=path.T_world_cam, load=lambda i: recorded.load(at[i]), poses=None
+        )
+        lifted = lift(Shots(posed, 1), self.mapper.config, shown)
+        self.mapper.map.memory = lifted.memory
+        save(lifted.cast, self.out.with_suffix(".cast.npz"))
+        return len(lifted.cast)
 
     def _mapped(self, complete: bool) -> tuple[Trajectory, list[tuple[int, int]], dict[str, float]]:
         """The path, the loops, and the mapper's figures."""

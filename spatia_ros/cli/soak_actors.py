@@ -6,12 +6,13 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spatia_ros.cli.options import add_config, add_json, config_of, print_table, write_json_of
 from spatia_ros.cli.place import add_place, open_place
-from spatia_ros.cli.processes import Child, Troupe
-from spatia_ros.types import SpatiaError
+
+if TYPE_CHECKING:
+    from spatia_ros.cli.processes import Child, Troupe
 
 START_LIMIT_S, TURN_LIMIT_S = 300.0, 300.0
 WORLDS = ("live", "still")
@@ -50,6 +51,7 @@ def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         SpatiaError: when a process dies, falls silent, or gives up: what a trial is for.
     """
     from spatia_ros.cli.performance import free_domain, up_axis, write_parameters
+    from spatia_ros.cli.processes import Troupe
     from spatia_ros.record.poses import write_poses
 
     place = open_place(args, config_of(args))
@@ -97,6 +99,8 @@ def resident_mb(pid: int) -> float:
     Raises:
         SpatiaError: when it is gone.
     """
+    from spatia_ros.types import SpatiaError
+
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

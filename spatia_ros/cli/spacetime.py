@@ -21,7 +21,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.actors.patterns import SHAPES
 from spatia_ros.cli.options import (
     add_config,
     add_json,
@@ -33,7 +32,6 @@ from spatia_ros.cli.options import (
     write_json_of,
 )
 from spatia_ros.cli.place import SEQUENCE_HELP
-from spatia_ros.sequence.camera_presets import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +42,13 @@ if TYPE_CHECKING:
     from spatia_ros.slam.lift import Lifted
     from spatia_ros.types import Camera, Float64, UInt8
 
+CAMERAS = {
+    "dolly": "forward, towards what is looked at", "truck": "to the right, looking the same way",
+    "pedestal": "up, looking the same way", "pan": "turning right on the spot", "tilt": "turning down on the spot",
+    "orbit": "round what is looked at, 25 degrees", "crane": "up and back, looking at the same point",
+    "figure-eight": "a lying eight, looking at the same point, back to the start",
+    "spiral": "forward on two turns of a spiral, looking at the same point", "push-pull": "forward and back to the start",
+}  # fmt: skip
 TIMES = {
     "forward": "as recorded", "reverse": "backwards", "ping-pong": "there and back", "slow": "the second half slower",
     "fast": "the second half faster", "freeze": "the first moment stands",
@@ -52,8 +57,8 @@ TIMES = {
     "zigzag": "there, back a little, there",
 }  # fmt: skip
 __doc__ = (__doc__ or "").format(
-    cameras="\n".join(f"  {name:<13} {words}" for name, (words, _) in PRESETS.items()),
-    times="\n".join(f"  {name:<13} {TIMES[name]}" for name in SHAPES),
+    cameras="\n".join(f"  {name:<13} {words}" for name, words in CAMERAS.items()),
+    times="\n".join(f"  {name:<13} {words}" for name, words in TIMES.items()),
 )
 POINTS = 12_000
 """Kept of one sight of an actor, unless the configuration asks for more."""
@@ -94,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     view.add_argument("--turns", type=count, default=1, metavar="N", help="go through the turns so many times (default: 1)")
     view.add_argument("--frames", type=count, metavar="N", help="frames of each turn (default: as many as were recorded)")
     view.add_argument("--time", default="forward", metavar="PATTERN|FILE", help="which moment is seen when (default: forward)")
-    view.add_argument("--span", type=float, nargs=2, metavar="S", help="first and last second of it that is played (default: all)")
+    view.add_argument("--span", type=float, nargs=2, metavar="S", help="first and last second that is played (default: all)")
     out = parser.add_argument_group("what is left behind")
     out.add_argument("--out", type=Path, default=Path("out/spacetime"), metavar="DIR", help="folder (default: out/spacetime)")
     out.add_argument("--map", type=Path, metavar="DIR", help="where the recording taken apart is kept (default: OUT_map)")
@@ -194,10 +199,10 @@ def clock_of(args: argparse.Namespace, lifted: Lifted, begin_s: float, length_s:
     span = tuple(args.span) if args.span else lifted.span_s
     if not 0.0 <= span[0] <= span[1] <= lifted.span_s[1] + 1e-6:
         raise SpatiaError(f"--span: expected seconds of 0..{lifted.span_s[1]:.3f}, first before last, got {span[0]} {span[1]}")
-    if args.time in SHAPES:
+    if args.time in TIMES:
         return pattern_clock(args.time, span, length_s, begin_s)
     if not Path(args.time).is_file():
-        raise SpatiaError(f"--time: expected a file or one of {', '.join(SHAPES)}, got {args.time!r}")
+        raise SpatiaError(f"--time: expected a file or one of {', '.join(TIMES)}, got {args.time!r}")
     from spatia_ros.actors.script import clock_from
 
     return clock_from(Path(args.time).read_text(encoding="utf-8"), str(args.time))

@@ -23,13 +23,17 @@ from spatia_ros.world import World, open_generator
 ORACLE_PX = 0.8
 """Spacing of the oracle's points, px, from the middle of the target's way."""
 
+FARTHEST_M = 60.0
+"""What is farther is not remembered."""
+
 
 def ours(config: WorldConfig) -> Pipeline:
     """The recording's frames alone: split, lifted, remembered, and drawn again, as :mod:`spatia_ros.spacetime` does."""
 
     def pipeline(footage: Footage, source: Sequence[Shown]) -> Render:
-        lifted = lift([shown.frame for shown in source], config)
-        return render_of(world_of(lifted, config, open_generator(config), footage.camera))
+        reaching = _reaching(config, source)
+        lifted = lift([shown.frame for shown in source], reaching)
+        return render_of(world_of(lifted, reaching, open_generator(reaching), footage.camera))
 
     return pipeline
 
@@ -43,18 +47,26 @@ def oracle(config: WorldConfig) -> Pipeline:
     def pipeline(footage: Footage, source: Sequence[Shown]) -> Render:
         if not isinstance(footage, TakeFootage):
             raise SpatiaError(f"oracle: expected a procedural take, got {footage.name}, of which there are pictures alone")
-        memory, path = Memory(config.memory), footage.paths["target"]
+        reaching, path = _reaching(config, source), footage.paths["target"]
+        memory = Memory(reaching.memory)
         for shown in source:
             rim = cv2.dilate(shown.moving.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             memory.integrate(shown.frame, mask=~rim & (shown.frame.depth > 0))
         middle = path[len(path) // 2]
         spacing = ORACLE_PX * _distance(footage, middle) / footage.camera.fx
         cast = scene_cast(footage.take.scene, footage.camera, middle[:3, 3], spacing)
-        world = World(config, memory, open_generator(config), footage.camera, cast)
+        world = World(reaching, memory, open_generator(reaching), footage.camera, cast)
         world.start_ns, world.time_ns = source[0].frame.stamp_ns, source[-1].frame.stamp_ns
         return render_of(world)
 
     return pipeline
+
+
+def _reaching(config: WorldConfig, source: Sequence[Shown]) -> WorldConfig:
+    """The configuration with a sensor that reaches as far as the recording shows: a street is wider than a room."""
+    far = max(float(shown.frame.depth.max()) for shown in source)
+    memory = config.memory.model_copy(update={"max_range_m": min(max(config.memory.max_range_m, far), FARTHEST_M)})
+    return config.model_copy(update={"memory": memory})
 
 
 def _distance(footage: TakeFootage, T_world_cam: Float64) -> float:

@@ -7,6 +7,7 @@ become single precision.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,9 +132,25 @@ def _check_pcd_header(path: Path) -> None:
             raise SpatiaError(f"cloud: {path}: cut short: expected {said.group(1)} points, got {lines} lines")
 
 
+def _check_las_header(path: Path) -> None:
+    """Refuse a header whose parts lie beyond its file (LAS 1.4 R15, table 3), before anything is set aside for them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(375)
+    if head[:4] != b"LASF" or len(head) < 227:
+        raise SpatiaError(f"cloud: {path}: expected a LAS header, got {head[:8]!r}")
+    header_bytes, offset, records = struct.unpack_from("<HII", head, 94)
+    extended = struct.unpack_from("<QI", head, 235) if head[25] >= 4 and len(head) == 375 else (0, 0)
+    ends = {"header": header_bytes, "points": offset, "records": 54 * records, "extended records": extended[0] + 60 * extended[1]}
+    for part, end in ends.items():
+        if end > size:
+            raise SpatiaError(f"cloud: {path}: cut short: expected {part} within its {size} bytes, got {end}")
+
+
 def _las(path: Path) -> Iterator[Piece]:
     import laspy
 
+    _check_las_header(path)
     with laspy.open(path) as file:
         header = file.header
         if header.point_count > MAX_POINTS:

@@ -32,7 +32,7 @@ FILMS: tuple[Film, ...] = (
     ),
     Film(
         "one-frozen", "One stands still among those who move",
-        "The man in red has a clock of his own: it stops for three and a half seconds; everybody else goes on, and so does the camera.",
+        "The man in red has a clock of his own: it stops for 3.5 seconds, while everybody else goes on.",
         "street",
         (
             View(0.0, (29.4, 2.5, 1.9), (24.2, 0.2, 0.8)),
@@ -61,7 +61,7 @@ FILMS: tuple[Film, ...] = (
     ),
     Film(
         "car-faster", "What if the car had been 20 % faster?",
-        "The same three seconds twice: as they were, and with the car a fifth faster. Pixels that show it in neither are the same.",
+        "The same three seconds twice: as they were, and with the car a fifth faster. All else is the same.",
         "street",
         (View(0.0, (28.0, 2.3, 2.1), (20.8, -0.6, 0.6)), View(2.9, (27.2, 2.3, 2.0), (21.6, -0.4, 0.6))),
         (Take("as it was", "car"), Take("car 20 % faster", "car-faster")),
@@ -74,5 +74,16 @@ FILMS: tuple[Film, ...] = (
         (View(0.0, (7.0, 0.1, 1.4), (17.0, 0.0, 1.0)), View(3.0, (18.0, 0.1, 1.4), (28.0, 0.0, 1.0))),
         (Take("as it was", "steps-out"), Take("one second earlier", "steps-out-earlier")),
         moments_s=(1.2, 2.0, 2.8),
+    ),
+    Film(
+        "house", "In a house of textured meshes",
+        "Two men with a clock each: the one in red walks through, the one in green goes back as he came; the arm works on.",
+        "house",
+        (
+            View(0.0, (4.5, -4.6, 1.6), (1.6, -1.6, 0.8)),
+            View(2.5, (4.3, -2.8, 1.6), (1.5, -1.7, 0.8)),
+            View(5.0, (3.7, -0.8, 1.5), (1.2, -2.4, 0.8)),
+        ),
+        (Take("", "house"),),
     ),
 )

@@ -1,4 +1,4 @@
-"""The places of the gallery: each is scanned once by a simulated camera, or read from a recording, into a memory."""
+"""The places of the gallery: each is scanned once by a simulated camera, into a memory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from spatia_ros.types import Camera, Float64, Frame
 Each = Callable[[Iterable[Frame], str, int], Iterable[Frame]]
 """Passes frames on and may show how far it is: the frames, what is being done, how many."""
 DATA = "../shared/data"
+HOUSE = "small_house/small_house.glb"
 PERIOD_NS = 100_000_000
 SCANNER = Camera.from_fov(480, 272, 1.5)
 STREET_SEED = 9
@@ -29,7 +30,7 @@ class Place:
 
     Args:
         said: what it is. settings: what it needs of the configuration, as ``--set`` takes it.
-        frames: what its scan saw, and how many frames that is. needs: a recording in the folder of data; empty: none.
+        frames: what its scan saw, and how many frames that is. needs: a file in the folder of data; empty: none.
     """
 
     said: str
@@ -40,7 +41,7 @@ class Place:
     @property
     def there(self) -> bool:
         """Whether it can be made here."""
-        return not self.needs or (data_folder() / self.needs).is_dir()
+        return not self.needs or (data_folder() / self.needs).is_file()
 
     def config(self, config: WorldConfig) -> WorldConfig:
         """A configuration with what this place needs."""
@@ -56,7 +57,7 @@ class Place:
 
 
 def data_folder() -> Path:
-    """Where recordings are looked for: ``SPATIA_DATA``, or beside the repository."""
+    """Where meshes and recordings are looked for: ``SPATIA_DATA``, or beside the repository."""
     return Path(os.environ.get("SPATIA_DATA", DATA))
 
 
@@ -92,15 +93,17 @@ def _street() -> tuple[Iterator[Frame], int]:
     return (scene.render(SCANNER, T, k * PERIOD_NS) for k, T in enumerate(poses)), len(poses)
 
 
-def _lounge() -> tuple[Iterator[Frame], int]:
-    from spatia_ros.sequence import open_sequence
+def _house() -> tuple[Iterator[Frame], int]:
+    from spatia_ros.train.scenes import glb_scene
 
-    sequence = open_sequence(data_folder() / "lounge")
-    return (sequence.frame(k) for k in range(len(sequence))), len(sequence)
+    scene = glb_scene(data_folder() / HOUSE)
+    eyes = np.array([(3.5, -3.8, 1.5), (3.4, -1.0, 1.5), (1.7, -4.2, 1.5), (2.8, 1.6, 1.5), (4.3, -2.4, 1.5)])
+    poses = around(eyes, 7, -0.2)
+    return (scene.render(SCANNER, T, k * PERIOD_NS) for k, T in enumerate(poses)), len(poses)
 
 
 PLACES: dict[str, Place] = {
     "room": Place("the built-in room of spatia demo", (), _room),
     "street": Place("a procedural street", ("memory.voxel_m=0.03", "memory.max_range_m=40"), _street),
-    "lounge": Place("an office lounge, recorded by a headset", (), _lounge, needs="lounge"),
+    "house": Place("a house of textured meshes", (), _house, needs=HOUSE),
 }

@@ -14,9 +14,9 @@ import numpy as np
 from spatia_ros.actors import script
 from spatia_ros.cli.place import place_of_memory
 from spatia_ros.config import CameraConfig, WorldConfig, dump
-from spatia_ros.gallery import compose
+from spatia_ros.gallery import compose, places
 from spatia_ros.gallery.film import Film
-from spatia_ros.gallery.places import PLACES, SCANNER
+from spatia_ros.gallery.places import PLACES
 from spatia_ros.gallery.shoot import Change, Shot, shoot
 from spatia_ros.record.files import encode_jpeg, encode_png, write_bytes, write_json, write_text
 from spatia_ros.record.poses import write_poses
@@ -116,7 +116,7 @@ class Studio:
     def _place(self, film: Film, config: WorldConfig) -> None:
         """Scan a film's place, unless it is there and was scanned for the same memory."""
         file, note = self.memory_file(film), self.out / "places" / f"{film.place}.json"
-        made_from = {"memory": config.memory.model_dump(), "scanner": asdict(SCANNER)}
+        made_from = {"memory": config.memory.model_dump(), "scanner": asdict(places.SCANNER)}
         known = json.loads(note.read_text(encoding="utf-8")) if note.is_file() and file.is_file() else None
         if known != json.loads(json.dumps(made_from)):
             memory = PLACES[film.place].memory(self.config, lambda frames, what, n: self.each(frames, f"{what} {film.place}", n))

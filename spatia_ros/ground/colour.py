@@ -5,8 +5,6 @@ Hue, saturation and value decide, with words that overlap where people's do: a d
 
 from __future__ import annotations
 
-from functools import reduce
-
 import cv2
 import numpy as np
 
@@ -59,9 +57,3 @@ def said(shown: dict[str, float]) -> str:
     if shown[first] < 0.2:
         return "of many colours"
     return first if shown[second] < max(0.4, 0.6 * shown[first]) else f"{first} and {second}"
-
-
-def mean_of(parts: list[tuple[dict[str, float], int]]) -> dict[str, float]:
-    """Shares of several sets of points together, from those of each and how many it has."""
-    total = sum(n for _, n in parts)
-    return {word: reduce(lambda sum_, part: sum_ + part[0][word] * part[1] / total, parts, 0.0) for word in COLOURS}

@@ -99,6 +99,8 @@ class NetworkDetector:
         with self._torch.inference_mode():
             outputs = self._model(**inputs)
         found = self._read(outputs, inputs, (height, width), asked)
+        if not len(found["scores"]):  # the readers still give a word then
+            return []
         out = []
         labels = self._labels(found, asked[0])
         for score, label, box in zip(found["scores"].tolist(), labels, found["boxes"].tolist(), strict=True):

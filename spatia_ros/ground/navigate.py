@@ -30,7 +30,7 @@ BELOW_M, ABOVE_M = 1.0, 0.6
 FLOOR_M = 0.3
 """Eyes are at least this far above the floor."""
 FLOOR_SHARE = 0.15
-"""The floor is the lowest layer of cells with this share of the points of the fullest one."""
+"""The floor is the lowest layer of cells that covers this share of all that anything covers."""
 MOVES_M_S = 0.02
 MOMENTS = 5
 """Times between start and arrival at which what moves is in the way."""
@@ -230,7 +230,7 @@ class _Way:
         room = self._room(mine, start, [m.levelled(R) for m in movers])
         reach = reach_from(room, start[:3, 3], self.config.clearance_m, self.config.comfort_m)
         before = [t for t in self.movers(int(times[-1])) if t.name != target.name]
-        views = viewpoints(mine, reach, world.memory, world.camera, before, _floor(room) + FLOOR_M)
+        views = viewpoints(mine, reach, world.memory, world.camera, before, _floor(room, start[:3, 3]) + FLOOR_M)
         for view in views:
             poses = self._poses(reach, view, mine, start)
             if poses is not None:
@@ -271,7 +271,9 @@ def _within(memory: Memory, R: Float64, low: Float64, high: Float64, eye: Float6
     return np.maximum(low, np.min(lows, 0) - 0.5), np.minimum(high, np.max(highs, 0) + 0.5)
 
 
-def _floor(room: Room) -> float:
-    """Level height of the floor: of the lowest layer with many occupied cells."""
-    layers = room.occupied.sum((0, 1))
-    return float(room.low[2] + room.cell_m * int(np.argmax(layers >= max(FLOOR_SHARE * layers.max(), 1))))
+def _floor(room: Room, eye: Float64) -> float:
+    """Level height of the floor: the lowest layer below the eye that covers much of the place; the room's low end without one."""
+    below = max(int(room.cells(eye[None])[0, 2]), 1)
+    layers, place = room.occupied[:, :, :below].sum((0, 1)), int(room.occupied.any(2).sum())
+    is_floor = layers >= max(FLOOR_SHARE * place, 1)
+    return float(room.low[2] + room.cell_m * (int(np.argmax(is_floor)) if is_floor.any() else 0))

@@ -232,7 +232,7 @@ def _noun(words: list[str]) -> Query:
             colour = COLOUR_OF[small]
         elif small in SIZES and not size:
             size = SIZES[small]
-        elif small not in _FILLERS and small != "and":
+        elif (small not in _FILLERS or (small == "of" and left)) and small != "and":  # a sheet of paper
             left.append(word)
     said = " ".join(w for w in words if w.lower() not in ("the", "a", "an"))
     chosen = Order(order or "nearest", rank or 1) if order or rank else None

@@ -115,8 +115,9 @@ def _between(thing: Thing, a: Thing, b: Thing) -> float:
     length = float(np.linalg.norm(way))
     if length < 1e-6:
         return 0.0
-    along = float((thing.middle - a.middle)[:2] @ way) / length**2
-    aside = abs(float(np.cross(way / length, (thing.middle - a.middle)[:2])))
+    shift = (thing.middle - a.middle)[:2]
+    aside = abs(float(way[0] * shift[1] - way[1] * shift[0])) / length
+    along = float(shift @ way) / length**2
     room = 0.25 * length + 0.25
     if not 0.1 < along < 0.9 or aside > room:
         return 0.0
@@ -158,7 +159,7 @@ def _top_below(thing: Thing, other: Thing) -> float | None:
 
 
 def _under(thing: Thing, other: Thing) -> float:
-    covered = _over(thing, other)
+    covered = max(_over(thing, other), _over(other, thing))
     lower = thing.high[2] <= other.low[2] + 0.75 * other.size[2] and thing.middle[2] < other.middle[2]
     return covered if covered >= 0.4 and lower else 0.0
 

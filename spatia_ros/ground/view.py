@@ -57,35 +57,39 @@ def seen(
         width_px: of the picture it is judged in; 0: the camera's.
     """
     small = camera if not width_px or width_px >= camera.width else _glance(camera, width_px)
-    own, outside = _splat(thing, small, T_world_cam)
+    own, outside, points = _splat(thing, small, T_world_cam)
     shown = own > 0
     whole = int(shown.sum()) + outside
     if not shown.any():
         return Seen(None, 0.0)
     front = memory.render_depth(small, T_world_cam)
     for other in before:
-        depth, _ = _splat(other, small, T_world_cam)
+        depth, _, _ = _splat(other, small, T_world_cam)
         front = np.where((depth > 0) & ((front <= 0) | (depth < front)), depth, front)
     slack = np.maximum(SAME_M, SAME_RATIO * own)
     visible = shown & ((front <= 0) | (own <= front + slack))
     if not visible.any():
         return Seen(None, 0.0)
-    rows, cols = np.nonzero(visible.any(1))[0], np.nonzero(visible.any(0))[0]
-    scale = camera.width / small.width
-    box = (cols[0] * scale, rows[0] * scale, (cols[-1] + 1) * scale, (rows[-1] + 1) * scale)
-    return Seen(tuple(float(v) for v in box), float(visible.sum() / whole))  # type: ignore[arg-type]
+    at = points[visible[points[:, 1].astype(int), points[:, 0].astype(int)]] * (camera.width / small.width)
+    if not len(at):  # a sliver between points
+        return Seen(None, 0.0)
+    (left, top), (right, bottom) = at.min(0).tolist(), at.max(0).tolist()
+    return Seen((left, top, right, bottom), float(visible.sum() / whole))
 
 
 def _glance(camera: Camera, width_px: int) -> Camera:
     return camera.resized(width_px, max(round(camera.height * width_px / camera.width), 1))
 
 
-def _splat(thing: Thing, camera: Camera, T_world_cam: Float64) -> tuple[Float32, int]:
-    """Depth [H, W] of a thing's points, each as large as its neighbours are far, and about how many pixels fall outside."""
+def _splat(thing: Thing, camera: Camera, T_world_cam: Float64) -> tuple[Float32, int, Float64]:
+    """Depth [H, W] of a thing's points, each as large as its neighbours are far, and about how many pixels fall outside.
+
+    And the points [N, 2] themselves, px, those that fall inside.
+    """
     uv, z = project(thing.xyz.astype(np.float64), camera, T_world_cam)
     ahead = z > 0.05
     if not ahead.any():
-        return np.zeros((camera.height, camera.width), np.float32), 1
+        return np.zeros((camera.height, camera.width), np.float32), 1, np.zeros((0, 2))
     uv, z = uv[ahead], z[ahead]
     inside = (uv[:, 0] >= 0) & (uv[:, 1] >= 0) & (uv[:, 0] < camera.width) & (uv[:, 1] < camera.height)
     # Points of a surface of this size, evenly spread, are about so far apart.
@@ -103,7 +107,7 @@ def _splat(thing: Thing, camera: Camera, T_world_cam: Float64) -> tuple[Float32,
     depth[~np.isfinite(depth)] = 0.0
     pixels = int((depth > 0).sum())
     outside = round(pixels * float((~inside).sum() + (~ahead).sum()) / max(int(inside.sum()), 1)) if inside.any() else 1
-    return depth, outside
+    return depth, outside, uv[inside]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def viewpoints(
     Args:
         before: other movers, in world axes. floor_m: level height no eye is below.
     """
-    eyes = _candidates(thing, camera, floor_m)
+    eyes = _candidates(thing, camera, floor_m, float(reach.start[2]))
     cost = reach.cost_at(eyes)
     eyes, cost = eyes[np.isfinite(cost)], cost[np.isfinite(cost)]
     if not len(eyes):
@@ -146,15 +150,15 @@ def viewpoints(
     return sorted(found, key=lambda v: -v.score)
 
 
-def _candidates(thing: Thing, camera: Camera, floor_m: float) -> Float64:
-    """Eyes [E, 3] all around a thing, at several heights and distances."""
+def _candidates(thing: Thing, camera: Camera, floor_m: float, own_m: float) -> Float64:
+    """Eyes [E, 3] all around a thing, at several distances, and heights: some of the thing's own, and the camera's now."""
     radius = max(float(np.linalg.norm(thing.size)) / 2, 0.05)
     half = min(camera.width / camera.fx, camera.height / camera.fy) / 2
     distances = np.clip([radius / (fill * half) for fill in FILLS], radius * 0.5 + NEAREST_M, radius + FARTHEST_M)
     eyes = []
     for distance in sorted(set(np.round(distances, 2))):
-        for rise in RISES_M:
-            z = max(float(thing.middle[2]) + rise, floor_m)
+        for height in (*(float(thing.middle[2]) + rise for rise in RISES_M), own_m):
+            z = max(height, floor_m)
             # The heights are metres, but from far away nobody bends down to a thing's middle.
             level = np.sqrt(max(distance**2 - (z - thing.middle[2]) ** 2, (0.5 * distance) ** 2))
             angle = np.arange(ANGLES) * 2 * np.pi / ANGLES

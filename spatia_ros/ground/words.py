@@ -77,7 +77,7 @@ KINDS_OF = {
     "wardrobe": "cabinet", "shelf": "storage, furniture", "rack": "shelf", "refrigerator": "appliance", "stove": "appliance",
     "range hood": "appliance", "air conditioner": "appliance", "oven": "appliance", "television": "screen, appliance",
     "monitor": "screen", "tablet": "screen", "chandelier": "lamp", "car": "vehicle", "arm": "robot", "curtain": "textile",
-    "carpet": "textile", "cup": "tableware", "tree": "plant", "dumbbell": "exercise equipment", "ball": "toy", "bin": "container",
+    "carpet": "textile", "cup": "tableware", "tree": "plant", "dumbbell": "equipment", "ball": "toy", "bin": "container",
     "box": "container", "vase": "container", "bottle": "container",
 }  # fmt: skip
 """What a concept is a kind of."""

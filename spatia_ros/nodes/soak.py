@@ -28,6 +28,7 @@ from spatia_ros.actors.library import LIBRARY
 from spatia_ros.actors.shapes import COLOURS
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.soak_twin import LONGEST_WAIT_S, Heard, Twin
+from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.srv import Restore, SavePly, SetAnimationTime, Snapshot
 from spatia_ros.types import Float64, SpatiaError
 
@@ -169,7 +170,7 @@ class Soak:
             self._delete()
         self._names += 1
         name, at = f"actor {self._names}", PoseStamped(pose=self._somewhere())
-        answer = self.live.call(SpawnEntity, "spawn_entity", name=name, initial_pose=at, **resource)
+        answer = self.live.call(SpawnEntity, "spawn_entity", name=name, initial_pose=at, **resource_fields(**resource))
         self.expect(answer.result.result == Result.RESULT_OK, f"spawn {resource}: {answer.result.error_message}")
         self.present.append(name)
 
@@ -230,7 +231,8 @@ class Soak:
     def _misuse(self) -> None:
         """Requests that must be refused, and change nothing."""
         request, code = BAD_SPAWNS[int(self._rng.integers(len(BAD_SPAWNS)))]
-        answer = self.live.call(SpawnEntity, "spawn_entity", **request)
+        resource = {key: request[key] for key in ("uri", "resource_string") if key in request}
+        answer = self.live.call(SpawnEntity, "spawn_entity", name=request["name"], **resource_fields(**resource))
         self.expect(answer.result.result == code, f"spawn {request}: expected code {code}, got {answer.result.result}")
         asked = BAD_CLOCKS[int(self._rng.integers(len(BAD_CLOCKS)))]
         told = self.live.call(SetAnimationTime, "set_animation_time", **asked)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import numpy as np
 from rclpy.exceptions import InvalidNamespaceException
 from rclpy.validate_namespace import validate_namespace
-from simulation_interfaces.msg import Bounds, Spawnable
+from simulation_interfaces.msg import Bounds, Resource, Spawnable
 from simulation_interfaces.srv import SpawnEntity
 
 from spatia_ros.actors import Actor, Cast, PoseTrack, edits
@@ -37,6 +37,13 @@ def resource_of(request: Any) -> tuple[str, str]:
     """URI and resource string of a request to spawn: fields of its own (1.x), or of its resource (2.x)."""
     resource = getattr(request, "entity_resource", request)
     return resource.uri, resource.resource_string
+
+
+def resource_fields(uri: str = "", resource_string: str = "") -> dict[str, Any]:
+    """The fields of a request to spawn that name the resource, in the shape this host has."""
+    if hasattr(SpawnEntity.Request, "uri"):
+        return {"uri": uri, "resource_string": resource_string}
+    return {"entity_resource": Resource(uri=uri, resource_string=resource_string)}
 
 
 def actor_of(request: Any, files: DataFolder) -> Actor:

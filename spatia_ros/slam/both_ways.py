@@ -19,12 +19,12 @@ from numba import njit, prange
 from spatia_ros import geometry
 from spatia_ros.config import DynamicsConfig
 from spatia_ros.memory.keyframes import intrinsics_of
-from spatia_ros.types import Bool, Float32, Float64, Frame
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame
 
 WIDTH_PX = 320
 """Witnesses are kept no wider than this."""
-SHADE, FEWEST_LIGHTER = 0.93, 4
-"""A place this much darker than it is on average in so many other frames is in a shadow that comes and goes."""
+LIGHTER, FEWEST_LIT, LIT_SHARE = 1.1, 4, 0.3
+"""A place that so many frames, and such a share of those that see it, see this much lighter is in a passing shadow."""
 ASKED = 32
 """Frames each frame is held against: half of them most alike in view, half spread over time."""
 SEEN_THROUGH = 2
@@ -37,6 +37,8 @@ ENCLOSED = 0.8
 """Share of a region's outline, at least, that is moving or in front of what is beside it: then it is part of what moves."""
 TOUCHED = 0.15
 """Share of its outline, at least, that is moving."""
+BEND = -0.5
+"""Change of the normal between two pixels, along the way between them, from which on there is a crease."""
 LARGEST = 0.4
 """Of the picture, share that such a region takes at most."""
 
@@ -72,22 +74,22 @@ def look_of(frame: Frame, index: int) -> Look:
 
 
 def light_of(frame: Frame) -> Float32:
-    """float32 [H, W], how light each pixel is, 0..255."""
-    return cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    """float32 [H, W], how light it is around each pixel, 0..255."""
+    return np.asarray(cv2.blur(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), (5, 5)), np.float32)
 
 
 class Answers(NamedTuple):
-    """What witnesses say of a frame's pixels, [H, W] each: how many see through a point, see it again, and how light then."""
+    """What witnesses say of a frame's pixels, [H, W] each: how many see through a point, see it again, see it lighter."""
 
     through: np.ndarray  # int32
     same: np.ndarray  # int32
-    light: Float32  # sum over those that see it again
+    lit: np.ndarray  # int32
 
 
 @njit(cache=True)
 def _ask_row(
-    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, y: int, f: np.ndarray, T: np.ndarray,
-    other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
+    through: np.ndarray, same: np.ndarray, lit: np.ndarray, depth: np.ndarray, own: np.ndarray, y: int, f: np.ndarray,
+    T: np.ndarray, other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
 ) -> None:
     """One row of :func:`ask`; T is T_other_this."""
     fx, fy, cx, cy = f
@@ -111,27 +113,27 @@ def _ask_row(
             through[x] += 1
         elif other[j, i] > 0.0 and abs(other[j, i] - z) < margin:
             same[x] += 1
-            light[x] += shade[j, i]
+            lit[x] += shade[j, i] > LIGHTER * own[x] + 2.0
 
 
 @njit(cache=True, parallel=True)
 def _ask(
-    through: np.ndarray, same: np.ndarray, light: np.ndarray, depth: np.ndarray, f: np.ndarray, T: np.ndarray,
+    through: np.ndarray, same: np.ndarray, lit: np.ndarray, depth: np.ndarray, own: np.ndarray, f: np.ndarray, T: np.ndarray,
     other: np.ndarray, lowest: np.ndarray, shade: np.ndarray, g: np.ndarray, margin_m: float, spread: float,
 ) -> None:
     for row in prange(depth.shape[0]):
         y = np.int64(row)
         _ask_row(
-            through[y], same[y], light[y], depth[y], y, f, T, other, lowest, shade, g,
+            through[y], same[y], lit[y], depth[y], own[y], y, f, T, other, lowest, shade, g,
             np.float32(margin_m), np.float32(spread),
         )  # fmt: skip
 
 
-def ask(frame: Frame, witness: Look, answers: Answers, margin_m: float, spread: float) -> None:
+def ask(frame: Frame, light: Float32, witness: Look, answers: Answers, margin_m: float, spread: float) -> None:
     """Add, in place, what a witness says of a frame; a margin is ``margin_m + spread * z^2``, m."""
     T = (geometry.inverse(witness.T_world_cam) @ frame.T_world_cam).astype(np.float32)
     f, g = intrinsics_of(frame.camera).astype(np.float32), witness.intrinsics.astype(np.float32)
-    _ask(*answers, frame.depth, f, T, witness.depth, witness.lowest, witness.light, g, margin_m, spread)
+    _ask(*answers, frame.depth, light, f, T, witness.depth, witness.lowest, witness.light, g, margin_m, spread)
 
 
 def asked_of(frame: Frame, index: int, looks: Sequence[Look]) -> list[Look]:
@@ -160,15 +162,14 @@ class Divided(NamedTuple):
 def divide(frame: Frame, index: int, looks: Sequence[Look], config: DynamicsConfig) -> Divided:
     """Hold frame ``index`` against the witnesses of the whole recording."""
     shape = frame.depth.shape
-    answers = Answers(np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+    answers, light = Answers(*(np.zeros(shape, np.int32) for _ in range(3))), light_of(frame)
     for look in asked_of(frame, index, looks):
-        ask(frame, look, answers, config.margin_m, config.sigmas * config.noise_per_m)
+        ask(frame, light, look, answers, config.margin_m, config.sigmas * config.noise_per_m)
     through, same = answers.through, answers.same
     sure = (through >= SEEN_THROUGH) & (through >= THROUGH_SHARE * (through + same))
     sure = _large(sure, frame.depth, config.margin_m)
-    moving = _filled(sure, frame.depth, config.margin_m)
-    lighter = answers.light / np.maximum(same, 1)
-    shaded = (same >= FEWEST_LIGHTER) & (cv2.blur(light_of(frame), (5, 5)) < SHADE * cv2.blur(lighter, (5, 5))) & ~moving
+    moving = _filled(sure, frame.depth, frame.camera, config.margin_m)
+    shaded = (answers.lit >= FEWEST_LIT) & (answers.lit >= LIT_SHARE * same) & ~moving
     shaded = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
     return Divided(moving, shaded if moving.any() else np.zeros(shape, bool))
 
@@ -183,16 +184,40 @@ def _large(sure: Bool, depth: Float32, margin_m: float) -> Bool:
     return keep[label]
 
 
-def _filled(sure: Bool, depth: Float32, margin_m: float) -> Bool:
-    """With the regions that what moves encloses (see the module)."""
+def _filled(sure: Bool, depth: Float32, camera: Camera, margin_m: float) -> Bool:
+    """With the regions that what moves encloses (see the module): between steps of depth, then between creases too."""
     if not sure.any():
         return sure
-    label, groups = segments(~sure & (depth > 0), depth, margin_m)
-    outline, moving, before = outlines(label, sure, depth, groups, margin_m)
+    whole = sure | _enclosed(sure, np.zeros_like(sure), depth, margin_m)
+    crease = creases(depth, camera) & ~whole
+    whole |= _enclosed(whole, crease, depth, margin_m)
+    # The creases in it: those with more of it around than of anything else.
+    return whole | (crease & (cv2.blur(whole.astype(np.float32), (5, 5)) > 0.5))
+
+
+def _enclosed(sure: Bool, crease: Bool, depth: Float32, margin_m: float) -> Bool:
+    label, groups = segments(~sure & ~crease & (depth > 0), depth, margin_m)
+    outline, moving, before, hidden = outlines(label, sure, crease, depth, groups, margin_m)
     size = np.bincount(label.ravel(), minlength=groups + 1)
-    part = (outline > 0) & (moving + before >= ENCLOSED * outline) & (moving >= TOUCHED * outline) & (size < LARGEST * depth.size)
+    part = (moving + before >= ENCLOSED * outline) & (moving >= TOUCHED * outline)
+    part &= (outline > hidden) & (size < LARGEST * depth.size)
     part[0] = False
-    return sure | part[label]
+    return part[label]
+
+
+def creases(depth: Float32, camera: Camera) -> Bool:
+    """bool [H, W]: where a surface bends towards the viewer, as where a thing stands on a floor: there two things may meet."""
+    near = cv2.medianBlur(depth, 3)
+    points = (geometry.pixel_rays(camera) * near[..., None]).astype(np.float32)
+    right, down = (np.asarray(cv2.Scharr(points, cv2.CV_32F, *way), np.float64) for way in ((1, 0), (0, 1)))
+    normal = np.cross(down, right)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    out = np.zeros(depth.shape, bool)
+    for axis in (0, 1):
+        ahead, turn = (np.roll(image, -2, axis) - np.roll(image, 2, axis) for image in (points, normal))
+        bend = (ahead * turn).sum(-1) / np.maximum(np.linalg.norm(ahead, axis=-1), 1e-6)
+        out |= bend < BEND
+    return out & (depth > 0)
 
 
 @njit(cache=True)
@@ -227,11 +252,15 @@ def segments(chosen: np.ndarray, depth: np.ndarray, margin_m: float) -> tuple[np
 
 @njit(cache=True)
 def outlines(
-    label: np.ndarray, sure: np.ndarray, depth: np.ndarray, groups: int, margin_m: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each group, int64 [G + 1]: pixel sides on its outline, those that go on in moving pixels, those to something farther."""
+    label: np.ndarray, sure: np.ndarray, crease: np.ndarray, depth: np.ndarray, groups: int, margin_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of each group, int64 [G + 1]: pixel sides on its outline, those that go on in moving pixels, those to something farther.
+
+    And, counted apart, those to a crease or to what moves in front of it, which say nothing of where it ends.
+    """
     h, w = label.shape
     outline, moving, before = np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64), np.zeros(groups + 1, np.int64)
+    hidden = np.zeros(groups + 1, np.int64)
     for y in range(h):
         for x in range(w):
             g = label[y, x]
@@ -243,11 +272,12 @@ def outlines(
                     continue
                 step = 0.5 * margin_m + STEP_RATIO * depth[y, x]
                 nearer = 0.0 < depth[b, a] < depth[y, x] - step
-                if nearer and sure[b, a]:
-                    continue  # hidden by what moves: that says nothing of where it ends
+                if (nearer and sure[b, a]) or (crease[b, a] and depth[b, a] <= depth[y, x] + step):
+                    hidden[g] += 1
+                    continue
                 outline[g] += 1
                 if depth[b, a] > depth[y, x] + step or depth[b, a] == 0.0:
                     before[g] += 1
                 elif sure[b, a] and not nearer:
                     moving[g] += 1
-    return outline, moving, before
+    return outline, moving, before, hidden

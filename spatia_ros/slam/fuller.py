@@ -15,11 +15,12 @@ from scipy.spatial import cKDTree
 
 from spatia_ros import geometry
 from spatia_ros.actors import BodyPoints
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8
+from spatia_ros.types import Bool, Float32, Float64, Frame, Int64, UInt8
 
 MARGIN_M, MARGIN_RATIO = 0.02, 0.01
 """Points this close in depth (and so much of it) are at one place."""
-STEP_RATIO = 0.03
+STEP_RATIO, ASLANT_RATIO, EVEN = 0.03, 0.2, 0.01
+"""Steps of depth up to which neighbours are of one surface; on an even one seen aslant; how far 1 / depth bends on that."""
 OTHERS = 7
 """Other sights taken at most."""
 APART_RAD = 0.2
@@ -28,8 +29,8 @@ AROUND, DENIED = 12, 0.25
 """Of so many neighbours, share that may be denied before a hidden point goes with them."""
 NEW = 1.6
 """A point this many spacings from all that is known is new."""
-FINE = 2
-"""Points to a side of a pixel."""
+FINE, MOST_CUTS = 2, 5
+"""Points to a side of a pixel that is seen straight on, and of one that is seen aslant at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,33 +39,33 @@ class Side:
 
     Args:
         tau_s: when. points: in the world, one to a pixel. fine: the same closer together, as they are drawn.
-        eye: float64 [3], of the camera, m.
+        of: int64 [F], of each fine point: the point it belongs to. eye: float64 [3], of the camera, m.
     """
 
     tau_s: float
     points: BodyPoints
     fine: BodyPoints
+    of: Int64
     eye: Float64
 
 
 def side_of(frame: Frame, mask: Bool, tau_s: float, most: int) -> Side:
-    """What a frame shows in a mask bool [H, W]: at most about ``most`` points, drawn ones up to four times as many."""
+    """What a frame shows in a mask bool [H, W]: at most about ``most`` points; drawn ones are more (see :data:`FINE`)."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     top, left, bottom, right = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
     camera = frame.camera.cropped(int(left), int(top), int(right - left), int(bottom - top))
-    inside, depth = mask[top:bottom, left:right], frame.depth[top:bottom, left:right]
-    inside = inside & (depth > 0)
-    rgb = _unmixed(frame.rgb[top:bottom, left:right], inside)
+    window = slice(top, bottom), slice(left, right)
+    depth = frame.depth[window]
+    inside = mask[window] & (depth > 0)
+    rgb = _unmixed(frame.rgb[window], inside)
+    xyz = (geometry.pixel_rays(camera) * depth[..., None]) @ frame.T_world_cam[:3, :3].T + frame.T_world_cam[:3, 3]
     every = max(1, int(np.ceil(np.sqrt(np.count_nonzero(inside) / most))))
+    if every > 1:
+        inside, depth, rgb, xyz = inside[::every, ::every], depth[::every, ::every], rgb[::every, ::every], xyz[::every, ::every]
     spacing = float(np.median(depth[inside])) / max(camera.fx, camera.fy) * every
-    chosen = np.zeros_like(inside)
-    chosen[::every, ::every] = inside[::every, ::every]
-    if not chosen.any():
-        chosen = inside
-    xyz, _ = geometry.backproject(np.where(chosen, depth, np.float32(0)), camera, frame.T_world_cam)
-    points = BodyPoints(xyz.astype(np.float32), rgb[chosen], spacing)
-    fine = _fine(inside, depth, rgb, camera, frame.T_world_cam) if every == 1 else points
-    return Side(tau_s, points, fine, frame.T_world_cam[:3, 3])
+    points = BodyPoints(xyz[inside].astype(np.float32), rgb[inside], spacing)
+    fine, of = _fine(inside, depth, xyz, rgb, spacing / FINE)
+    return Side(tau_s, points, fine, of, frame.T_world_cam[:3, 3])
 
 
 def _unmixed(rgb: UInt8, inside: Bool) -> UInt8:
@@ -78,36 +79,42 @@ def _unmixed(rgb: UInt8, inside: Bool) -> UInt8:
     return out
 
 
-def _fine(inside: Bool, depth: Float32, rgb: UInt8, camera: Camera, T_world_cam: Float64) -> BodyPoints:
-    """Points between the pixels' as well: FINE to a side, where all neighbours lie on one surface."""
-    points = (geometry.pixel_rays(camera) * depth[..., None]).astype(np.float32)
-    spacing = float(np.median(depth[inside])) / max(camera.fx, camera.fy) / FINE
-    parts = [(points[inside], rgb[inside])]
-    for b in range(FINE):
-        for a in range(FINE):
-            if a or b:
-                parts.append(_between(inside, depth, points, rgb, b / FINE, a / FINE))
-    xyz, colours = (np.concatenate(x) for x in zip(*parts, strict=True))
-    world = (xyz @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]).astype(np.float32)
-    return BodyPoints(world, colours, spacing)
+def _fine(inside: Bool, depth: Float32, xyz: Float64, rgb: UInt8, spacing_m: float) -> tuple[BodyPoints, Int64]:
+    """Points no farther apart than a spacing, also where the surface was seen aslant; and the pixel each belongs to.
+
+    Between four neighbouring pixels of one surface they lie on the bilinear patch.
+    """
+    number = np.cumsum(inside.ravel()).reshape(inside.shape) - 1
+    parts = [(xyz[inside], rgb[inside].astype(np.float64), number[inside])]
+    corner = [(slice(j, inside.shape[0] - 1 + j), slice(i, inside.shape[1] - 1 + i)) for j in (0, 1) for i in (0, 1)]
+    z = np.stack([depth[c] for c in corner])
+    even = np.min([_bend(inside, depth)[c] for c in corner], 0) < EVEN
+    step = np.ptp(z, axis=0) / np.maximum(z[0], 1e-6)
+    patch = np.all([inside[c] for c in corner], 0) & ((step < STEP_RATIO) | (even & (step < ASLANT_RATIO)))
+    sides = [np.linalg.norm(xyz[corner[0]] - xyz[corner[k]], axis=-1) for k in (1, 2)]
+    cut = np.clip(np.ceil(np.max(sides, 0) / spacing_m), 1, MOST_CUTS).astype(int)
+    for n in range(2, MOST_CUTS + 1):
+        at = patch & (cut == n)
+        for b, a in ((b, a) for b in range(n) for a in range(n) if (a or b) and at.any()):
+            down, right = b / n, a / n
+            weight = np.array(((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right))
+            where = sum(w * xyz[c][at] for w, c in zip(weight, corner, strict=True))
+            colour = sum(w * rgb[c][at] for w, c in zip(weight, corner, strict=True))
+            parts.append((where, colour, number[corner[0]][at]))
+    where, colour, of = (np.concatenate(x) for x in zip(*parts, strict=True))
+    colours = np.clip(colour + 0.5, 0, 255).astype(np.uint8)
+    return BodyPoints(where.astype(np.float32), colours, spacing_m), of.astype(np.int64)
 
 
-def _between(
-    inside: Bool, depth: Float32, points: Float32, rgb: UInt8, down: float, right: float
-) -> tuple[Float32, UInt8]:
-    """Points a share of a pixel down and to the right of each, where those around are of one surface."""
-    h, w = inside.shape
-    y, x = slice(0, h - (down > 0)), slice(0, w - (right > 0))
-    corners = [(j, i, wj * wi) for j, wj in ((0, 1 - down), (1, down)) for i, wi in ((0, 1 - right), (1, right)) if wj * wi > 0]
-    def at(j: int, i: int, image: np.ndarray) -> np.ndarray:
-        return image[j : j + y.stop, i : i + x.stop]
-
-    known = np.all([at(j, i, inside) for j, i, _ in corners], 0)
-    z = np.stack([at(j, i, depth) for j, i, _ in corners])
-    known &= np.ptp(z, axis=0) < STEP_RATIO * z[0]
-    xyz = np.sum([weight * at(j, i, points)[known] for j, i, weight in corners], 0)
-    colour = np.sum([weight * at(j, i, rgb)[known].astype(np.float32) for j, i, weight in corners], 0)
-    return xyz.astype(np.float32).reshape(-1, 3), np.clip(colour + 0.5, 0, 255).astype(np.uint8).reshape(-1, 3)
+def _bend(inside: Bool, depth: Float32) -> Float64:
+    """Relative second difference of 1 / depth at each pixel [H, W], along rows or columns, the larger; 0 on a plane."""
+    wide = np.pad(np.where(inside, 1.0 / np.maximum(depth, 1e-6), np.inf), 1, constant_values=np.inf)
+    middle = wide[1:-1, 1:-1]
+    with np.errstate(invalid="ignore"):
+        across = np.abs(wide[1:-1, :-2] - 2 * middle + wide[1:-1, 2:])
+        along = np.abs(wide[:-2, 1:-1] - 2 * middle + wide[2:, 1:-1])
+        worse = np.maximum(across, along) / middle
+    return np.where(np.isfinite(worse), worse, np.inf)
 
 
 def others_of(k: int, sides: list[Side], poses: list[Float64]) -> list[int]:
@@ -148,7 +155,7 @@ def fuller(k: int, sides: list[Side], poses: list[Float64], frame: Frame, mask: 
     Args:
         poses: ``T_world_actor`` [4, 4] of each sight. frame, mask: of sight ``k``.
     """
-    T_actor_world, parts = geometry.inverse(poses[k]), [sides[k].fine]
+    T_actor_world, parts, known = geometry.inverse(poses[k]), [sides[k].fine], [sides[k].points.xyz]
     denied_sum = shown_sum = 0
     for j in others_of(k, sides, poses):
         there = sides[j].points.moved(poses[k] @ geometry.inverse(poses[j]))
@@ -160,27 +167,18 @@ def fuller(k: int, sides: list[Side], poses: list[Float64], frame: Frame, mask: 
         if denied.any():
             _, around = cKDTree(there.xyz).query(there.xyz[new], k=min(AROUND, len(denied)))
             new[new] = denied[around].reshape(new.sum(), -1).mean(1) <= DENIED
-        known = np.concatenate([p.xyz for p in parts])
         if new.any():
-            gap, _ = cKDTree(known).query(there.xyz[new], distance_upper_bound=NEW * there.spacing_m)
+            gap, _ = cKDTree(np.concatenate(known)).query(there.xyz[new], distance_upper_bound=NEW * there.spacing_m)
             new[new] = np.isinf(gap)
         if new.any():
-            parts.append(_as_fine(there, new, sides[k].fine.spacing_m))
-    joined = BodyPoints(np.concatenate([p.xyz for p in parts]), np.concatenate([p.rgb for p in parts]), sides[k].fine.spacing_m)
+            known.append(there.xyz[new])
+            parts.append(_chosen(sides[j], new, poses[k] @ geometry.inverse(poses[j])))
+    xyz, rgb = np.concatenate([p.xyz for p in parts]), np.concatenate([p.rgb for p in parts])
+    joined = BodyPoints(xyz, rgb, max(p.spacing_m for p in parts))
     return joined.moved(T_actor_world), denied_sum / max(denied_sum + shown_sum, 1)
 
 
-def _as_fine(points: BodyPoints, chosen: Bool, spacing_m: float) -> BodyPoints:
-    """Some points of a coarse set at a finer spacing: each with some between it and its neighbours."""
-    xyz, rgb = points.xyz[chosen], points.rgb[chosen]
-    if points.spacing_m <= 1.2 * spacing_m or len(xyz) < 3:
-        return BodyPoints(xyz, rgb, spacing_m)
-    reach = 1.8 * points.spacing_m
-    gap, near = cKDTree(xyz).query(xyz, k=min(7, len(xyz)), distance_upper_bound=reach)
-    i, n = np.nonzero(np.isfinite(gap) & (gap > 0))
-    j = near[i, n]
-    once = i < j
-    i, j = i[once], j[once]
-    middle = (0.5 * (xyz[i] + xyz[j])).astype(np.float32)
-    mixed = ((rgb[i].astype(np.uint16) + rgb[j]) // 2).astype(np.uint8)
-    return BodyPoints(np.concatenate([xyz, middle]), np.concatenate([rgb, mixed]), spacing_m)
+def _chosen(side: Side, chosen: Bool, T_there_here: Float64) -> BodyPoints:
+    """The fine points of some of a side's points, moved."""
+    fine = chosen[side.of]
+    return BodyPoints(side.fine.xyz[fine], side.fine.rgb[fine], side.fine.spacing_m).moved(T_there_here)

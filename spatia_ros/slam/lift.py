@@ -8,19 +8,20 @@ others (:mod:`.fuller`). Animation time of a recording is seconds since its firs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.actors import Actor, Cast
+from spatia_ros.actors import Actor, Cast, Observation, ObservedBody
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
 from spatia_ros.slam.both_ways import Divided, Look, divide, look_of
+from spatia_ros.slam.fuller import side_of
 from spatia_ros.slam.kind import colour_of, kind_of
-from spatia_ros.slam.recorded_body import body_of
-from spatia_ros.slam.sightings import Thing, things_of
+from spatia_ros.slam.recorded_body import Recorded, body_of, mixed
+from spatia_ros.slam.sightings import Thing, has_double, things_of
 from spatia_ros.types import Bool, Camera, Float64, Frame, SpatiaError, Trajectory
 
 Each = Callable[[Iterable[int], str, int], Iterable[int]]
@@ -32,6 +33,8 @@ FEWEST_SIGHTS = 3
 """A thing seen more seldom is left out."""
 LEAST_SHARE = 0.0008
 """Of the picture: a thing that never covers more is left out."""
+SHADOWS, SHADOW_LIFT, SHADOW_FRAMES = "shadows", 0.012, 0.75
+"""What shadows are called as an actor; how far before their place they are drawn, of depth; how long each is shown, in frames."""
 RIM_PX = 1
 """Around what moves, pixels that show a little of it are kept out of memory."""
 
@@ -43,7 +46,7 @@ class Lifted:
     Args:
         memory: what stands still. cast: what moves; its animation time 0 is the first frame's.
         trajectory: of the camera. camera: of every frame.
-        figures: frames, actors, moving_share (of all pixels), shaded_share, points.
+        figures: frames, actors (without shadows), moving_share (of all pixels), shaded_share, points.
     """
 
     memory: Memory
@@ -82,7 +85,7 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
     if first is None or n < 2:
         raise SpatiaError(f"lift: expected at least two frames, got {n}")
     memory, poses, stamps, counts = Memory(config.memory), list[Float64](), list[int](), {"moving": 0, "shaded": 0}
-    looks = _witnesses(frames, each)
+    looks, shadows = _witnesses(frames, each), list[Observation]()
 
     def divided() -> Iterator[tuple[int, float, Frame, Bool]]:
         for k in each(range(n), "what moves", n):
@@ -94,20 +97,33 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
             memory.integrate(frame, mask=still_of(parts))
             counts["moving"] += int(parts.moving.sum())
             counts["shaded"] += int(parts.shaded.sum())
-            yield k, (frame.stamp_ns - first.stamp_ns) * 1e-9, frame, parts.moving
+            tau_s = (frame.stamp_ns - first.stamp_ns) * 1e-9
+            if np.count_nonzero(parts.shaded) >= LEAST_SHARE * first.depth.size:
+                shadows.append(_shadow(frame, parts.shaded, tau_s, config.actors.points))
+            yield k, tau_s, frame, parts.moving
 
     things = [thing for thing in things_of(divided(), config.dynamics.margin_m) if _is_worth(thing, first)]
     trajectory = Trajectory(np.array(stamps, np.int64), np.stack(poses))
     span_s = 0.0, (stamps[-1] - stamps[0]) * 1e-9
     cast = Cast()
     for k in each(range(len(things)), "actors", len(things)):
-        cast.add(_actor(things[k], frames, geometry.up_of(trajectory.T_world_cam), span_s, config.actors.points))
+        up, doubtful = geometry.up_of(trajectory.T_world_cam), has_double(things[k], things)
+        cast.add(_actor(body_of(things[k], frames, up, span_s, config.actors.points, doubtful), things[k], up))
+    if shadows:
+        reach_s = SHADOW_FRAMES * float(np.median(np.diff(stamps))) * 1e-9
+        cast.add(Actor(SHADOWS, "shadow", ObservedBody(tuple(shadows), None, reach_s, complete=True)))
     pixels = n * first.depth.size
     figures = {
-        "frames": n, "actors": len(cast), "points": len(memory), "moving_share": round(counts["moving"] / pixels, 5),
+        "frames": n, "actors": len(things), "points": len(memory), "moving_share": round(counts["moving"] / pixels, 5),
         "shaded_share": round(counts["shaded"] / pixels, 5),
     }  # fmt: skip
     return Lifted(memory, cast, trajectory, first.camera, figures)
+
+
+def _shadow(frame: Frame, shaded: Bool, tau_s: float, most: int) -> Observation:
+    """What lies in shadow, just in front of where it is: so it is drawn over the same place as it looks in the light."""
+    lifted = replace(frame, depth=frame.depth * np.float32(1.0 - SHADOW_LIFT))
+    return Observation(tau_s, np.eye(4), mixed(side_of(lifted, shaded, tau_s, most).fine))
 
 
 def still_of(parts: Divided) -> Bool:
@@ -136,8 +152,7 @@ def _is_worth(thing: Thing, first: Frame) -> bool:
     return len(thing.seen) >= FEWEST_SIGHTS and max(s.pixels for s in thing.seen) >= LEAST_SHARE * first.depth.size
 
 
-def _actor(thing: Thing, frames: Sequence[Frame], up: Float64, span_s: tuple[float, float], most: int) -> Actor:
-    lifted = body_of(thing, frames, up, span_s, most)
+def _actor(lifted: Recorded, thing: Thing, up: Float64) -> Actor:
     best = max(lifted.body.observations, key=lambda o: len(o.points)).points
     facts: dict[str, str | int | float | bool] = {
         "sights": len(thing.seen), "rigid": lifted.rigid, "registered": round(lifted.fitting, 3),

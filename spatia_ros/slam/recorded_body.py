@@ -24,8 +24,8 @@ AHEAD_S = 1.0
 """Before it was first seen and after it was last, a thing goes on as it went for so long."""
 PACE_S = 0.5
 """Over so long is told how it went."""
-REACH_S = 1e6
-"""Beyond that it stands where it is: nothing says it went."""
+REACH_S, DOUBTFUL_S = 1e6, 0.22
+"""Beyond that it stands where it is: nothing says it went. A doubtful thing is there so long before and after a sight of it."""
 
 
 class Recorded(NamedTuple):
@@ -36,12 +36,15 @@ class Recorded(NamedTuple):
     fitting: float
 
 
-def body_of(thing: Thing, frames: Sequence[Frame], up: Float64, span_s: tuple[float, float], most: int) -> Recorded:
+def body_of(
+    thing: Thing, frames: Sequence[Frame], up: Float64, span_s: tuple[float, float], most: int, doubtful: bool = False
+) -> Recorded:
     """Register the sights of a thing to each other, and show each with what the others add.
 
     Args:
         frames: of the recording, read as needed. up: float64 [3], unit. span_s: first and last time of the recording.
-        most: points kept of one sight, about; the drawn ones up to four times as many.
+        most: points kept of one sight, about; those drawn are more.
+        doubtful: it may be another thing at other times: then it is there only when it was seen.
     """
     sides, surfaces = list[Side](), list[Surface]()
     for seen in thing.seen:
@@ -56,13 +59,14 @@ def body_of(thing: Thing, frames: Sequence[Frame], up: Float64, span_s: tuple[fl
     for k, seen in enumerate(thing.seen):
         frame = frames[seen.index]
         points, share = fuller(k, sides, poses, frame, seen.patch.whole(frame.depth.shape))
-        observations.append(Observation(seen.tau_s, poses[k], _mixed(points)))
+        observations.append(Observation(seen.tau_s, poses[k], mixed(points)))
         denied.append(share)
     rigid = len(denied) > 1 and float(np.mean(denied)) <= RIGID
-    return Recorded(ObservedBody(tuple(_continued(observations, span_s)), None, REACH_S), rigid, fitting)
+    shown = _continued(observations, (times[0], times[-1]) if doubtful else span_s)
+    return Recorded(ObservedBody(tuple(shown), None, DOUBTFUL_S if doubtful else REACH_S), rigid, fitting)
 
 
-def _mixed(points: BodyPoints) -> BodyPoints:
+def mixed(points: BodyPoints) -> BodyPoints:
     """The same points in an order without structure, so that some of them stand for all."""
     order = np.random.default_rng(0).permutation(len(points))
     return BodyPoints(points.xyz[order], points.rgb[order], points.spacing_m)

@@ -27,6 +27,8 @@ COLOUR = 24.0
 """A difference in Lab that weighs as much as a gate's distance."""
 OWN_SHARE = 0.15
 """Weight of the distance between points beside that to the plane."""
+WELL, BETTER, TURNED_RAD = 0.93, 0.03, (0.4, -0.4, 0.85, -0.85)
+"""A share of matches that needs no second try; how much better one must be; and the turns that are tried."""
 DAMPING = 0.02
 """Of a turn and of a shift, in the share of matches that pull: what nothing holds stays."""
 
@@ -137,10 +139,24 @@ def motion_of(surfaces: list[Surface], times_s: list[float], size_m: float, up: 
         known = [j for j in (k - 1, k - 2, k - 4, k - 8) if j >= 0]
         model = Surface.joined([surfaces[j].moved(geometry.inverse(poses[j])) for j in known])
         expected = _expected(poses, times_s, k)
-        found = register(surfaces[k], model, geometry.inverse(expected), size_m, up)
+        found = _best(surfaces[k], model, expected, size_m, up)
         poses.append(geometry.inverse(found.T_target_source) if found.fitting > 0.3 else expected)
         fits.append(found.fitting)
     return poses, float(np.mean(fits)) if fits else 1.0
+
+
+def _best(source: Surface, target: Surface, expected: Float64, size_m: float, up: Float64 | None) -> Registered:
+    """Registered from where a thing is expected, and, where that does not fit well, from there turned some ways."""
+    best = register(source, target, geometry.inverse(expected), size_m, up)
+    if best.fitting >= WELL:
+        return best
+    axis = np.array([0.0, 0.0, 1.0]) if up is None else up
+    for angle in TURNED_RAD:
+        R = Rotation.from_rotvec(angle * axis).as_matrix() @ expected[:3, :3]
+        found = register(source, target, geometry.inverse(geometry.pose(R, expected[:3, 3])), size_m, up)
+        if found.fitting > best.fitting + BETTER:
+            best = found
+    return best
 
 
 def _expected(poses: list[Float64], times_s: list[float], k: int) -> Float64:

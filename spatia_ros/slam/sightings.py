@@ -32,6 +32,8 @@ LOOKS_ALIKE = 0.35
 """Share of two colour histograms that is common, at least, in things that are one."""
 TOGETHER = 0.8
 """Share of the sights of a small thing in which it is close to a larger one, from which on it is a part of it."""
+LIMB = 0.22
+"""Of its size: how far apart parts of a thing may be that touch in the picture."""
 SAMPLE = 600
 BINS = 4
 
@@ -57,6 +59,12 @@ class Patch:
         h, w = self.inside.shape
         out[self.top : self.top + h, self.left : self.left + w] = self.inside
         return out
+
+    def touches(self, other: Patch) -> bool:
+        """Whether some of its pixels are beside some of the other's."""
+        shape = np.maximum(np.add((self.top, self.left), self.inside.shape), np.add((other.top, other.left), other.inside.shape))
+        wide = cv2.dilate(self.whole(tuple(shape.tolist())).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        return bool((wide & other.whole(tuple(shape.tolist()))).any())
 
     def joined(self, other: Patch) -> Patch:
         """Both as one."""
@@ -218,12 +226,13 @@ def _histogram(rgb: UInt8) -> Float64:
 
 
 def _grown_together(things: list[Thing]) -> list[Thing]:
-    """Take what is always seen at a larger thing's side for a part of it, smallest first."""
+    """Take what is always seen at a larger thing's side, or comes out of it or goes into it, for a part of it; smallest first."""
     order = sorted(things, key=lambda thing: sum(s.pixels for s in thing.seen))
     kept = list(things)
     for small in order:
         larger = [t for t in kept if t is not small and order.index(t) > order.index(small)]
-        beside = [(share, -i) for i, t in enumerate(larger) if (share := _beside(small, t)) >= TOGETHER]
+        shares = [max(_beside(small, t), _one_with(small, t)) for t in larger]
+        beside = [(share, -i) for i, share in enumerate(shares) if share >= TOGETHER]
         if beside:
             owner = larger[-max(beside)[1]]
             owner.seen = _united(owner.seen, small.seen)
@@ -232,14 +241,37 @@ def _grown_together(things: list[Thing]) -> list[Thing]:
 
 
 def _beside(small: Thing, large: Thing) -> float:
-    """Share of the sights of one thing in which the other is seen too and close to it."""
+    """Share of the sights of one thing in which the other is seen too, and beside it: in space, or in the picture and nearly so.
+
+    The knee of a leg that is swung hides where it hangs on.
+    """
     at = {s.index: s for s in large.seen}
     close = 0
     for s in small.seen:
-        if s.index in at:
-            gap = float(cKDTree(at[s.index].sample).query(s.sample)[0].min())
-            close += gap < _close_m(at[s.index].sample)
+        if (o := at.get(s.index)) is not None:
+            gap = float(cKDTree(o.sample).query(s.sample)[0].min())
+            close += gap < _close_m(o.sample) or (gap < LIMB * max(o.size_m, s.size_m) and s.patch.touches(o.patch))
     return close / len(small.seen)
+
+
+def _one_with(small: Thing, large: Thing) -> float:
+    """Share of a thing's points that another of its colours shows just after the last sight of it, or just before the first.
+
+    A thing that comes out from behind two others at once is two, until it is seen whole.
+    """
+    if float(np.minimum(small.colours(), large.colours()).sum()) < LOOKS_ALIKE:
+        return 0.0
+    first, last, shares = small.seen[0], small.last, [0.0]
+    after = next((s for s in large.seen if 0 < s.tau_s - last.tau_s <= LOST_S), None)
+    before = next((s for s in reversed(large.seen) if 0 < first.tau_s - s.tau_s <= LOST_S), None)
+    for sight, points in (
+        (after, small.expected(after.tau_s) if after else None),
+        (before, first.sample - _velocity(small.seen[:4]) * (first.tau_s - before.tau_s) if before else None),
+    ):
+        if sight is not None and points is not None:
+            gap, _ = cKDTree(sight.sample).query(points)
+            shares.append(float((gap < _close_m(sight.sample)).mean()))
+    return max(shares)
 
 
 def _united(a: list[Sighting], b: list[Sighting]) -> list[Sighting]:
@@ -267,6 +299,18 @@ def _found_again(things: list[Thing]) -> list[Thing]:
             return things
         _, i, j = min(pairs)
         things[i].seen += things.pop(j).seen
+
+
+def has_double(thing: Thing, things: list[Thing]) -> bool:
+    """Whether another thing of its colours, seen at least as often, was seen at times when this one was not."""
+    mine = {s.index for s in thing.seen}
+    for other in things:
+        if other is thing or len(other.seen) < len(thing.seen):
+            continue
+        alike = float(np.minimum(thing.colours(), other.colours()).sum()) >= LOOKS_ALIKE
+        if alike and any(s.index not in mine for s in other.seen):
+            return True
+    return False
 
 
 def _strangeness(a: Thing, b: Thing) -> float:
