@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Hold every CUDA path against its twin on the CPU, and time both.
 
-    python bench/gpu.py [--engine fill-nano] [--json FILE]
+    python bench/gpu.py [--engine nano] [--json FILE]
 
 The memory's paths, then an engine's networks by every runtime there is (torch with and without CUDA
 graphs, in float32 and float16, ONNX Runtime, TensorRT), then frames a second of each size of the
@@ -142,7 +142,7 @@ def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="where the paths run (default: %(default)s)")
-    parser.add_argument("--engine", default="fill-nano", help="generator to check, or 'none' (default: %(default)s)")
+    parser.add_argument("--engine", default="nano", help="generator to check, or 'none' (default: %(default)s)")
     parser.add_argument("--width", type=int, default=640, help="of the frame the memory's paths are given, px")
     parser.add_argument("--steps", type=int, default=1, help="denoising steps of a frame (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")

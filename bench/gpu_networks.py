@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spatia_ros.engine.bundle import FORMAT, Bundle, folder_of, format_of, read_bundle
+from spatia_ros.engine.bundle import Bundle, folder_of, read_bundle
 from spatia_ros.engine.cuda_graph import CapturedFunction, record_on_cuda
 from spatia_ros.engine.engines import Call
-from spatia_ros.engine.manifest import open_engine
-from spatia_ros.engine.table import FILL, GRAPHS, LATENT_PX, AnyArray, example
-from spatia_ros.engine.torch_engine import TorchEngine, halve_products, torch_calls
+from spatia_ros.engine.table import GRAPHS, LATENT_PX, AnyArray, example
+from spatia_ros.engine.torch_engine import halve_products, torch_calls
 from spatia_ros.generator import cost
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.types import SpatiaError
@@ -97,14 +96,6 @@ def network_rows(name: str, device: str, sizes: list[tuple[int, int]]) -> Iterat
     """Every path of an engine's networks on the device, at sizes (width, height)."""
     folder = folder_of(name)
     rng = np.random.default_rng(0)
-    if format_of(folder) != FORMAT:
-        from spatia_ros.engine.export import load_network as load_fill
-
-        there = {"torch": (TorchEngine(load_fill(folder).to(device)), TOLERANCE)}
-        for width, height in sizes:
-            inputs = example(FILL, {"batch": 1, "references": 2, "height": height, "width": width}, rng)
-            yield from compared(f"fill {width}x{height}", open_engine(name, 2), there, inputs, device)
-        return
     from spatia_ros.engine.ship import load_network
 
     bundle = read_bundle(folder)

@@ -90,28 +90,28 @@ class GeneratorConfig(_Section):
     """What fills and refines what memory cannot show."""
 
     name: str = Field(
-        "fill-nano",
+        "nano",
         description=(
-            "generator: fill-nano (learned), projection (null: holes keep the mean colour), or a folder with "
+            "generator: nano (learned), projection (null: holes keep the mean colour), or a folder with "
             "manifest.json"
         ),
     )
     runtime: str = Field(
         "auto",
-        description="what runs the networks (not fill-nano): auto, torch, onnxruntime, onnxruntime-int8, openvino or tensorrt",
+        description="what runs the networks: auto, torch, onnxruntime, onnxruntime-int8, openvino or tensorrt",
     )
     references: int = Field(8, ge=0, le=16, description="reference frames retrieved for each frame")
     clip: int = Field(
         1, ge=1, le=121,
         description="frames of a path that are generated together: 1 to react to commands, up to 16 for smoother motion",
     )
-    steps: int = Field(1, ge=1, le=64, description="steps from noise to frame; fill-nano takes none")
+    steps: int = Field(1, ge=1, le=64, description="steps from noise to frame")
     guidance: float = Field(
         1.0, ge=1.0, le=20.0,
         description="how far prompt and context are followed beyond what they say, at twice the cost; 1: as they say",
     )
     context_frames: int = Field(
-        5, ge=0, le=9, description="recent and retrieved frames the network looks at; fill-nano looks at references alone"
+        5, ge=0, le=9, description="recent and retrieved frames the network looks at"
     )
     prompt: str = Field("", max_length=400, description="what to see, in words of docs/generator.md; empty: nothing is asked for")
     drop: str = Field(

@@ -14,10 +14,8 @@ from spatia_ros.actors import Cast, CastSnapshot
 from spatia_ros.actors.draw import Drawn
 from spatia_ros.actors.stage import Stage, staged
 from spatia_ros.config import WorldConfig
-from spatia_ros.engine import open_engine
-from spatia_ros.engine.bundle import FORMAT, folder_of, format_of
 from spatia_ros.engine.runtimes import open_engines
-from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator
+from spatia_ros.generator import Generated, Generator, ProjectionGenerator
 from spatia_ros.generator.big.weights import is_big, open_big
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
@@ -182,13 +180,11 @@ def open_generator(config: WorldConfig) -> Generator:
         from spatia_ros.seed.networks import NetworkDepth
 
         return open_big(Path(wanted.name), NetworkDepth, wanted.prompt)
-    if wanted.name != ProjectionGenerator.name and format_of(folder_of(wanted.name)) == FORMAT:
+    if wanted.name != ProjectionGenerator.name:
         return SpaceTimeGenerator(wanted.name, open_engines(wanted.name, wanted.runtime, wanted.threads), wanted)
     if wanted.prompt:
         raise SpatiaError(f"generator.prompt: expected none, as generator {wanted.name!r} reads no text, got {wanted.prompt!r}")
-    if wanted.name == ProjectionGenerator.name:
-        return ProjectionGenerator()
-    return LearnedGenerator(wanted.name, open_engine(wanted.name, wanted.threads), wanted.references)
+    return ProjectionGenerator()
 
 
 def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:

@@ -9,7 +9,6 @@ import pytest
 
 from spatia_ros import geometry
 from spatia_ros.generator import condition as told
-from spatia_ros.generator import fill_nano
 from spatia_ros.generator.condition import Anchor, ClipView, ContextFrame, condition, context_in, images_of
 from spatia_ros.generator.text import tokenise
 from spatia_ros.memory import Keyframe
@@ -59,7 +58,9 @@ def test_each_frame_s_image_is_the_one_of_that_view_alone() -> None:
     whole = condition(images_of(shown), CAMERA, shown.T_world_cams, shown.times_s, shown.animation_s, anchor_of(shown), NOTHING)
     assert whole.image.shape == (2, 15, 48, 80)
     for t in range(2):
-        alone = fill_nano.condition(shown.views[t], CAMERA, shown.T_world_cams[t], shown.references[t])
+        one = slice(t, t + 1)
+        whens = {"times_s": shown.times_s[one], "animation_s": shown.animation_s[one]}
+        (alone,) = images_of(ClipView(shown.views[one], shown.references[one], CAMERA, shown.T_world_cams[one], **whens))
         assert np.array_equal(whole.image[t], alone.image)
 
 

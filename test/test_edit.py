@@ -14,7 +14,7 @@ from spatia_ros import cli, geometry
 from spatia_ros.config import MemoryConfig, WorldConfig
 from spatia_ros.evaluate.measures import psnr
 from spatia_ros.generator import ProjectionGenerator
-from spatia_ros.generator.fill_nano import condition
+from spatia_ros.generator.condition import Anchor, ClipView, ContextFrame, context_in, images_of
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Memory, Points, rows
 from spatia_ros.memory.edit import Editor, things
@@ -120,8 +120,9 @@ def test_no_frame_of_the_world_shows_what_was_removed() -> None:
         for guess in (1.0, 1.6, 2.4, 4.0):
             lent = recall(np.full(view.depth.shape, guess, np.float32), blank, CAMERA, T, references)
             assert not redness(lent.rgb[lent.known]).any()
-        told = condition(view, CAMERA, T, references)
-        colour = told.references[:, :3] * told.colour_scale + told.colour_mean[:, None, None]
+        anchor = Anchor.of(images_of(ClipView.still(view, references, CAMERA, T))[0], T, 0.0, 0.0)
+        told = context_in(anchor, [ContextFrame.of_keyframe(each) for each in references])
+        colour = told.frames[:, :3] * anchor.colour_scale + anchor.colour_mean[:, None, None]
         assert not redness(np.clip(colour * 255, 0, 255).transpose(0, 2, 3, 1)).any()
 
 

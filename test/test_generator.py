@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from tiny_engine import tiny_engine
 
 from spatia_ros import geometry
-from spatia_ros.engine import open_engine
-from spatia_ros.engine.export import example_inputs, export, export_again, load_network
-from spatia_ros.engine.torch_engine import TorchEngine
-from spatia_ros.generator import Generated, Generator, LearnedGenerator, ProjectionGenerator, truth
-from spatia_ros.generator.condition import ClipView
+from spatia_ros.config import GeneratorConfig, from_dict
+from spatia_ros.engine import open_engines
+from spatia_ros.generator import Generated, Generator, ProjectionGenerator, truth
+from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.fill import HELD, membrane, trust_weight
-from spatia_ros.generator.fill_nano import condition
-from spatia_ros.generator.image import guess_depth
-from spatia_ros.generator.model import FillNet, FillNetConfig
+from spatia_ros.generator.image import ViewImage, guess_depth
 from spatia_ros.generator.recall import recall
+from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Camera, SpatiaError, View
-
-TINY = FillNetConfig(widths=(8, 8, 16), blocks=(1, 1, 1), heads=2)
+from spatia_ros.world import open_generator
 
 
 def random_view(seed: int, height: int = 48, width: int = 80, share: float = 0.6) -> View:
@@ -35,13 +32,16 @@ def random_view(seed: int, height: int = 48, width: int = 80, share: float = 0.6
     return View(rgb.astype(np.uint8), depth, coverage, coverage.astype(np.float32), np.zeros((height, width), np.float32))
 
 
-def random_network(seed: int = 0) -> FillNet:
-    torch.manual_seed(seed)
-    network = FillNet(TINY)
-    for parameter in network.parameters():
-        if not parameter.abs().sum():
-            torch.nn.init.normal_(parameter, std=0.05)
-    return network
+@cache
+def learned() -> Generator:
+    """A small network with random weights."""
+    return SpaceTimeGenerator("tiny", open_engines(str(tiny_engine()), "onnxruntime", 1), GeneratorConfig())
+
+
+def image_of(view: View, camera: Camera, references: list[Keyframe]) -> ViewImage:
+    """What a generator is told of one view, seen from the origin."""
+    (image,) = images_of(ClipView.still(view, references, camera, np.eye(4)))
+    return image
 
 
 def keyframe(seed: int, T_world_cam: np.ndarray) -> Keyframe:
@@ -156,7 +156,7 @@ def test_recall_lends_the_colour_of_what_had_no_depth() -> None:
 def test_no_change_gives_memory_back() -> None:
     """Condition and compose are each other's inverse on what is remembered."""
     view, camera = random_view(1), Camera.from_fov(80, 48, 1.0)
-    generated = one_frame(LearnedGenerator("x", TorchEngine(FillNet(TINY)), 1), view, camera, [keyframe(0, np.eye(4))])
+    generated = one_frame(learned(), view, camera, [keyframe(0, np.eye(4))])
     np.testing.assert_allclose(generated.rgb[view.coverage].astype(int), view.rgb[view.coverage], atol=1)
     np.testing.assert_allclose(generated.depth[view.coverage], view.depth[view.coverage], rtol=1e-4)
     assert generated.rgb.shape == (48, 80, 3)
@@ -173,23 +173,9 @@ def test_null_generator_fills_holes_with_the_mean() -> None:
 def test_an_empty_view_takes_its_colours_from_the_reference() -> None:
     view, camera = random_view(3, share=0.0), Camera.from_fov(80, 48, 1.0)
     reference = keyframe(1, np.eye(4))
-    told = condition(view, camera, np.eye(4), [reference])
+    told = image_of(view, camera, [reference])
     np.testing.assert_allclose(told.colour_mean, reference.rgb.mean((0, 1)) / 255.0, atol=1e-3)
-    bare = condition(view, camera, np.eye(4), [])
-    assert np.isfinite(bare.image).all()
-    assert (bare.references == 0).all()
-
-
-def test_reference_rays_pass_through_their_camera() -> None:
-    """A Pluecker ray's moment is o x d: zero at the target's own camera, and orthogonal to d."""
-    T = geometry.look_at(np.array([0.5, 0.2, -1.0]), np.array([0.0, 0.0, 3.0]), np.array([0.0, -1.0, 0.0]))
-    here = condition(random_view(4), Camera.from_fov(80, 48, 1.0), T, [keyframe(2, T)]).references[0]
-    np.testing.assert_allclose(here[8:11], 0.0, atol=1e-6)
-    there = condition(random_view(4), Camera.from_fov(80, 48, 1.0), np.eye(4), [keyframe(2, T)]).references[0]
-    np.testing.assert_allclose((there[5:8] * there[8:11]).sum(0), 0.0, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(there[5:8], axis=0), 1.0, atol=1e-5)
-    o = T[:3, 3]
-    np.testing.assert_allclose(there[8:11], np.cross(o, there[5:8], axisa=0, axisb=0, axisc=0), atol=1e-5)
+    assert np.isfinite(image_of(view, camera, []).image).all()
 
 
 def test_colour_is_normalised_by_what_is_visible() -> None:
@@ -197,38 +183,19 @@ def test_colour_is_normalised_by_what_is_visible() -> None:
     view = random_view(5)
     dim = replace(view, rgb=(view.rgb // 4 + 20).astype(np.uint8) * view.coverage[..., None].astype(np.uint8))
     camera = Camera.from_fov(80, 48, 1.0)
-    a, b = (condition(v, camera, np.eye(4), []).image[:3] for v in (view, dim))
+    a, b = (image_of(v, camera, []).image[:3] for v in (view, dim))
     np.testing.assert_allclose(a, b, atol=0.05)
 
 
-def test_engine_files_agree_with_torch_and_refuse_strangers(tmp_path: Path) -> None:
-    network = random_network()
-    manifest = export(network, tmp_path / "tiny", "tiny", "a test", 0, {})
-    assert manifest.figures["largest_difference_onnx_torch"] < 1e-4
-    inputs = example_inputs(np.random.default_rng(3), 64, 96, 3)
-    onnx_out = open_engine(f"{tmp_path}/tiny", 1)(inputs)["change"]
-    np.testing.assert_allclose(onnx_out, TorchEngine(load_network(tmp_path / "tiny"))(inputs)["change"], atol=1e-4)
-    assert np.abs(onnx_out).max() > 1e-3
-    assert export_again(tmp_path / "tiny").weights_sha256 == manifest.weights_sha256
-    weights = tmp_path / "tiny" / "weights.safetensors"
-    damaged = bytearray(weights.read_bytes())
-    damaged[-5] ^= 1
-    weights.write_bytes(damaged)
-    with pytest.raises(SpatiaError, match="expected the file its manifest names"):
-        open_engine(f"{tmp_path}/tiny", 1)
-    with pytest.raises(SpatiaError, match="expected the weights its manifest names"):
-        load_network(tmp_path / "tiny")
-    (tmp_path / "tiny" / "manifest.json").write_text(json.dumps({"format": 1}))
-    with pytest.raises(SpatiaError, match="not a manifest"):
-        open_engine(f"{tmp_path}/tiny", 1)
-    with pytest.raises(SpatiaError, match="expected 'projection'"):
-        open_engine("no-such-generator", 1)
+def test_a_generator_nobody_knows_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SpatiaError, match=r"expected one of \['nano'\] or a folder with manifest.json.*'projection'"):
+        open_generator(from_dict({"generator": {"name": "no-such-generator"}}))
 
 
 def test_padding_does_not_change_what_a_multiple_of_16_gives() -> None:
     """A frame whose size is no multiple of 16 is padded, generated and cropped back to its size."""
     view, camera = random_view(6, 40, 70), Camera.from_fov(70, 40, 1.0)
-    told = condition(view, camera, np.eye(4), [keyframe(0, np.eye(4))])
+    told = image_of(view, camera, [keyframe(0, np.eye(4))])
     assert told.image.shape == (15, 48, 80)
-    generated = one_frame(LearnedGenerator("x", TorchEngine(random_network()), 1), view, camera, [keyframe(0, np.eye(4))])
+    generated = one_frame(learned(), view, camera, [keyframe(0, np.eye(4))])
     assert generated.rgb.shape == (40, 70, 3)

@@ -57,7 +57,7 @@ def at_once() -> bool:
 
 def tiny_plan(*stages: StageName, **changes: object) -> RunPlan:
     numbers = tuple((stage, SHORT) for stage in stages)
-    plan = RunPlan("tiny", "nano", TINY.as_dict(), numbers, None, None, ("random clips",), ("lounge",), 3, False, "spatia train")
+    plan = RunPlan("tiny", "nano", TINY.as_dict(), numbers, None, ("random clips",), ("lounge",), 3, False, "spatia train")
     return replace(plan, **changes)
 
 

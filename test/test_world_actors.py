@@ -14,14 +14,13 @@ from spatia_ros.actors.complete import gaps_of, window
 from spatia_ros.actors.draw import Layer
 from spatia_ros.actors.edits import earlier, faster, moved
 from spatia_ros.config import from_dict
-from spatia_ros.engine import open_engine
-from spatia_ros.generator import Generated, LearnedGenerator
+from spatia_ros.generator import Generated
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Memory
 from spatia_ros.types import Camera, SpatiaError, Step, View
 from spatia_ros.variants import changed, unchanged, variants
-from spatia_ros.world import World
+from spatia_ros.world import World, open_generator
 
 OUT = [0.0, 0.3, 0.6, 0.9]
 PARTS = ("rgb", "depth", "provenance", "segmentation")
@@ -67,8 +66,8 @@ class WallGenerator(OracleGenerator):
 
 
 def generator_of(kind: str) -> object:
-    if kind == "fill-nano":
-        return LearnedGenerator("fill-nano", open_engine("fill-nano", 1), 4)
+    if kind == "nano":
+        return open_generator(from_dict({"generator": {"name": "nano", "threads": 1}}))
     if kind == "space-time":
         config = from_dict({"generator": {"name": "tiny", "steps": 2, "context_frames": 4}}).generator
         return SpaceTimeGenerator("tiny", TinyNetworks(push=0.3, noisy=0.5), config)
@@ -86,7 +85,7 @@ def same(a: Step, b: Step, where: np.ndarray) -> bool:
     return all(np.array_equal(getattr(a, name)[where], getattr(b, name)[where]) for name in PARTS)
 
 
-@pytest.mark.parametrize("kind", ["oracle", "fill-nano", "space-time"])
+@pytest.mark.parametrize("kind", ["oracle", "nano", "space-time"])
 @pytest.mark.parametrize("clip", [1, 3])
 def test_no_ghost_enters_memory(kind: str, clip: int) -> None:
     """Memory, coverage and verdicts are to the bit those of a world in which nothing moves, and so is what follows."""
@@ -110,7 +109,7 @@ def test_no_ghost_enters_memory(kind: str, clip: int) -> None:
     assert np.array_equal(plain.rgb, emptied.rgb)
 
 
-@pytest.mark.parametrize("kind", ["oracle", "fill-nano", "space-time"])
+@pytest.mark.parametrize("kind", ["oracle", "nano", "space-time"])
 def test_rewinding_one_actor_leaves_every_other_pixel_as_it_was(kind: str) -> None:
     """Bit-identical where it is in neither version, in the frames of the rewind and in all later ones; another actor with
     gaps of its own, which the generator completes, is among them."""
@@ -171,7 +170,7 @@ def test_a_variant_of_nobody_leaves_the_world_as_it_was() -> None:
 
 
 def test_a_snapshot_holds_the_cast() -> None:
-    world = world_of(cast_of(rolling(0.0, 0.4), rolling(0.3, 0.1, complete=False)), "fill-nano")
+    world = world_of(cast_of(rolling(0.0, 0.4), rolling(0.3, 0.1, complete=False)), "nano")
     world.advance(path(OUT[:2]))
     world.cast.set_clock(Clock.REAL.switched(0.3, 2.0))
     snapshot = world.snapshot()

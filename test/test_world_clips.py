@@ -11,10 +11,8 @@ from test_world import CAMERA, CONFIG, PERIOD_NS, OracleGenerator, path, psnr, w
 from tiny_networks import TinyNetworks
 
 from spatia_ros.config import WorldConfig, from_dict
-from spatia_ros.engine import open_engine
-from spatia_ros.generator import Generated, LearnedGenerator, fill_nano
+from spatia_ros.generator import Generated
 from spatia_ros.generator.condition import ClipView
-from spatia_ros.generator.sample import sample
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import Stream
 from spatia_ros.memory import Memory
@@ -58,19 +56,24 @@ class StretchingGenerator(OracleGenerator):
 
 
 def test_one_frame_at_a_time_is_what_it_always_was() -> None:
-    """fill-nano, against the loop written out plainly: frame, memory, next frame."""
-    engine = open_engine("fill-nano", 1)
-    world = world_of(LearnedGenerator("fill-nano", engine, 4), CONFIG)
-    step = world.advance(path(OUT))
+    """The world, against the loop written out plainly: frame, memory, next frame."""
+    generator = SpaceTimeGenerator("tiny", TinyNetworks(noisy=0.1), CONFIG.generator)
+    world = world_of(generator, CONFIG)
+    step, stream, rng = world.advance(path(OUT)), generator.stream(), np.random.default_rng(CONFIG.seed)
     memory = Memory(CONFIG.memory)
     memory.integrate(wall_frame(0.0))
     for t, T in enumerate(path(OUT).T_world_cam):
         stamp_ns = PERIOD_NS * (t + 1)
         view = memory.render(CAMERA, T, stamp_ns)
-        made = sample(engine, fill_nano.condition(view, CAMERA, T, memory.retrieve(view, CAMERA, T, 4)))
+        references = (tuple(memory.retrieve(view, CAMERA, T, generator.references)),)
+        now = np.array([stamp_ns * 1e-9])
+        told = generator.condition(ClipView((view,), references, CAMERA, T[None], now, now), stream)
+        (made,) = generator.sample(told, stream, rng)
         witnesses = memory.retrieve(view, CAMERA, T, CONFIG.verify.keyframes)
         verdict = verify(made, view, CAMERA, T, witnesses, CONFIG.verify)
-        memory.integrate(Frame(made.rgb, trusted_depth(made, view), CAMERA, T, stamp_ns), sensed=False, mask=verdict.accepted)
+        frame = Frame(made.rgb, trusted_depth(made, view), CAMERA, T, stamp_ns)
+        memory.integrate(frame, sensed=False, mask=verdict.accepted)
+        stream.follow([frame], now)
         assert np.array_equal(step.rgb[t], made.rgb)
         assert np.array_equal(step.depth[t], trusted_depth(made, view))
         assert np.array_equal(step.verdict[t], verdict.reasons)
@@ -163,9 +166,8 @@ def test_the_stream_is_part_of_a_world_s_state(frames: int) -> None:
 
 
 def test_a_prompt_needs_a_generator_that_reads() -> None:
-    for name in ("projection", "fill-nano"):
-        with pytest.raises(SpatiaError, match=rf"generator\.prompt: expected none, as generator '{name}'"):
-            open_generator(clips_of(1, name=name, prompt="a red room"))
+    with pytest.raises(SpatiaError, match=r"generator\.prompt: expected none, as generator 'projection'"):
+        open_generator(clips_of(1, name="projection", prompt="a red room"))
     with pytest.raises(SpatiaError, match=r"generator\.clip.*less than or equal to 121"):
         clips_of(122)
 

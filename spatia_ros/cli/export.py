@@ -8,7 +8,6 @@ printed and kept in the manifest. Needs torch (make test installs it).
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,16 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from spatia_ros.engine.bundle import FORMAT, INT8, format_of
-    from spatia_ros.engine.manifest import MANIFEST
+    from spatia_ros.engine.bundle import INT8
     from spatia_ros.types import SpatiaError
 
     try:
         import torch  # noqa: F401  (what follows needs it, and says so worse)
     except ImportError as error:
         raise SpatiaError(f"export: expected torch and onnx ({error}); make test installs them") from None
-    if (args.folder / MANIFEST).is_file() and format_of(args.folder) != FORMAT:
-        return again_format_1(args)
     out, bundle = written(args)
     measured = {**bundle.figures.get("against_torch", {})}
     if INT8 in args.precision:
@@ -73,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     """The engine's folder, and what its manifest says, once its float graphs are written."""
-    from spatia_ros.engine.manifest import MANIFEST, engines_folder
+    from spatia_ros.engine.bundle import MANIFEST, engines_folder
     from spatia_ros.engine.ship import ship, ship_again
 
     floats = tuple(precision for precision in ("fp32", "fp16") if precision in ("fp32", *args.precision))
@@ -88,10 +84,16 @@ def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     out = args.out or engines_folder() / name
     shrink(result.network.decode, args.share)
     figures: dict[str, Any] = {"stage": result.stage, "share": args.share, **result.figures}
-    bundle = ship(result.network, out, name, result.plan["command"], result.step, figures, floats)
+    command = result.plan["command"]
+    bundle = ship(result.network, out, name, anywhere(command), result.step, figures, floats)
     if (args.folder / CARD).is_file():
-        shutil.copyfile(args.folder / CARD, out / CARD)
+        (out / CARD).write_text((args.folder / CARD).read_text().replace(command, anywhere(command)))
     return out, bundle
+
+
+def anywhere(command: str) -> str:
+    """A command with absolute paths shortened to their last part: where they lay on one machine is of no use to others."""
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command.split(" "))
 
 
 def with_int8(args: argparse.Namespace, out: Path) -> dict[str, dict[str, float]]:
@@ -100,17 +102,3 @@ def with_int8(args: argparse.Namespace, out: Path) -> dict[str, dict[str, float]
     from spatia_ros.engine.ship import add_int8
 
     return add_int8(out, calibration(str(out.absolute()), args))
-
-
-def again_format_1(args: argparse.Namespace) -> int:
-    """Write the graph of a fill network anew."""
-    from spatia_ros.engine.export import export_again
-
-    manifest = export_again(args.folder)
-    write_json_of(args, manifest.model_dump())
-    print_table([
-        ("engine", f"{manifest.name}, {sum(f.stat().st_size for f in args.folder.iterdir()) / 1e6:.1f} MB"),
-        ("ONNX and torch", f"differ by at most {manifest.figures['largest_difference_onnx_torch']:.1e}"),
-        ("left in", str(args.folder)),
-    ])  # fmt: skip
-    return 0

@@ -136,7 +136,7 @@ def plan_of(args: argparse.Namespace) -> RunPlan:
     bfloat16 = args.device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
     made_of = json.loads((clips_folder(args) / MANIFEST).read_text())
     return RunPlan(
-        args.name or args.out.name, size, model.as_dict(), stages, args.init, preset.bootstrap, data_lines(made_of),
+        args.name or args.out.name, size, model.as_dict(), stages, args.init, data_lines(made_of),
         tuple(made_of["without"]), args.seed, bool(bfloat16), shlex.join(["spatia", *sys.argv[1:]]),
     )
 

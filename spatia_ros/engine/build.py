@@ -20,9 +20,8 @@ from pprint import pformat
 import onnx
 
 from spatia_ros.engine.built import Host, Key, Record, cache_folder, check_record, checked_plan, host, read_records, write_records
-from spatia_ros.engine.bundle import FP32, INT8, WEIGHTS, Bundle, checked_file, checked_graph, folder_of, read_bundle
+from spatia_ros.engine.bundle import FP32, INT8, WEIGHTS, Bundle, checked_file, checked_graph, folder_of, read_bundle, sha256
 from spatia_ros.engine.half import to_half
-from spatia_ros.engine.manifest import sha256
 from spatia_ros.engine.onnx_export import write_graphs
 from spatia_ros.engine.plan import Options, Part, parts_of
 from spatia_ros.engine.quantise import quantised

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spatia_ros.engine.bundle import FP32, WEIGHTS, Bundle, read_bundle
-from spatia_ros.engine.manifest import sha256
+from spatia_ros.engine.bundle import FP32, WEIGHTS, Bundle, read_bundle, sha256
 from spatia_ros.engine.table import GRAPHS
 from spatia_ros.types import SpatiaError
 

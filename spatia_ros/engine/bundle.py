@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spatia_ros.engine.manifest import MANIFEST, engines_folder, sha256
 from spatia_ros.engine.table import GRAPHS, MODEL
 from spatia_ros.types import SpatiaError
 
+MANIFEST = "manifest.json"
 FORMAT = 2
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 WEIGHTS = "weights"
@@ -61,6 +62,26 @@ class Bundle(BaseModel):
         return self.files[precision][part]
 
 
+def engines_folder() -> Path:
+    """Where the shipped engines are: beside the package in a checkout, in share/ of an installation."""
+    here = Path(__file__).resolve()
+    candidates = [here.parents[2] / "engines", here.parents[1] / "engines"]
+    candidates += [parent / "share" / "spatia_ros" / "engines" for parent in here.parents]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise SpatiaError(f"engines: expected a folder of engines at one of {[str(c) for c in candidates[:2]]}, found none")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def describe(path: Path) -> File:
     """A file as a manifest names it."""
     return File(file=path.name, bytes=path.stat().st_size, sha256=sha256(path))
@@ -71,13 +92,9 @@ def folder_of(name: str) -> Path:
     folder = Path(name) if "/" in name else engines_folder() / name
     if not folder.is_dir():
         shipped = sorted(p.parent.name for p in engines_folder().glob(f"*/{MANIFEST}"))
-        raise SpatiaError(f"engine {name!r}: expected one of {shipped}, or a folder with {MANIFEST}")
+        others = f"a folder with {MANIFEST} (generator.name may be 'projection' too)"
+        raise SpatiaError(f"engine {name!r}: expected one of {shipped} or {others}")
     return folder
-
-
-def format_of(folder: Path) -> int:
-    """The format of an engine folder (1: the fill network, 2: the five graphs)."""
-    return int(_read(folder).get("format", 0))
 
 
 def _read(folder: Path) -> dict[str, Any]:

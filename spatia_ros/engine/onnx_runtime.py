@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from spatia_ros.engine.table import FILL, AnyArray, Graph
+from spatia_ros.engine.table import AnyArray, Graph
 from spatia_ros.types import Float32, SpatiaError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -25,7 +25,6 @@ class OnnxRuntimeEngine:
     Args:
         path: of the ONNX file; external data lies beside it.
         threads: of the CPU.
-        sha256: of its weights, where they are known.
         graph: which line of the table it is.
         cuda: run on the GPU.
 
@@ -33,8 +32,8 @@ class OnnxRuntimeEngine:
         SpatiaError: when the file is no network with the inputs and outputs of :mod:`.table`.
     """
 
-    def __init__(self, path: Path, threads: int, sha256: str = "", graph: Graph = FILL, *, cuda: bool = False) -> None:
-        self.sha256, self.graph = sha256, graph
+    def __init__(self, path: Path, threads: int, graph: Graph, *, cuda: bool = False) -> None:
+        self.graph = graph
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         # Workers spin while a run lasts (a network of hundreds of small products wakes them as often), and stop with it:

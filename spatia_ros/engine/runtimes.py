@@ -70,9 +70,8 @@ def _onnx_runtime(folder: Path, bundle: Bundle, threads: int, precision: str = F
     from spatia_ros.engine.onnx_runtime import OnnxRuntimeEngine, has_cuda
 
     checked_file(folder, bundle, precision, WEIGHTS)
-    digest = bundle.file(precision, WEIGHTS).sha256
     return {
-        part: OnnxRuntimeEngine(checked_graph(folder, bundle, precision, part), threads, digest, graph, cuda=has_cuda())
+        part: OnnxRuntimeEngine(checked_graph(folder, bundle, precision, part), threads, graph, cuda=has_cuda())
         for part, graph in GRAPHS.items()
     }
 

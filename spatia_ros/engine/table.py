@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spatia_ros.generator.fill_nano import REFERENCE_CHANNELS, REFERENCE_SIZE
 from spatia_ros.generator.image import INPUT_CHANNELS
 from spatia_ros.types import SpatiaError
 
@@ -119,16 +118,6 @@ DECODE = Graph(
 GRAPHS = {graph.name: graph for graph in (ENCODE, TEXT, CONTEXT, DENOISE, DECODE)}
 """The generator's networks, in the order they run."""
 
-FILL = Graph(
-    "fill",
-    (
-        Port("image", ("batch", INPUT_CHANNELS, "height", "width")),
-        Port("references", ("batch", "references", REFERENCE_CHANNELS, *REFERENCE_SIZE)),
-    ),
-    (Port("change", ("batch", FRAME_CHANNELS, "height", "width")),),
-)
-"""The fill network of format 1 engines."""
-
 
 def names_in(size: Size) -> list[str]:
     """The names a size is made of."""
@@ -214,6 +203,3 @@ def _solve(size: Size, got: int, sizes: dict[str, int]) -> None:
     if isinstance(size, str) and len(unknown) == 1 and "+" not in size:
         factor = value_of(size, sizes | {unknown[0]: 1})
         sizes[unknown[0]] = got // factor
-
-
-INPUTS, OUTPUTS = FILL.inputs, FILL.outputs

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spatia_ros.engine.cuda_graph import CapturedFunction, Recorder, record_on_cuda
-from spatia_ros.engine.table import FILL, AnyArray, Graph
+from spatia_ros.engine.table import AnyArray, Graph
 from spatia_ros.types import Float32
 
 Function = Callable[..., "Tensor | tuple[Tensor, ...]"]
@@ -27,7 +27,7 @@ class TorchEngine:
     """
 
     def __init__(
-        self, network: Function, graph: Graph = FILL, device: torch.device | None = None, *,
+        self, network: Function, graph: Graph, device: torch.device | None = None, *,
         half: bool = False, record: Recorder | None = None,
     ) -> None:  # fmt: skip
         if isinstance(network, nn.Module):

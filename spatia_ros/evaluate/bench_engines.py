@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spatia_ros.engine.bundle import FORMAT, INT8, folder_of, format_of, read_bundle
+from spatia_ros.engine.bundle import INT8, folder_of, read_bundle
 from spatia_ros.engine.engines import Call
-from spatia_ros.engine.manifest import open_engine, read_manifest
 from spatia_ros.engine.runtimes import open_engines
-from spatia_ros.engine.table import FILL, FREE, GRAPHS, LATENT_PX, AnyArray, example
+from spatia_ros.engine.table import FREE, GRAPHS, LATENT_PX, AnyArray, example
 from spatia_ros.evaluate.timing import Timing, interleaved
 
 EVERY_FRAME = ("encode", "denoise", "decode")
@@ -25,7 +24,7 @@ def runtimes_here(folder: Path) -> list[str]:
     """The runtimes on the CPU that can run an engine here."""
     found = [name for name in ("torch", "openvino") if find_spec(name) is not None]
     found.append("onnxruntime")
-    if format_of(folder) == FORMAT and INT8 in read_bundle(folder).files:
+    if INT8 in read_bundle(folder).files:
         found.append("onnxruntime-int8")
     return sorted(found)
 
@@ -47,17 +46,10 @@ def time_engines(
         name: of a shipped engine, or a folder. size: width and height, px. context: frames the network looks at.
     """
     folder, rng = folder_of(name), np.random.default_rng(0)
-    inputs: dict[str, dict[str, AnyArray]]
-    calls: dict[str, Mapping[str, Call]]
-    if format_of(folder) == FORMAT:
-        opened = {runtime: open_engines(name, runtime, threads) for runtime in runtimes}
-        sizes = {**frame_sizes(size, context), **read_bundle(folder).sizes}
-        inputs = {part: example(graph, sizes, rng) for part, graph in GRAPHS.items()}
-        calls = {runtime: engines.calls() for runtime, engines in opened.items()}
-    else:
-        sizes = {"batch": 1, "references": 2, "width": size[0], "height": size[1]}
-        inputs = {FILL.name: example(FILL, sizes, rng)}
-        calls = {runtime: {FILL.name: _fill(folder, name, runtime, threads)} for runtime in runtimes}
+    opened = {runtime: open_engines(name, runtime, threads) for runtime in runtimes}
+    sizes = {**frame_sizes(size, context), **read_bundle(folder).sizes}
+    inputs: dict[str, dict[str, AnyArray]] = {part: example(graph, sizes, rng) for part, graph in GRAPHS.items()}
+    calls: dict[str, Mapping[str, Call]] = {runtime: engines.calls() for runtime, engines in opened.items()}
     timings: Timings = {runtime: {} for runtime in runtimes}
     for part, given in inputs.items():
         work = {runtime: (lambda call=calls[runtime][part], given=given: call(given)) for runtime in runtimes}
@@ -66,24 +58,8 @@ def time_engines(
     return timings
 
 
-def _fill(folder: Path, name: str, runtime: str, threads: int) -> Call:
-    """The fill network of a format 1 engine."""
-    if runtime == "torch":
-        from spatia_ros.engine.export import load_network
-        from spatia_ros.engine.torch_engine import TorchEngine
-
-        return TorchEngine(load_network(folder))
-    if runtime == "openvino":
-        from spatia_ros.engine.openvino_engine import OpenVinoEngine
-
-        return OpenVinoEngine(folder / read_manifest(folder).onnx, FILL, threads)
-    return open_engine(name, threads)
-
-
 def frame_ms(networks: Mapping[str, Timing], steps: int) -> float:
     """Milliseconds of one frame of the generator: what runs for every frame, denoising ``steps`` times."""
-    if FILL.name in networks:
-        return networks[FILL.name].median_ms
     times = {part: steps if part == "denoise" else 1 for part in EVERY_FRAME}
     return sum(times[part] * networks[part].median_ms for part in EVERY_FRAME)
 

@@ -26,13 +26,6 @@ def shuffled_convolution(channels: int, width: int) -> nn.Conv2d:
     return nn.Conv2d(channels, width, 3 * SHUFFLE, stride=SHUFFLE, padding=SHUFFLE)
 
 
-def unshuffled(weight: Tensor) -> Tensor:
-    """The weight [width, channels, 12, 12] of that convolution from the [width, channels * 16, 3, 3] over shuffled pixels."""
-    width, channels = weight.shape[0], weight.shape[1] // SHUFFLE**2
-    parts = weight.view(width, channels, SHUFFLE, SHUFFLE, 3, 3).permute(0, 1, 4, 2, 5, 3)
-    return parts.reshape(width, channels, 3 * SHUFFLE, 3 * SHUFFLE)
-
-
 class Encoder(nn.Module):
     """Frames [N, 5, H, W] to latents [N, C, H / 16, W / 16] of mean square 1; H and W multiples of 16."""
 

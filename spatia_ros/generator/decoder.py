@@ -10,13 +10,11 @@ gives the fill.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter, shuffled_convolution, unshuffled
+from spatia_ros.generator.autoencoder import SHUFFLE, STRIDE, Painter, shuffled_convolution
 from spatia_ros.generator.blocks import Attention, residual_stack, start_at_zero
 from spatia_ros.generator.image import INPUT_CHANNELS
 
@@ -133,29 +131,3 @@ def shrink(decoder: Decoder, share: float) -> None:
     assert decoder.head.bias is not None
     decoder.head.weight[decides] *= share
     decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))
-
-
-FILL_NET_ONLY = ("encode.", "across.")
-"""What of a FillNet has no place here: its references, which reach a decoder through the latents."""
-
-
-@torch.no_grad()
-def from_fill_nano(decoder: Decoder, weights: Mapping[str, Tensor]) -> None:
-    """Start a decoder from the weights of a trained FillNet of the same widths, in place.
-
-    The latents keep their prior, and depth too: a FillNet's free correction of it was worse than none
-    on recordings it had not seen.
-
-    Raises:
-        KeyError, RuntimeError: when the weights are not a FillNet's of these widths.
-    """
-    own = decoder.state_dict()
-    for name, value in weights.items():
-        if name.startswith("head."):
-            told = value[SHUFFLE**2 :]  # after depth: its spread, and the fills' logits
-            own[name][: len(told)] = told
-        elif name == "stem.weight":
-            own[name] = unshuffled(value)
-        elif not name.startswith(FILL_NET_ONLY):
-            own[name] = value
-    decoder.load_state_dict(own)

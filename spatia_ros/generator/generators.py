@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from spatia_ros.generator import fill_nano
-from spatia_ros.generator.condition import ClipView
-from spatia_ros.generator.sample import Engine, Generated, compose, sample
+from spatia_ros.generator.condition import ClipView, images_of
+from spatia_ros.generator.image import ViewImage
+from spatia_ros.generator.sample import Generated, compose
 from spatia_ros.generator.stream import Stream
 from spatia_ros.types import Float64, Frame
 
@@ -46,25 +46,6 @@ class Generator(Protocol):
         """The frames of a clip; what it is told, the stream and the state of ``rng`` decide them."""
 
 
-class LearnedGenerator:
-    """The network behind an engine, frame by frame."""
-
-    def __init__(self, name: str, engine: Engine, references: int) -> None:
-        self.name, self.engine, self.references = name, engine, references
-
-    def stream(self) -> Stream:
-        """Nothing is carried: memory hands over."""
-        return Stream(context_frames=0)
-
-    def condition(self, shown: ClipView, stream: Stream) -> list[fill_nano.Condition]:  # noqa: ARG002
-        """What the network is told of each frame."""
-        return each_alone(shown)
-
-    def sample(self, told: list[fill_nano.Condition], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
-        """The frames; the network is deterministic, so no randomness is asked for."""
-        return [sample(self.engine, each) for each in told]
-
-
 class ProjectionGenerator:
     """The null generator: what memory shows, and the mean of it in the holes."""
 
@@ -74,19 +55,13 @@ class ProjectionGenerator:
         """Nothing is carried."""
         return Stream(context_frames=0)
 
-    def condition(self, shown: ClipView, stream: Stream) -> list[fill_nano.Condition]:  # noqa: ARG002
+    def condition(self, shown: ClipView, stream: Stream) -> list[ViewImage]:  # noqa: ARG002
         """What memory shows, with the mean of it in the holes."""
-        told = each_alone(shown)
+        told = images_of(shown)
         for each in told:
             each.image[:4, each.image[4] == 0] = 0.0  # the mean, in normalised units
         return told
 
-    def sample(self, told: list[fill_nano.Condition], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
+    def sample(self, told: list[ViewImage], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
         """The frames: the condition itself."""
         return [compose(each, np.zeros((5, *each.image.shape[1:]), np.float32)) for each in told]
-
-
-def each_alone(shown: ClipView) -> list[fill_nano.Condition]:
-    """The conditions of a clip's frames, none of which knows of the others."""
-    each = zip(shown.views, shown.T_world_cams, shown.references, strict=True)
-    return [fill_nano.condition(view, shown.camera, T_world_cam, references) for view, T_world_cam, references in each]

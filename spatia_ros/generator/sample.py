@@ -1,4 +1,4 @@
-"""From a condition to a frame: run the engine, add what it says to the fill, and undo the normalisation."""
+"""From what a network says to a frame: add it to the fill, and undo the normalisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spatia_ros.generator.fill_nano import Condition
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.types import Float32, UInt8, check_array
 
@@ -45,9 +44,3 @@ def compose(view: ViewImage, change: Float32) -> Generated:
         np.clip(np.exp(log_depth), MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32),
         np.exp(np.clip(change[4], -8.0, 4.0)).astype(np.float32),
     )
-
-
-def sample(engine: Engine, condition: Condition) -> Generated:
-    """Generate one frame. The engine is deterministic, so no randomness is asked for."""
-    out = engine({"image": condition.image[None], "references": condition.references[None]})
-    return compose(condition, out["change"][0])

@@ -60,8 +60,8 @@ class DepthEstimator(Protocol):
 class GeneratorDepth:
     """The generator's own depth head, asked about a picture that is all colour and no memory.
 
-    ``fill-nano`` has none that speaks: its depth is a membrane from what is remembered, and where nothing is
-    remembered that is one distance everywhere. See docs/data.md.
+    Its depth is mostly a membrane from what is remembered, and where nothing is remembered that is close to
+    one distance everywhere. See docs/data.md.
     """
 
     def __init__(self, generator: Generator) -> None:

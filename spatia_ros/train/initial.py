@@ -1,4 +1,4 @@
-"""The weights a run starts from: of a shipped engine, of another run, or by chance with a decoder that already fills."""
+"""The weights a run starts from: of a shipped engine, of another run, or by chance."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
-from spatia_ros.engine.bundle import read_bundle
-from spatia_ros.engine.manifest import MANIFEST, engines_folder, read_manifest
+from spatia_ros.engine.bundle import MANIFEST, engines_folder, read_bundle
 from spatia_ros.engine.ship import load_network
-from spatia_ros.generator.decoder import from_fill_nano
 from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train.checkpoint import load_average
 from spatia_ros.types import SpatiaError
@@ -79,20 +76,6 @@ def load_newest(folder: Path, network: SpaceTimeNet) -> tuple[str, int]:
         if step is not None:
             return str(stage), step
     raise SpatiaError(f"training run {folder}: expected a checkpoint of one of its stages, found none yet")
-
-
-def bootstrap(network: SpaceTimeNet, engine: str) -> None:
-    """Start the decoder as the mixture network of an engine of the first generation, in place.
-
-    Raises:
-        SpatiaError: when its widths are others than the decoder's.
-    """
-    folder = engines_folder() / engine
-    weights = load_file(folder / Path(read_manifest(folder).weights).name)
-    try:
-        from_fill_nano(network.decode, weights)
-    except (KeyError, RuntimeError) as error:
-        raise SpatiaError(f"train: the decoder cannot start from engine {engine}: {error}") from None
 
 
 def by_chance(network: SpaceTimeNet, seed: int) -> SpaceTimeNet:

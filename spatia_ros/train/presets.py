@@ -35,15 +35,10 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A size of the network and how each stage trains it.
-
-    Args:
-        bootstrap: engine whose mixture network the decoder starts from, or None.
-    """
+    """A size of the network and how each stage trains it."""
 
     name: str
     stages: dict[StageName, StagePlan]
-    bootstrap: str | None
 
 
 NANO = Preset(
@@ -56,7 +51,6 @@ NANO = Preset(
         "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
         "navigate": StagePlan(4_000, 2, 4, 9, 3e-4, warmup=50),
     },
-    bootstrap="fill-nano",
 )
 SMALL = Preset(
     "small",
@@ -68,7 +62,6 @@ SMALL = Preset(
         "tune": StagePlan(2_000, 8, 8, 6, 5e-5, warmup=100),
         "navigate": StagePlan(30_000, 16, 8, 9, 1e-4, warmup=500, average_decay=0.999),
     },
-    bootstrap=None,
 )
 BASE = Preset(
     "base",
@@ -80,7 +73,6 @@ BASE = Preset(
         "tune": StagePlan(4_000, 8, 16, 9, 2e-5, warmup=200),
         "navigate": StagePlan(60_000, 16, 16, 9, 5e-5, warmup=1000, average_decay=0.9995),
     },
-    bootstrap=None,
 )
 PRESETS = {preset.name: preset for preset in (NANO, SMALL, BASE)}
 

@@ -27,7 +27,7 @@ from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
-from spatia_ros.train.initial import PLAN, bootstrap, by_chance, load_newest, read_plan, start_from
+from spatia_ros.train.initial import PLAN, by_chance, load_newest, read_plan, start_from
 from spatia_ros.train.loop import LoopConfig, never, run_stage
 from spatia_ros.train.navigation import clips_for
 from spatia_ros.train.objectives import OBJECTIVES
@@ -57,7 +57,7 @@ class RunPlan:
     Args:
         model: of the network, :class:`ModelConfig` as plain values.
         stages: in order, with their numbers.
-        init: engine or folder whose weights the run starts from; else ``bootstrap``, an engine for the decoder; else chance.
+        init: engine or folder whose weights the run starts from, or None: chance.
         data: what the clips hold, a line per source. left_out: recordings kept from them.
     """
 
@@ -66,7 +66,6 @@ class RunPlan:
     model: dict[str, Any]
     stages: tuple[tuple[StageName, StagePlan], ...]
     init: str | None
-    bootstrap: str | None
     data: tuple[str, ...]
     left_out: tuple[str, ...]
     seed: int
@@ -122,8 +121,6 @@ def first_network(plan: RunPlan) -> SpaceTimeNet:
     network = by_chance(SpaceTimeNet(ModelConfig.from_dict(plan.model)), plan.seed)
     if plan.init:
         start_from(network, plan.init)
-    elif plan.bootstrap:
-        bootstrap(network, plan.bootstrap)
     return network
 
 
