@@ -25,7 +25,7 @@ help:
 	@echo "make lint                 ruff, and mypy on the core"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
 	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"
-	@echo "make clean                remove build products, caches and out/demo; make distclean also .venv"
+	@echo "make clean                remove build products, caches, out/demo and out/gallery; make distclean also .venv"
 	@echo
 	@echo "The first target you make sets up .venv: Python 3.10 to 3.12 and g++ are all it needs. PYTHON=python3.11 names a Python."
 
@@ -52,7 +52,7 @@ ros-build: set-up-test
 	@$(RUN) $(BIN)/python scripts/colcon_build.py $(ARGS)
 
 clean:
-	@rm -rf build dist *.egg-info out/demo .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@rm -rf build dist *.egg-info out/demo out/gallery .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 -r rm -rf
 
 distclean: clean

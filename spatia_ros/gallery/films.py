@@ -80,9 +80,9 @@ FILMS: tuple[Film, ...] = (
         "Two men with a clock each: the one in red walks through, the one in green goes back as he came; the arm works on.",
         "house",
         (
-            View(0.0, (4.5, -4.6, 1.6), (1.6, -1.6, 0.8)),
-            View(2.5, (4.3, -2.8, 1.6), (1.5, -1.7, 0.8)),
-            View(5.0, (3.7, -0.8, 1.5), (1.2, -2.4, 0.8)),
+            View(0.0, (4.5, -4.7, 1.6), (1.6, -1.6, 0.8)),
+            View(2.5, (4.5, -3.9, 1.6), (1.3, -1.9, 0.8)),
+            View(5.0, (4.4, -2.6, 1.6), (0.9, -2.5, 0.8)),
         ),
         (Take("", "house"),),
     ),

@@ -97,7 +97,7 @@ def _house() -> tuple[Iterator[Frame], int]:
     from spatia_ros.train.scenes import glb_scene
 
     scene = glb_scene(data_folder() / HOUSE)
-    eyes = np.array([(3.5, -3.8, 1.5), (3.4, -1.0, 1.5), (1.7, -4.2, 1.5), (2.8, 1.6, 1.5), (4.3, -2.4, 1.5)])
+    eyes = np.array([(3.5, -3.8, 1.5), (3.4, -1.0, 1.5), (1.7, -4.2, 1.5), (2.8, 1.6, 1.5), (4.3, -2.4, 1.5), (0.3, 0.6, 1.5)])
     poses = around(eyes, 7, -0.2)
     return (scene.render(SCANNER, T, k * PERIOD_NS) for k, T in enumerate(poses)), len(poses)
 
