@@ -1,6 +1,6 @@
-"""A live trial of the actors over ROS: random clocks, spawns, moves and deletions in one world, none in its twin.
+"""A live trial of the actors over ROS: random clocks, spawns, moves and deletions in one world, nobody in its twin.
 
-Both worlds begin with the same memory and follow the same camera paths. What must hold, and is checked in every frame: pixels
+Both worlds begin with the same memory, follow the same camera paths and have the same clock. What must hold, and is checked in every frame: pixels
 that no actor covers are the twin's, to the bit, colour and depth; segmentation, states and entities name the same actors; and now
 and then: the two memories are the same file. Every request is answered with the code it deserves.
 """
@@ -99,7 +99,7 @@ class Soak:
     def fly(self) -> None:
         """One leg: the same path in both worlds, one after the other, and what they show compared."""
         path = self._path(int(self._rng.integers(2, 6)))
-        live_first, disturbed = self._rng.random() < 0.5, self._clock if self._rng.random() < 0.5 else None
+        live_first, disturbed = self._rng.random() < 0.5, self._actor_clock if self._rng.random() < 0.5 else None
         if live_first:
             self.live.fly(path, disturbed)
         self.still.fly(path)
@@ -219,6 +219,9 @@ class Soak:
         }  # fmt: skip
         before = self.live.call(SetAnimationTime, "set_animation_time", mode=Clock.GET, actor=actor)
         answer = self.live.call(SetAnimationTime, "set_animation_time", **asked)
+        if not actor:  # a generator may be told the world's animation time: the twin's must be the same
+            twins = self.still.call(SetAnimationTime, "set_animation_time", **asked)
+            self.expect(twins.animation_s == answer.animation_s, f"clock {asked}: the twin's shows {twins.animation_s}")
         self.expect(answer.success and bool(np.isfinite(answer.animation_s)), f"clock {asked}: {answer.message}")
         if mode in (Clock.GET, Clock.RATE) and answer.time_s == before.time_s:  # no frame came between
             jump = abs(answer.animation_s - before.animation_s)

@@ -17,7 +17,7 @@ from spatia_ros.msg import ActorStates, GeneratedFrame
 from spatia_ros.nodes import qos
 from spatia_ros.types import SpatiaError
 
-LONGEST_WAIT_S = 120.0
+LONGEST_WAIT_S, PIECE_S = 120.0, 0.5
 
 
 @dataclass
@@ -29,6 +29,11 @@ class Heard:
     depth: list[Any] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
     states: list[Any] = field(default_factory=list)
+
+
+def patiently(wait: Callable[[float], bool]) -> bool:
+    """Wait in small pieces: while a machine sleeps, or these processes are stopped, patience does not run out."""
+    return any(wait(PIECE_S) for _ in range(round(LONGEST_WAIT_S / PIECE_S)))
 
 
 class Twin:
@@ -68,7 +73,7 @@ class Twin:
         if meanwhile:
             meanwhile()
         with self._new:
-            done = self._new.wait_for(lambda: all(len(getattr(self.heard, t)) >= n for t in self.topics), LONGEST_WAIT_S)
+            done = patiently(lambda s: self._new.wait_for(lambda: all(len(getattr(self.heard, t)) >= n for t in self.topics), s))
         counts = {t: len(getattr(self.heard, t)) for t in self.topics}
         if not done or set(counts.values()) != {n}:
             raise SpatiaError(f"{self.namespace}: expected {n} frames, got {counts}")
@@ -97,6 +102,6 @@ class Twin:
     def _outcome(self, future: Any, name: str) -> Any:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        if not done.wait(LONGEST_WAIT_S):
+        if not patiently(done.wait):
             raise SpatiaError(f"{self.namespace}/{name}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
         return future.result()
