@@ -200,6 +200,21 @@ def test_a_still_place_has_no_cast(take):
     assert lifted.figures["moving_share"] == 0.0
 
 
+def test_wrong_poses_and_a_worse_sensor_widen_the_margins_of_everything(take):
+    rng, still = np.random.default_rng(0), []
+    for k in range(0, PLAN.frames, 2):
+        frame = take.look("source", k, 0.0, 10**8 * (k + 1)).frame
+        depth = frame.depth * (1 + 0.004 * rng.normal(size=frame.depth.shape)).astype(np.float32)
+        off = geometry.pose(np.eye(3), 0.01 * rng.normal(size=3))
+        still.append(replace(frame, depth=depth, T_world_cam=off @ frame.T_world_cam))
+    lifted = lift(still, CONFIG)
+    assert lifted.figures["excess"] > 1.2
+    assert lifted.figures["moving_share"] < 0.02
+    assert lifted.figures["shaded_share"] == 0.0, "where edges do not meet, nothing is said of shadows"
+    exact = [both_ways.look_of(take.look("source", k, 0.0).frame, k) for k in range(4)]
+    assert both_ways.excess(exact, CONFIG.dynamics) == 1.0
+
+
 def patterned(rng, n=700):
     """A box's surface with a pattern of colours."""
     face, uv = rng.integers(0, 5, n), rng.uniform(-0.5, 0.5, (n, 2))

@@ -9,7 +9,7 @@ Offline this needs neither patience nor trails (see :mod:`.dynamics` for the spl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -25,6 +25,8 @@ WIDTH_PX = 320
 """Witnesses are kept no wider than this."""
 LIGHTER, FEWEST_LIT, LIT_SHARE = 1.1, 4, 0.3
 """A place that so many frames, and such a share of those that see it, see this much lighter is in a passing shadow."""
+PAIRS, EVERY, MOST, NOISE_OFF, MOST_EXCESS, SAME_PLACE = 12, 5, 0.8, 0.25, 6.0, 8.0
+"""Neighbours and pixels asked; of the places both see (no farther apart than this), most lie within so much of a margin."""
 ASKED = 32
 """Frames each frame is held against: half of them most alike in view, half spread over time."""
 SEEN_THROUGH = 2
@@ -71,6 +73,41 @@ def look_of(frame: Frame, index: int) -> Look:
     camera = frame.camera.cropped(0, 0, w * every, h * every).resized(w, h)
     light = np.asarray(cv2.resize(light_of(frame)[: h * every, : w * every], (w, h), interpolation=cv2.INTER_AREA), np.float32)
     return Look(depth, lowest, light, intrinsics_of(camera), frame.T_world_cam, index)
+
+
+def excess(looks: Sequence[Look], config: DynamicsConfig) -> float:
+    """How much farther than noise alone would make it neighbouring looks are apart, 1 for not at all.
+
+    Poses that are a little wrong, a sensor worse than configured: that moves all of a picture, what moves only some of it.
+    """
+    off = []
+    for k in np.unique(np.linspace(0, len(looks) - 2, min(len(looks) - 1, PAIRS)).astype(int)).tolist():
+        for j in (k + 1, min(k + 4, len(looks) - 1)):
+            off.append(_apart(looks[k], looks[j], config))
+    every = np.concatenate(off)
+    return float(np.clip(np.quantile(every, MOST) / NOISE_OFF, 1.0, MOST_EXCESS)) if len(every) else 1.0
+
+
+def _apart(look: Look, other: Look, config: DynamicsConfig) -> Float64:
+    """How far depths of the same places in two looks are apart, in margins [N]; those far apart are not the same places."""
+    h, w = look.depth.shape
+    fx, fy, cx, cy = look.intrinsics
+    camera = Camera(w, h, float(fx), float(fy), float(cx), float(cy))
+    points, _ = geometry.backproject(look.depth, camera, look.T_world_cam)
+    pixels, z = geometry.project(points[::EVERY], camera, other.T_world_cam)
+    inside = (z > 0) & (pixels >= 0).all(1) & (pixels[:, 0] < w) & (pixels[:, 1] < h)
+    u, v = pixels[inside].astype(np.int64).T
+    seen, z = other.depth[v, u], z[inside]
+    off = np.abs(seen - z) / (config.margin_m + config.sigmas * config.noise_per_m * z * z)
+    return np.asarray(off[(seen > 0) & (off < SAME_PLACE)])
+
+
+def widened(looks: Sequence[Look], shift: int) -> list[Look]:
+    """The looks with ``lowest`` taken over so many pixels more all around."""
+    kernel = np.ones((3 + 2 * shift,) * 2, np.uint8)
+    if not shift:
+        return [*looks]
+    return [replace(look, lowest=np.asarray(cv2.erode(look.depth, kernel, borderValue=0.0), np.float32)) for look in looks]
 
 
 def light_of(frame: Frame) -> Float32:

@@ -15,9 +15,9 @@ import numpy as np
 
 from spatia_ros import geometry
 from spatia_ros.actors import Actor, Cast, Observation, ObservedBody
-from spatia_ros.config import WorldConfig
+from spatia_ros.config import DynamicsConfig, WorldConfig
 from spatia_ros.memory import Memory
-from spatia_ros.slam.both_ways import Divided, Look, divide, look_of
+from spatia_ros.slam.both_ways import Divided, Look, divide, excess, look_of, widened
 from spatia_ros.slam.fuller import side_of
 from spatia_ros.slam.kind import colour_of, kind_of
 from spatia_ros.slam.recorded_body import Recorded, body_of, mixed
@@ -35,6 +35,8 @@ LEAST_SHARE = 0.0008
 """Of the picture: a thing that never covers more is left out."""
 SHADOWS, SHADOW_LIFT, SHADOW_FRAMES = "shadows", 0.012, 0.75
 """What shadows are called as an actor; how far before their place they are drawn, of depth; how long each is shown, in frames."""
+SURE_OF_LIGHT = 1.3
+"""Frames that disagree more than this say nothing of shadows: their exposure changes, and their edges do not meet."""
 RIM_PX = 1
 """Around what moves, pixels that show a little of it are kept out of memory."""
 
@@ -46,7 +48,8 @@ class Lifted:
     Args:
         memory: what stands still. cast: what moves; its animation time 0 is the first frame's.
         trajectory: of the camera. camera: of every frame.
-        figures: frames, actors (without shadows), moving_share (of all pixels), shaded_share, points.
+        figures: excess (:func:`.both_ways.excess`), frames, actors (without shadows), points, moving_share and shaded_share (of
+            all pixels).
     """
 
     memory: Memory
@@ -86,6 +89,8 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
         raise SpatiaError(f"lift: expected at least two frames, got {n}")
     memory, poses, stamps, counts = Memory(config.memory), list[Float64](), list[int](), {"moving": 0, "shaded": 0}
     looks, shadows = _witnesses(frames, each), list[Observation]()
+    wide = excess(looks, config.dynamics)
+    looks, dynamics = widened(looks, round(wide) - 1), _wider(config.dynamics, wide)
 
     def divided() -> Iterator[tuple[int, float, Frame, Bool]]:
         for k in each(range(n), "what moves", n):
@@ -93,7 +98,9 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
             _check(frame, first, stamps)
             stamps.append(frame.stamp_ns)
             poses.append(frame.T_world_cam)
-            parts = divide(frame, k, looks, config.dynamics) if config.dynamics.enabled else _nothing(frame)
+            parts = divide(frame, k, looks, dynamics) if config.dynamics.enabled else _nothing(frame)
+            if wide > SURE_OF_LIGHT:
+                parts = parts._replace(shaded=np.zeros_like(parts.shaded))
             memory.integrate(frame, mask=still_of(parts))
             counts["moving"] += int(parts.moving.sum())
             counts["shaded"] += int(parts.shaded.sum())
@@ -114,8 +121,8 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
         cast.add(Actor(SHADOWS, "shadow", ObservedBody(tuple(shadows), None, reach_s, complete=True)))
     pixels = n * first.depth.size
     figures = {
-        "frames": n, "actors": len(things), "points": len(memory), "moving_share": round(counts["moving"] / pixels, 5),
-        "shaded_share": round(counts["shaded"] / pixels, 5),
+        "excess": round(wide, 3), "frames": n, "actors": len(things), "points": len(memory),
+        "moving_share": round(counts["moving"] / pixels, 5), "shaded_share": round(counts["shaded"] / pixels, 5),
     }  # fmt: skip
     return Lifted(memory, cast, trajectory, first.camera, figures)
 
@@ -130,6 +137,11 @@ def still_of(parts: Divided) -> Bool:
     """bool [H, W]: the pixels that enter memory."""
     wide = cv2.dilate(parts.moving.astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0
     return ~(wide | parts.shaded)
+
+
+def _wider(config: DynamicsConfig, factor: float) -> DynamicsConfig:
+    """Margins this many times as wide."""
+    return config.model_copy(update={"margin_m": config.margin_m * factor, "noise_per_m": config.noise_per_m * factor})
 
 
 def _nothing(frame: Frame) -> Divided:
