@@ -18,7 +18,7 @@ def test_the_report_says_what_held_and_what_it_cost():
         "memory_mb": {"live": {"settled": 500.0, "end": 510.0}, "still": {"settled": 400.0, "end": 405.0}},
     }  # fmt: skip
     rows = {name: (value, note) for name, value, note in soak_actors.rows(report)}
-    assert rows["time"] == ("10.0 min", "40 frames in each world, 12 changes")
+    assert rows["time"] == ("10.0 min", "40 frames in each world, 12 things done")
     assert rows["what did not hold"][0] == "1"
     assert rows["frame, p50"] == ("30.0 ms", "20.0 ms without actors; of it the actors' own 8.0 ms")
     assert rows["cost ratio"] == ("1.10", "1.50 with the actors' own")

@@ -115,7 +115,7 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
     memory = ", ".join(f"{name} {m['settled']:.0f} -> {m['end']:.0f}" for name, m in report["memory_mb"].items())
     live, still, own = (report[name]["p50"] for name in ("live_ms", "still_ms", "actors_ms"))
     return [
-        ("time", f"{report['minutes']:.1f} min", f"{counts.get('frames', 0)} frames in each world, {changes} changes"),
+        ("time", f"{report['minutes']:.1f} min", f"{counts.get('frames', 0)} frames in each world, {changes} things done"),
         ("what did not hold", str(counts.get("wrong", 0)), "of pixels, names, codes and memories"),
         ("memories compared", str(counts["memories compared"]), f"{counts['memory points']} points in each at the end"),
         ("frame, p50", f"{live:.1f} ms", f"{still:.1f} ms without actors; of it the actors' own {own:.1f} ms"),
