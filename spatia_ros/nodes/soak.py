@@ -1,8 +1,8 @@
 """A live trial of the actors over ROS: random clocks, spawns, moves and deletions in one world, nobody in its twin.
 
-Both worlds begin with the same memory, follow the same camera paths and have the same clock. What must hold, and is checked in every frame: pixels
-that no actor covers are the twin's, to the bit, colour and depth; segmentation, states and entities name the same actors; and now
-and then: the two memories are the same file. Every request is answered with the code it deserves.
+Both worlds begin with the same memory, follow the same camera paths and have the same clock. What must hold, and is checked
+in every frame: pixels that no actor covers are the twin's, to the bit, colour and depth; segmentation, states and entities name
+the same actors; and now and then: the two memories are the same file. Every request is answered with the code it deserves.
 """
 
 from __future__ import annotations
