@@ -9,6 +9,8 @@ import pytest
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
+from spatia_ros.generator.condition import ContextFrame
+from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Keyframe, Memory, Points
 from spatia_ros.o3d import o3d
 from spatia_ros.types import Camera, Frame, SpatiaError
@@ -137,6 +139,28 @@ def test_mask_keeps_pixels_out() -> None:
     assert memory.points().xyz[:, 0].max() < 0.02
     with pytest.raises(SpatiaError, match="mask: expected bool"):
         memory.integrate(frame(np.ones(SHAPE, np.float32)), mask=np.ones(SHAPE, np.uint8))
+
+
+def test_what_a_mask_keeps_out_is_not_lent_by_the_keyframe() -> None:
+    """A red thing that moves stands before a wall no other frame sees: the hole it leaves must not be filled with red."""
+    wall, thing = plane_depth(np.eye(4), np.array([0.0, 0.0, 1.0]), 2.0), np.zeros(SHAPE, bool)
+    thing[20:60, 40:90] = True
+    rgb = np.where(thing[..., None], np.array([250, 0, 0], np.uint8), np.uint8(90))
+    seen = Frame(rgb, np.where(thing, np.float32(1.0), wall), CAMERA, np.eye(4))
+    memory = Memory(MemoryConfig())
+    memory.integrate(seen, mask=~thing)
+    view = memory.render(CAMERA, np.eye(4), 0)
+    (kept,) = memory.retrieve(view, CAMERA, np.eye(4), 1)
+    assert not view.coverage[30:50, 50:80].any()
+    assert kept.masked is not None
+    assert np.array_equal(kept.masked, thing)
+    for guess_m in (1.0, 1.5, 2.0):
+        lent = recall(np.full(SHAPE, guess_m, np.float32), ~view.coverage, CAMERA, np.eye(4), [kept])
+        assert not (lent.rgb[lent.known][:, 0] > 240).any()
+    assert ContextFrame.of_keyframe(kept).hidden is not None
+    whole = Memory(MemoryConfig())
+    whole.integrate(seen)
+    assert whole.keyframes.keyframes[0].masked is None, "a frame taken in whole lends all of it"
 
 
 def room_memory(n: int = 12) -> tuple[Memory, list[np.ndarray]]:

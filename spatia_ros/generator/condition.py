@@ -159,7 +159,7 @@ class ContextFrame:
     Args:
         rgb: uint8 [80, 128, 3]. depth: float32 [80, 128], metres, 0 = unknown. camera: of this size.
         T_world_cam: float64 [4, 4]. time_s: when it was seen. animation_s: the animation time it shows, None: no clock.
-        hidden: bool [80, 128], pixels not to be shown (masked by an edit); None: none.
+        hidden: bool [80, 128], pixels not to be shown (they moved, or an edit masks them); None: none.
     """
 
     rgb: UInt8
@@ -189,7 +189,7 @@ class ContextFrame:
 
     @classmethod
     def of_keyframe(cls, keyframe: Keyframe, animation_s: float | None = None) -> ContextFrame:
-        """A keyframe, shrunk; what an edit has masked in it stays hidden, at every pixel it would blend into."""
+        """A keyframe, shrunk; what is masked in it stays hidden, at every pixel it would blend into."""
         shown = Frame(keyframe.rgb, np.maximum(keyframe.surface_m, 0.0), keyframe.camera, keyframe.T_world_cam, keyframe.stamp_ns)
         frame = cls.of(shown, animation_s=animation_s)
         if keyframe.masked is None:

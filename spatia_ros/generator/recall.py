@@ -3,7 +3,7 @@
 A depth sensor returns nothing from black, shiny or far surfaces, and memory keeps no point there;
 but the colour was seen. Where memory is blank, its depth is guessed from the surroundings, and the
 guess leads into the references: those that measured nothing there, or measured just that depth,
-lend their colour, unless an edit has masked it. It is a guess about geometry and so counts as
+lend their colour, unless it is masked. It is a guess about geometry and so counts as
 invented, never as remembered; and it is trusted as far as the references agree with one another,
 for a wrong depth leads each of them elsewhere.
 """

@@ -39,7 +39,7 @@ class Keyframe:
         rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, thin holes filled, 0 = unknown.
         sensed: bool [H, W], measured (true) or invented (false), per pixel.
         camera, T_world_cam, stamp_ns: as in :class:`spatia_ros.types.Frame`.
-        masked: bool [H, W], pixels that show what an edit has changed since (see :mod:`.edit`); None: none.
+        masked: bool [H, W], pixels that show what moved, or what an edit has changed since (see :mod:`.edit`); None: none.
             They keep their colour and depth, but lend neither.
         clear_m: float32 [H, W], the depth up to which each pixel's way is known to be empty, metres;
             None: up to ``depth``. Less where something was added before what the pixel saw.
@@ -260,13 +260,13 @@ class KeyframeSet:
         self.keyframes[index], self._samples[index] = keyframe, Samples.of_keyframe(keyframe)
         self._stacked = None
 
-    def offer(self, frame: Frame, depth: Float32, sensed: Bool) -> bool:
+    def offer(self, frame: Frame, depth: Float32, sensed: Bool, hidden: Bool | None = None) -> bool:
         """Keep the frame if enough of it is news; returns whether it was kept.
 
         News is the share of the image that is known and that no kept keyframe shows from at most 1.5
         times as far, so closing in on a surface is news as well as turning to a new one. Measured frames
         do not count what only an invention shows. When full, the keyframe the others best stand
-        in for makes room.
+        in for makes room. Pixels that are ``hidden`` (bool [H, W]) are masked from the start.
         """
         news = Samples.of(depth, frame.camera, frame.T_world_cam)
         known = news.reach > 0
@@ -284,7 +284,7 @@ class KeyframeSet:
         if len(self.keyframes) >= self.config.keyframes:
             self._drop_least_informative()
         rgb = np.ascontiguousarray(frame.rgb)  # the kernels compile once; a caller's may be a view of another layout
-        self.append(Keyframe(rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns))
+        self.append(Keyframe(rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns, hidden))
         return True
 
     def _may_see(self, points: Float64, reach: Float64, slack_m: float = 0.0) -> Bool:

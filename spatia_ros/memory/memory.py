@@ -113,7 +113,9 @@ class Memory:
             self.store, observed.heaps, c.voxel_m, self._milliseconds(frame.stamp_ns), sensed, 1.0 if sensed else INVENTED_WEIGHT,
             c.max_weight, threads, bits, (lambda keys: pages.unpack_blocks(self, keys)) if pages else None,
         )
-        kept = self.keyframes.offer(frame, observed.shown, np.full(observed.shown.shape, sensed))
+        # What a sensor saw that is not the place's (things that move) must not be lent from its picture either.
+        hidden = ~accept if sensed and not accept.all() else None
+        kept = self.keyframes.offer(frame, observed.shown, np.full(observed.shown.shape, sensed), hidden)
         if pages:
             pages.make_room(self)
         return fuse.by_name(counts) | {"carved": carved, "keyframe": int(kept)}

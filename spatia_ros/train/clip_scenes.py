@@ -140,7 +140,8 @@ def _remember(memory: Memory, frame: Frame, still: Bool, measured: bool, rng: np
     else:
         memory.integrate(imagined(frame, rng), sensed=False, mask=still & (frame.depth > 0))
     last = memory.keyframes.keyframes[-1] if len(memory.keyframes) else None
-    return last if last is not None and last.stamp_ns == frame.stamp_ns else None
+    # Memory hides what moves in its keyframe; a sight shows it, at its own time: that is what times are learned from.
+    return replace(last, masked=None) if last is not None and last.stamp_ns == frame.stamp_ns else None
 
 
 def imagined(frame: Frame, rng: np.random.Generator) -> Frame:
