@@ -144,7 +144,7 @@ def test_the_untold_branch_has_no_path(network: SpaceTimeNet) -> None:
 
 def test_a_short_run_teaches_the_colours_of_a_place(clips: ClipSet, tmp_path: Path) -> None:
     stages = (("navigate", StagePlan(12, 2, 2, 3, 6e-3, warmup=2, average_decay=0.5)),)
-    plan = RunPlan("tiny", "nano", MODEL.as_dict(), stages, None, None, ("the tiny room",), (), 0, False, "spatia train")
+    plan = RunPlan("tiny", "nano", MODEL.as_dict(), stages, None, ("the tiny room",), (), 0, False, "spatia train")
     trained = run(plan, RunOptions(tmp_path, report_every=12), clips, Processes())
     assert trained is not None
     row = (tmp_path / "log.jsonl").read_text()
