@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from spatia_ros.engine.calibration import Batches
 
 EXAMPLES = examples("""
-spatia build-engine space-time-nano                         # then: spatia run --set generator.runtime=tensorrt
-spatia build-engine space-time-nano --size 512x288 --precision int8 --calibrate data/lounge
-spatia build-engine space-time-nano --device orin --dry-run # memory and rate on a Jetson AGX Orin, the arithmetic shown
+spatia build-engine nano                         # then: spatia run --set generator.runtime=tensorrt
+spatia build-engine nano --size 512x288 --precision int8 --calibrate data/lounge
+spatia build-engine nano --device orin --dry-run # memory and rate on a Jetson AGX Orin, the arithmetic shown
 """)
 _CALIBRATION_FRAMES, _CALIBRATION_BATCHES = 120, 32
 
