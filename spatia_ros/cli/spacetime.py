@@ -235,7 +235,7 @@ def finish(
     write_json_of(args, figures)
     print_table([
         ("frames", f"{n}, of a recording of {len(lifted.trajectory)} ({lifted.span_s[1]:.1f} s)"),
-        ("moves", ", ".join(f"{a.name} ({a.colour})" for a in lifted.cast) or "nothing"),
+        ("moves", ", ".join(f"{a.name} ({a.colour})" if a.colour else a.name for a in lifted.cast) or "nothing"),
         ("invented", f"{figures['invented_now_share']:.1%} of the pixels"),
         ("left in", str(folder.path)),
     ])  # fmt: skip
