@@ -63,7 +63,7 @@ def body_of(
         denied.append(share)
     rigid = len(denied) > 1 and float(np.mean(denied)) <= RIGID
     shown = _continued(observations, (times[0], times[-1]) if doubtful else span_s)
-    return Recorded(ObservedBody(tuple(shown), None, DOUBTFUL_S if doubtful else REACH_S), rigid, fitting)
+    return Recorded(ObservedBody(tuple(shown), None, DOUBTFUL_S if doubtful else REACH_S, rigid=rigid), rigid, fitting)
 
 
 def mixed(points: BodyPoints) -> BodyPoints:
