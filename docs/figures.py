@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -253,16 +253,21 @@ FIGURES = {
 }  # fmt: skip
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Draw the figures asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def draw_all(figures: Mapping[str, Callable[[Studio], UInt8]], prefix: str, told: str, argv: Sequence[str] | None) -> None:
+    """The command of a page's figures: draw those asked for, as ``PREFIX_NAME.jpg``."""
+    parser = argparse.ArgumentParser(description=told.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images", metavar="DIR")
     parser.add_argument("--width", type=int, default=320, help="of the simulated camera, px; fewer frames are drawn below 200")
-    parser.add_argument("--only", choices=FIGURES, action="append", help="this figure; may be repeated (default: all)")
+    parser.add_argument("--only", choices=figures, action="append", help="this figure; may be repeated (default: all)")
     args = parser.parse_args(argv)
     studio = Studio(args.width, 1.0 if args.width >= 200 else 0.2)
-    for name in args.only or FIGURES:
-        write_bytes(args.out / f"memory_{name}.jpg", encode_jpeg(FIGURES[name](studio), QUALITY))
+    for name in args.only or figures:
+        write_bytes(args.out / f"{prefix}_{name}.jpg", encode_jpeg(figures[name](studio), QUALITY))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw the figures asked for."""
+    draw_all(FIGURES, "memory", __doc__ or "", argv)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from figures import GAP, QUALITY, UP, Studio, strip
+from figures import GAP, UP, Studio, draw_all, strip
 
 from spatia_ros import geometry
 from spatia_ros.actors import Cast, PoseTrack, pattern, script
 from spatia_ros.actors.draw import draw
 from spatia_ros.actors.library import LIBRARY, library_actor
 from spatia_ros.actors.patterns import SHAPES
-from spatia_ros.record.files import encode_jpeg, write_bytes
 from spatia_ros.record.panels import BACKGROUND
 from spatia_ros.train.scan import scan
 from spatia_ros.types import Camera, Float64, UInt8
@@ -101,14 +99,7 @@ FIGURES = {"library": library, "patterns": patterns, "times": times}
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the figures asked for."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images", metavar="DIR")
-    parser.add_argument("--width", type=int, default=320, help="of the simulated camera, px; fewer frames are drawn below 200")
-    parser.add_argument("--only", choices=FIGURES, action="append", help="this figure; may be repeated (default: all)")
-    args = parser.parse_args(argv)
-    studio = Studio(args.width, 1.0 if args.width >= 200 else 0.2)
-    for name in args.only or FIGURES:
-        write_bytes(args.out / f"actors_{name}.jpg", encode_jpeg(FIGURES[name](studio), QUALITY))
+    draw_all(FIGURES, "actors", __doc__ or "", argv)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,11 @@ class HeldOut(Sequence[Example]):
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        return example_of(self.clip(index), None, np.random.default_rng(index % len(self)))
+        return self.example(self.clip(index), np.random.default_rng(index % len(self)))
+
+    def example(self, clip: Clip, rng: np.random.Generator) -> Example:
+        """How a clip is told."""
+        return example_of(clip, None, rng)
 
     def clip(self, index: int) -> Clip:
         """The clip itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -100,27 +100,15 @@ class NavigationClips:
         raise SpatiaError(f"navigation: expected clips of still scenes in the set, found none in {TRIES}")
 
 
-class Navigated(Sequence[Example]):
+class Navigated(HeldOut):
     """Held-out clips of still scenes as navigation sees them, each always the same."""
 
     def __init__(self, held_out: HeldOut) -> None:
-        self.held_out = held_out
-        self.fit = [i for i in range(len(held_out)) if pictures_of(held_out.clip(i))]
+        super().__init__([place for i, place in enumerate(held_out.clips) if pictures_of(held_out.clip(i))])
 
-    def __len__(self) -> int:
-        return len(self.fit)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        clip = self.held_out.clip(self.fit[index])
-        return navigated(clip, len(clip.sights), np.random.default_rng(index % len(self)))
+    def example(self, clip: Clip, rng: np.random.Generator) -> Example:
+        """As navigation is told of it."""
+        return navigated(clip, len(clip.sights), rng)
 
 
 def clips_for(stage: str, clips: Clips) -> Clips:
