@@ -98,8 +98,44 @@ class Body(Protocol):
         """float64 [3], of its origin in the world, m per second of animation."""
 
 
+class OnTrack:
+    """What all bodies on a track have in common; each says for itself which points it has.
+
+    ``outside`` is what happens before and after the track: "hold" (it stands at the nearer end) or "absent".
+    """
+
+    __slots__ = ()
+    track: PoseTrack
+    outside: str
+
+    @property
+    def span_s(self) -> tuple[float, float]:
+        """First and last time of the track, s."""
+        return self.track.span_s
+
+    def present(self, tau_s: float) -> bool:
+        """True, unless it is absent outside its track."""
+        return self.outside == "hold" or self.track.covers(tau_s)
+
+    def points(self, tau_s: float) -> BodyPoints:
+        """Its points in the world."""
+        raise NotImplementedError
+
+    def pose(self, tau_s: float) -> Float64:
+        """``T_world_actor`` [4, 4]."""
+        return self.track.at(tau_s)
+
+    def box(self, tau_s: float) -> tuple[Float64, Float64]:
+        """Low and high corner [3] of its world-axis box, m."""
+        return self.points(tau_s).bounds()
+
+    def velocity(self, tau_s: float) -> Float64:
+        """float64 [3], of its origin in the world, m per second of animation."""
+        return self.track.velocity(tau_s)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class RigidBody:
+class RigidBody(OnTrack):
     """One shape on a track.
 
     Args:
@@ -119,34 +155,13 @@ class RigidBody:
         check_outside("rigid body", self.outside)
 
     @property
-    def span_s(self) -> tuple[float, float]:
-        """First and last time of the track, s."""
-        return self.track.span_s
-
-    @property
     def size(self) -> int:
         """Number of points."""
         return len(self.shape)
 
-    def present(self, tau_s: float) -> bool:
-        """True, unless it is absent outside its track."""
-        return self.outside == "hold" or self.track.covers(tau_s)
-
     def points(self, tau_s: float) -> BodyPoints:
         """Its points in the world."""
         return self.shape.moved(self.track.at(tau_s))
-
-    def pose(self, tau_s: float) -> Float64:
-        """``T_world_actor`` [4, 4]."""
-        return self.track.at(tau_s)
-
-    def box(self, tau_s: float) -> tuple[Float64, Float64]:
-        """Low and high corner [3] of its world-axis box, m."""
-        return self.points(tau_s).bounds()
-
-    def velocity(self, tau_s: float) -> Float64:
-        """float64 [3], of its origin in the world, m per second of animation."""
-        return self.track.velocity(tau_s)
 
 
 def check_shape(name: str, shape: BodyPoints) -> None:

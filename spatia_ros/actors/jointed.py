@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spatia_ros.actors.body import BodyPoints, check_outside, check_shape, joined
+from spatia_ros.actors.body import BodyPoints, OnTrack, check_outside, check_shape, joined
 from spatia_ros.actors.clock import Clock
 from spatia_ros.actors.track import PoseTrack
 from spatia_ros.types import Float64, SpatiaError
@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JointedBody:
+class JointedBody(OnTrack):
     """Parts on a track.
 
     Args:
@@ -54,35 +54,14 @@ class JointedBody:
         check_outside("jointed body", self.outside)
 
     @property
-    def span_s(self) -> tuple[float, float]:
-        """First and last time of the track, s."""
-        return self.track.span_s
-
-    @property
     def size(self) -> int:
         """Number of points."""
         return sum(len(part.shape) for part in self.parts)
-
-    def present(self, tau_s: float) -> bool:
-        """True, unless it is absent outside its track."""
-        return self.outside == "hold" or self.track.covers(tau_s)
 
     def points(self, tau_s: float) -> BodyPoints:
         """Its points in the world, part by part."""
         T, phase = self.track.at(tau_s), self.gait.at(tau_s)
         return joined([part.shape.moved(T @ part.track.at(phase)) for part in self.parts])
-
-    def pose(self, tau_s: float) -> Float64:
-        """``T_world_actor`` [4, 4]."""
-        return self.track.at(tau_s)
-
-    def box(self, tau_s: float) -> tuple[Float64, Float64]:
-        """Low and high corner [3] of its world-axis box, m."""
-        return self.points(tau_s).bounds()
-
-    def velocity(self, tau_s: float) -> Float64:
-        """float64 [3], of its origin in the world, m per second of animation."""
-        return self.track.velocity(tau_s)
 
 
 def rolling(track: PoseTrack) -> Clock:
