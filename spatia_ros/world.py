@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,24 @@ class WorldSnapshot:
     rng_state: dict[str, Any]
     index: int
     time_ns: int
+    prompt: str = ""
+
+
+@dataclass
+class Asked:
+    """What some frames are asked for apart from all others. With a seed, those go on as if nothing had been drawn for these.
+
+    Args:
+        prompt: what is to be seen; None: the world's own prompt.
+        seed: of their randomness; None: they take the world's, as all others do.
+    """
+
+    prompt: str | None = None
+    seed: int | None = None
+    _context: Any = None
+
+    def __post_init__(self) -> None:
+        self._rng = None if self.seed is None else np.random.default_rng(self.seed)
 
 
 class World:
@@ -56,7 +75,8 @@ class World:
         self.config, self.memory, self.generator, self.camera = config, memory, generator, camera
         self.cast = Cast() if cast is None else cast
         self.stream = generator.stream()
-        self.rng = np.random.default_rng(config.seed)
+        self.rng, self.seed = np.random.default_rng(config.seed), config.seed
+        self.prompt = config.generator.prompt
         self.index = 0
         self.time_ns = 0
         self.start_ns = 0
@@ -99,7 +119,7 @@ class World:
                 seen.append(_Seen(frame, view, stage, float(tau_s[t]), verdict.reasons, counts, measures))
                 self.index, self.time_ns = self.index + 1, stamp_ns
             self.stream.follow([s.frame for s in seen[-len(clip) :]], clock_s)
-        return _step(first, self.config.seed, trajectory, self.camera, seen)
+        return _step(first, self.seed, trajectory, self.camera, seen)
 
     def _show(self, clip: Trajectory, clock_s: Float64) -> ClipView:
         """What memory shows along a clip, and for each of its frames the keyframes that saw the same space."""
@@ -143,6 +163,38 @@ class World:
         posed = self.cast.at(t_s, tau_s if given else None)
         return staged(posed, frame, references, self.generator, self.start_ns * 1e-9, config.seed, config.actors)
 
+    def ask(self, prompt: str) -> None:
+        """Say what is to be seen from the next frame on; empty: nothing is asked for.
+
+        Raises:
+            SpatiaError: when the generator does not understand it, or reads no text; the prompt before stays.
+        """
+        if prompt != self.prompt:
+            self.generator.ask(prompt, self.stream)
+            self.stream.put_aside(None)  # what was computed of its context is of the prompt before
+            self.prompt = prompt
+
+    @contextmanager
+    def asked(self, asked: Asked) -> Iterator[None]:
+        """Within, frames are made as they are asked for there; memory is the same.
+
+        Raises:
+            SpatiaError: when the prompt cannot be followed.
+        """
+        if asked.prompt is None and asked.seed is None:
+            yield
+            return
+        own, context = (self.seed, self.rng), self.stream.put_aside(asked._context)
+        if asked._rng is not None and asked.seed is not None:
+            self.seed, self.rng = asked.seed, asked._rng
+        try:
+            if asked.prompt is not None:
+                self.generator.ask(asked.prompt, self.stream)
+            yield
+        finally:
+            asked._context = self.stream.put_aside(context)
+            self.seed, self.rng = own
+
     def observe(self, frame: Frame) -> dict[str, int]:
         """Fold a measured frame into memory (mapping a real camera); returns the counts of the fusion."""
         self.time_ns = max(self.time_ns, frame.stamp_ns)
@@ -158,7 +210,7 @@ class World:
         """The whole state, independent of what the world does next."""
         rng_state = dict(self.rng.bit_generator.state)
         parts = self.memory.snapshot(), self.cast.snapshot(), self.stream.snapshot()
-        return WorldSnapshot(*parts, rng_state, self.index, self.time_ns)
+        return WorldSnapshot(*parts, rng_state, self.index, self.time_ns, self.prompt)
 
     def restore(self, snapshot: WorldSnapshot) -> None:
         """Go back to a snapshot, which stays usable."""
@@ -166,7 +218,7 @@ class World:
         self.cast.restore(snapshot.cast)
         self.stream.restore(snapshot.stream)
         self.rng.bit_generator.state = snapshot.rng_state
-        self.index, self.time_ns = snapshot.index, snapshot.time_ns
+        self.index, self.time_ns, self.prompt = snapshot.index, snapshot.time_ns, snapshot.prompt
 
 
 def open_generator(config: WorldConfig) -> Generator:

@@ -45,6 +45,10 @@ class Deprived:
             config = inner.config.model_copy(update={"drop": ",".join(sorted(self.without))})
             self.inner = SpaceTimeGenerator(inner.name, inner.engine, config)
 
+    def ask(self, prompt: str, stream: Any) -> None:
+        """The generator's own."""
+        self.inner.ask(prompt, stream)
+
     def stream(self) -> Any:
         """The generator's own."""
         return self.inner.stream()

@@ -11,7 +11,7 @@ from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.generator.sample import Generated, compose
 from spatia_ros.generator.stream import Stream
-from spatia_ros.types import Float64, Frame
+from spatia_ros.types import Float64, Frame, SpatiaError
 
 
 class Carried(Protocol):
@@ -19,6 +19,9 @@ class Carried(Protocol):
 
     def follow(self, frames: Sequence[Frame], animation_s: Float64) -> None:
         """Take note of the frames of a clip, and of the animation time [T] each shows."""
+
+    def put_aside(self, other: Any) -> Any:
+        """Go on with another context and prompt (None: a new context, the same prompt); gives back those in use."""
 
     def snapshot(self) -> Any:
         """The whole state, independent of what comes next."""
@@ -36,6 +39,13 @@ class Generator(Protocol):
     name: str
     references: int
 
+    def ask(self, prompt: str, stream: Any) -> None:
+        """Have a stream follow a prompt from its next context on.
+
+        Raises:
+            SpatiaError: when it cannot be followed; the one before stays.
+        """
+
     def stream(self) -> Carried:
         """What is carried from clip to clip, at the start of a world."""
 
@@ -50,6 +60,11 @@ class ProjectionGenerator:
     """The null generator: what memory shows, and the mean of it in the holes."""
 
     name, references = "projection", 0
+
+    def ask(self, prompt: str, stream: Stream) -> None:  # noqa: ARG002
+        """Nothing can be asked for: what memory shows is all there is."""
+        if prompt:
+            raise SpatiaError(f"prompt: expected none, as generator {self.name!r} reads no text, got {prompt!r}")
 
     def stream(self) -> Stream:
         """Nothing is carried."""

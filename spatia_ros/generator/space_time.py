@@ -67,6 +67,10 @@ class SpaceTimeGenerator:
         self.references, self.unguided = config.references, unguided
         self.tokens, self.dropped = tokenise(config.prompt), conditions_in(config.drop)
 
+    def ask(self, prompt: str, stream: Stream) -> None:
+        """Have a stream follow a prompt, in the words of :mod:`.text`."""
+        stream.prompt = tokenise(prompt)
+
     def stream(self) -> Stream:
         """A stream without a past."""
         return Stream(self.config.context_frames)
@@ -75,9 +79,8 @@ class SpaceTimeGenerator:
         """What the networks are told of a clip; the stream takes new context if it is due."""
         images = images_of(shown)
         held = stream.prepare(shown, images[0])
-        told = condition(
-            images, shown.camera, shown.T_world_cams, shown.times_s, shown.animation_s, held.anchor, self.tokens
-        )
+        tokens = self.tokens if stream.prompt is None else stream.prompt
+        told = condition(images, shown.camera, shown.T_world_cams, shown.times_s, shown.animation_s, held.anchor, tokens)
         return clip_without(told, self.dropped)
 
     def sample(self, told: ClipCondition, stream: Stream, rng: np.random.Generator) -> list[Generated]:

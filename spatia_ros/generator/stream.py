@@ -20,7 +20,7 @@ from spatia_ros.generator.condition import MAX_CONTEXT, Anchor, ClipView, Contex
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.geometry import rotation_error_deg
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Float32, Float64, Frame, SpatiaError
+from spatia_ros.types import Float32, Float64, Frame, Int64, SpatiaError
 
 BACK = (1, 2, 4, 8, 16)
 """Which recent frames a context takes: so many frames back, as many of them as there is room for."""
@@ -66,6 +66,16 @@ class StreamState:
     computed: dict[str, Float32]
     why: Why
     boxes: tuple[DrawnBox | None, ...] = ()
+    prompt: Int64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A context that is not in use now, with what was computed of it, and the prompt it is for."""
+
+    held: Held | None
+    computed: dict[str, Float32]
+    prompt: Int64 | None
 
 
 @dataclass(slots=True)
@@ -78,6 +88,7 @@ class Stream:
         computed: what was computed of it by name (keys, values, noise), valid as long as it is held.
         why: why the last clip's context was taken, or that it was held.
         boxes: of each frame of the last clip, where the network drew the box of what the prompt names; None: nowhere.
+        prompt: the words asked for, as numbers; None: those that the generator was opened with.
     """
 
     context_frames: int
@@ -86,6 +97,7 @@ class Stream:
     computed: dict[str, Float32] = field(default_factory=dict)
     why: Why = "held"
     boxes: tuple[DrawnBox | None, ...] = ()
+    prompt: Int64 | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.context_frames <= MAX_CONTEXT:
@@ -124,14 +136,23 @@ class Stream:
             made = [ContextFrame.of(f, animation_s=float(a)) for f, a in zip(frames, animation_s, strict=True)]
             self.recent = (*self.recent, *made)[-BACK[-1] :]
 
+    def put_aside(self, other: Aside | None) -> Aside:
+        """Go on with another context (None: one to be taken anew, of the same prompt); gives back the one in use.
+
+        Recent frames stay.
+        """
+        aside = Aside(self.held, self.computed, self.prompt)
+        self.held, self.computed, self.prompt = (other.held, other.computed, other.prompt) if other else (None, {}, self.prompt)
+        return aside
+
     def snapshot(self) -> StreamState:
         """The whole state, independent of what the stream does next."""
-        return StreamState(self.recent, self.held, dict(self.computed), self.why, self.boxes)
+        return StreamState(self.recent, self.held, dict(self.computed), self.why, self.boxes, self.prompt)
 
     def restore(self, state: StreamState) -> None:
         """Go back to a snapshot, which stays usable."""
         self.recent, self.held, self.computed, self.why = state.recent, state.held, dict(state.computed), state.why
-        self.boxes = state.boxes
+        self.boxes, self.prompt = state.boxes, state.prompt
 
 
 def by_turns(references: Sequence[Sequence[Keyframe]]) -> list[Keyframe]:

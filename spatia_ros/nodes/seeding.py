@@ -114,6 +114,7 @@ def with_memory(world: World, memory: Memory) -> World:
     """A world like this one, its time and randomness begun anew, on another memory; for the actors time goes on."""
     fresh = World(world.config, memory, world.generator, world.camera, world.cast)
     fresh.frozen = world.frozen
+    fresh.ask(world.prompt)
     fresh.time_ns = max((k.stamp_ns for k in memory.keyframes.keyframes), default=0)
     fresh.start_ns = fresh.time_ns - (world.time_ns - world.start_ns)
     return fresh

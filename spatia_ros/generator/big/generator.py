@@ -53,22 +53,28 @@ class BigCondition:
 
 
 class History:
-    """The frames the next clip begins with: what is carried from clip to clip."""
+    """The frames the next clip begins with, and what it is to show: what is carried from clip to clip."""
 
     def __init__(self) -> None:
         self.frames: tuple[UInt8, ...] = ()
+        self.prompt = ""
 
     def follow(self, frames: Sequence[Frame], animation_s: Float64) -> None:  # noqa: ARG002  (Wan knows no clock but its own)
         """Take note of the frames of a clip."""
         self.frames = (*self.frames, *(frame.rgb for frame in frames))[-HISTORY:]
 
-    def snapshot(self) -> tuple[UInt8, ...]:
-        """The frames, which nobody changes."""
-        return self.frames
+    def put_aside(self, other: str | None) -> str:
+        """Go on with another prompt (None: the same); gives back the one in use. There is no context beside it."""
+        before, self.prompt = self.prompt, self.prompt if other is None else other
+        return before
 
-    def restore(self, state: tuple[UInt8, ...]) -> None:
+    def snapshot(self) -> tuple[tuple[UInt8, ...], str]:
+        """The frames, which nobody changes, and the prompt."""
+        return self.frames, self.prompt
+
+    def restore(self, state: tuple[tuple[UInt8, ...], str]) -> None:
         """Go back to a snapshot."""
-        self.frames = state
+        self.frames, self.prompt = state
 
     def of_size(self, height: int, width: int) -> UInt8:
         """The frames uint8 [N, H, W, 3]; none if they have another size."""
@@ -97,6 +103,10 @@ class BigGenerator:
         self.sampler, self.words, self.depth, self.prompts = sampler, words, depth, prompts
         self.references, self.rows, self.columns = references, rows, columns
 
+    def ask(self, prompt: str, stream: History) -> None:
+        """Have a stream follow a prompt, in any words; an empty one is the settings'."""
+        stream.prompt = prompt
+
     def stream(self) -> History:
         """What is carried from clip to clip: the last frames."""
         return History()
@@ -116,11 +126,11 @@ class BigGenerator:
             stream.of_size(shown.camera.height, shown.camera.width),
         )
 
-    def sample(self, told: BigCondition, stream: History, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
+    def sample(self, told: BigCondition, stream: History, rng: np.random.Generator) -> list[Generated]:
         """T frames; the same condition and generator state give the same frames."""
         frames, height, width = told.depth.shape
         canvas = fitted(height, width, self.rows, self.columns)
-        asked, shunned = self.words(self.prompts.asked), self.words(self.prompts.shunned)
+        asked, shunned = self.words(stream.prompt or self.prompts.asked), self.words(self.prompts.shunned)
         drawn = self.sampler.sample(as_clip(told, canvas), asked, shunned, rng)
         begun = len(told.history)
         rgb = [off(canvas, picture, height, width) for picture in drawn[begun : begun + frames]]
