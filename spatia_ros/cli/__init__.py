@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 COMMANDS = {
+    "doctor": "examine this host: ROS, image transport, messages, GPU, weights, disk; says what to do",
     "demo": "scan, fly out past the edge of the scan and back, all through ROS 2; leaves a video and a report",
     "run": "fly a camera through a world; leaves frames, poses, figures, video and the memory",
     "seed": "make a memory of a mesh, a point cloud, a photograph, or frames with or without poses",
