@@ -239,8 +239,11 @@ def open_generator(config: WorldConfig) -> Generator:
     return ProjectionGenerator()
 
 
-def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:
+def open_world(config: WorldConfig, frames: Iterable[Frame], generator: Generator | None = None) -> World:
     """A world seeded from measured frames; the camera left open in the config is the first frame's.
+
+    Args:
+        generator: in place of opening the configured one.
 
     Raises:
         SpatiaError: when there is no frame.
@@ -251,7 +254,7 @@ def open_world(config: WorldConfig, frames: Iterable[Frame]) -> World:
         memory.integrate(frame)
     if camera is None:
         raise SpatiaError("open_world: expected at least one frame to seed memory from, got none")
-    world = World(config, memory, open_generator(config), config.camera.camera(camera))
+    world = World(config, memory, generator or open_generator(config), config.camera.camera(camera))
     world.time_ns = world.start_ns = last_ns
     return world
 

@@ -11,6 +11,7 @@ from spatia_ros import geometry
 from spatia_ros.actors import Cast, PoseTrack, cast_file, script
 from spatia_ros.actors.library import library_actor
 from spatia_ros.config import WorldConfig
+from spatia_ros.generator import Generator
 from spatia_ros.memory import Memory
 from spatia_ros.nodes.settings import SourceSettings
 from spatia_ros.sequence import open_sequence
@@ -30,11 +31,12 @@ class Seed:
     story: str
 
 
-def open_seed(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed:
+def open_seed(config: WorldConfig, source: SourceSettings, folder: Path, generator: Generator | None = None) -> Seed:
     """The world that the settings describe.
 
     Args:
         folder: where relative paths start.
+        generator: what frames are made by; None: opened as configured.
 
     Raises:
         SpatiaError: when more than one of them is named, or what is named is unusable.
@@ -44,15 +46,15 @@ def open_seed(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed
         got = " and ".join(map(repr, named.values()))
         raise SpatiaError(f"source: expected a sequence, a memory, a place or a cloud_topic, got {got}")
     if source.place:
-        return _from_place(config, folder / source.place)
+        return _from_place(config, folder / source.place, generator)
     if source.memory:
-        return _from_memory(config, Memory.load(folder / source.memory), f"memory {source.memory}")
+        return _from_memory(config, Memory.load(folder / source.memory), f"memory {source.memory}", generator)
     if source.sequence:
-        return _from_sequence(config, source, folder)
-    return _from_memory(config, Memory(config.memory), "nothing")
+        return _from_sequence(config, source, folder, generator)
+    return _from_memory(config, Memory(config.memory), "nothing", generator)
 
 
-def _from_sequence(config: WorldConfig, source: SourceSettings, folder: Path) -> Seed:
+def _from_sequence(config: WorldConfig, source: SourceSettings, folder: Path, generator: Generator | None) -> Seed:
     if source.sequence == "builtin":
         from spatia_ros.train.scan import builtin_scan  # brings in the scene library
 
@@ -64,26 +66,26 @@ def _from_sequence(config: WorldConfig, source: SourceSettings, folder: Path) ->
     indices = range(source.first, end, source.every)
     if not indices:
         raise SpatiaError(f"source.first: expected a frame of 0..{len(sequence) - 1}, got {source.first}")
-    world = open_world(config, (sequence.frame(i) for i in indices))
+    world = open_world(config, (sequence.frame(i) for i in indices), generator)
     return Seed(world, sequence.T_world_cam[indices[0]], f"{len(indices)} of {len(sequence)} frames of {source.sequence}")
 
 
-def _from_place(config: WorldConfig, path: Path) -> Seed:
+def _from_place(config: WorldConfig, path: Path, generator: Generator | None) -> Seed:
     """What a mesh, a cloud or an unposed recording shows; a photograph needs lengths that ``spatia seed`` asks for."""
     from spatia_ros.seed import kind_of, open_place  # brings in mesh and cloud libraries
 
     if kind_of(path) == "photo":
         raise SpatiaError(f"source.place: {path}: make a memory of a photograph with spatia seed, and name that as source.memory")
     seeded = open_place(path, config)
-    world = World(config, seeded.memory, open_generator(config), config.camera.camera(seeded.camera))
+    world = World(config, seeded.memory, generator or open_generator(config), config.camera.camera(seeded.camera))
     world.time_ns = world.start_ns = max((k.stamp_ns for k in seeded.memory.keyframes.keyframes), default=0)
     return Seed(world, seeded.T_world_cam, "; ".join(seeded.story))
 
 
-def _from_memory(config: WorldConfig, memory: Memory, story: str) -> Seed:
+def _from_memory(config: WorldConfig, memory: Memory, story: str, generator: Generator | None) -> Seed:
     kept = memory.keyframes.keyframes
     camera = kept[0].camera if kept else DEFAULT_CAMERA
-    world = World(config, memory, open_generator(config), config.camera.camera(camera))
+    world = World(config, memory, generator or open_generator(config), config.camera.camera(camera))
     return Seed(with_memory(world, memory), kept[0].T_world_cam if kept else np.eye(4), story)
 
 
