@@ -87,7 +87,7 @@ BAD = [
     ({"engines": {"nano": "expected 9 bytes, got 8"}}, "weights nano", "fail", "git checkout -- engines/nano"),
     ({"gpus": ("H200",)}, "CUDA", "warn", "requirements/train.txt"),
     ({"gpus": ("H200",), "cuda": False, "packages": {"torch": "2.13.0+cpu"}}, "CUDA", "warn", "CUDA build"),
-    ({"gpus": ("H200",), "cuda": True, "packages": {"torch": "2", "tensorrt": "10"}, "built": {"nano": False}}, "TensorRT", "warn",
+    ({"gpus": ("H200",), "cuda": True, "packages": {"torch": "2", "tensorrt": "1"}, "built": {"nano": False}}, "TensorRT", "warn",
      "spatia build-engine nano"),
     ({"disks": {"data_dir": Disk("/data", 50 * GB, False)}}, "data_dir", "fail", "owner"),
     ({"disks": {"data_dir": Disk("/data", 5 * MB, True)}}, "data_dir", "fail", "make room"),
