@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "spatia_ros"
 
 LAYERS = (
     ("types", "geometry", "config", "o3d", "formats"),
-    ("memory", "actors", "generator", "sequence"),
+    ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
     ("engine", "train"),
     ("world", "variants", "spacetime"),
