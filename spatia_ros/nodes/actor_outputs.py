@@ -6,7 +6,6 @@ import colorsys
 
 import numpy as np
 from geometry_msgs.msg import Point, TransformStamped, Vector3
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -14,6 +13,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from spatia_ros.memory.regions import Box
 from spatia_ros.msg import ActorState, ActorStates
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.outputs import offer
 from spatia_ros.types import ActorState as Seen
 from spatia_ros.types import Float64, Step
@@ -27,11 +27,11 @@ BOX, NAME = 0, 1
 class ActorOutputs:
     """Topics of the actors: ``actors/states``, ``actors/markers``, ``<camera>/segmentation``; and transforms for tf."""
 
-    def __init__(self, node: Node, camera: str, optical: str, map_frame: str, T_map_world: Float64) -> None:
+    def __init__(self, endpoints: Endpoints, camera: str, optical: str, map_frame: str, T_map_world: Float64) -> None:
         self._optical, self._map, self._T_map_world = optical, map_frame, T_map_world
-        self._states = qos.publisher(node, ActorStates, "actors/states", qos.SENSOR_OUT)
-        self._markers = qos.publisher(node, MarkerArray, "actors/markers", qos.SENSOR_OUT)
-        self._segmentation = qos.publisher(node, Image, f"{camera}/segmentation", qos.SENSOR_OUT)
+        self._states = qos.publisher(endpoints, ActorStates, "actors/states", qos.SENSOR_OUT)
+        self._markers = qos.publisher(endpoints, MarkerArray, "actors/markers", qos.SENSOR_OUT)
+        self._segmentation = qos.publisher(endpoints, Image, f"{camera}/segmentation", qos.SENSOR_OUT)
         self._shown: set[int] = set()
 
     def publish(self, step: Step, stamp_ns: int) -> None:

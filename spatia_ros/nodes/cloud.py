@@ -6,12 +6,12 @@ import time
 from concurrent.futures import Future
 
 import numpy as np
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from spatia_ros.memory import Memory
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.settings import CloudSettings
 from spatia_ros.types import Float32, Float64, Int64
 
@@ -30,8 +30,8 @@ def choose(xyz: Float32, voxel_m: float, max_points: int) -> Int64:
 class CloudOutput:
     """``~/memory/points``: published when the memory changed, somebody listens, and the last cloud is paid for."""
 
-    def __init__(self, node: Node) -> None:
-        self._publisher = qos.publisher(node, PointCloud2, "~/memory/points", qos.LATCHED)
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._publisher = qos.publisher(endpoints, PointCloud2, "~/memory/points", qos.LATCHED)
         self._shown: object = None
         self._free_at_s = 0.0
         self.pending: Future[None] | None = None

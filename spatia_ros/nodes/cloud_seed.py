@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 
 from spatia_ros.formats.cloud_file import Piece, piece_of_fields
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 
 
@@ -19,12 +19,12 @@ class CloudSeed:
         topic: its name. map_frame: the frame it must be in (z up). take: called once, with its points.
     """
 
-    def __init__(self, node: Node, topic: str, map_frame: str, health: Health, take: Callable[[Piece], None]) -> None:
-        self._node, self._topic, self._map_frame, self._take = node, topic, map_frame, take
+    def __init__(self, endpoints: Endpoints, topic: str, map_frame: str, health: Health, take: Callable[[Piece], None]) -> None:
+        self._endpoints, self._topic, self._map_frame, self._take = endpoints, topic, map_frame, take
         callback = health.guard(topic, self._on_cloud)
         # A scanner sends now and perhaps with losses, a map server sent once before we came: both are heard.
         profiles = (qos.SENSOR_IN, qos.LATCHED)
-        self._subscriptions = [node.create_subscription(PointCloud2, topic, callback, profile) for profile in profiles]
+        self._subscriptions = [endpoints.create_subscription(PointCloud2, topic, callback, profile) for profile in profiles]
         self._taken = False
 
     def _on_cloud(self, msg: PointCloud2) -> None:

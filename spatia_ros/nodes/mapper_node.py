@@ -2,8 +2,6 @@
 
 Its poses come from tf or odometry, or it tracks the camera itself. Then it says where the map is: it publishes the
 transform from the map to the root of the frames the camera hangs in, which is ``odom`` on a robot that has odometry.
-
-A plain rclpy node in this release (not yet a managed lifecycle node).
 """
 
 from __future__ import annotations
@@ -21,14 +19,16 @@ from spatia_ros.geometry import inverse
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
-from spatia_ros.nodes.memory_node import MemoryNode
+from spatia_ros.nodes.endpoints import Endpoints
+from spatia_ros.nodes.lifecycle import ManagedNode
+from spatia_ros.nodes.memory_face import MemoryFace
 from spatia_ros.nodes.motion import Motion
 from spatia_ros.nodes.settings import MapperSettings
 from spatia_ros.slam.mapper import Mapper, MapStep
 from spatia_ros.types import Frame, SpatiaError
 
 
-class MapperNode(MemoryNode):
+class MapperNode(ManagedNode):
     """Makes a memory of RGB-D frames; its world is the frame ``sensor.world``."""
 
     def __init__(
@@ -39,7 +39,20 @@ class MapperNode(MemoryNode):
         parameter_overrides: list[Parameter] | None = None,
     ) -> None:
         super().__init__("mapper", MapperSettings, context=context, namespace=namespace, parameter_overrides=parameter_overrides)
-        settings = self._live.now
+
+    def open_face(self, endpoints: Endpoints) -> MapperFace:
+        """Begin an empty memory."""
+        return MapperFace(self, endpoints)
+
+
+class MapperFace(MemoryFace):
+    """A configured mapper; while active it listens to its camera."""
+
+    mapping = True
+
+    def __init__(self, node: ManagedNode, endpoints: Endpoints) -> None:
+        super().__init__(node, endpoints)
+        settings: MapperSettings = self.settings
         self._config, self._tracks = settings.world(), settings.sensor.pose_source == "tracked"
         self._memory = Memory(self._config.memory)
         self._mapper: Mapper | None = None  # from the first frame on, which brings the camera
@@ -47,11 +60,10 @@ class MapperNode(MemoryNode):
         self._frames = self._lost = self._loops = 0
         self._tracking = ""
         self._map_ms: deque[float] = deque(maxlen=100)
-        self._tf = qos.publisher(self, TFMessage, "/tf", qos.TF) if self._tracks and settings.publish_tf else None
-        self._pose = qos.publisher(self, PoseStamped, "pose", qos.SENSOR_OUT)
+        self._tf = qos.publisher(endpoints, TFMessage, "/tf", qos.TF) if self._tracks and settings.publish_tf else None
+        self._pose = qos.publisher(endpoints, PoseStamped, "pose", qos.SENSOR_OUT)
         self._begin()
-        self.listen(True)
-        self.get_logger().info(f"mapping in frame {self.map_frame}; files in {self.files.root}")
+        node.get_logger().info(f"mapping in frame {self.map_frame}; files in {self.files.root}")
 
     @property
     def memory(self) -> Memory:
@@ -99,13 +111,13 @@ class MapperNode(MemoryNode):
         before, self._tracking = self._tracking, step.state if self._tracks else ""
         self._loops += len(step.loops)
         if step.loops:
-            self.get_logger().info(f"closed {len(step.loops)} loops; the map moved by {step.corrected_m:.3f} m at most")
+            self.node.get_logger().info(f"closed {len(step.loops)} loops; the map moved by {step.corrected_m:.3f} m at most")
         if step.state == "lost":
             self._lost += 1
             if before != "lost":
-                self.get_logger().warning("lost: nothing is mapped until the camera sees a place it knows")
+                self.node.get_logger().warning("lost: nothing is mapped until the camera sees a place it knows")
         elif step.state == "relocalised":
-            self.get_logger().info("found again")
+            self.node.get_logger().info("found again")
 
     def _publish(self, frame: Frame, root: str, step: MapStep) -> None:
         """Where the camera is in the map; of a tracked one also where its root is."""

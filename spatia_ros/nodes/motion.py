@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -14,6 +15,11 @@ from spatia_ros import geometry
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.settings import MotionSettings
 from spatia_ros.types import Float64, Int64
+
+LATENESSES = 100
+"""Frames over which jitter is measured."""
+TOLERATED = 0.1
+"""Share of its period by which a frame may be late and still count as punctual."""
 
 
 class Move(NamedTuple):
@@ -39,7 +45,14 @@ class Motion(Protocol):
         """Whether something is lost when a newer command takes its place."""
 
     def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:
-        """The next frame's pose, or None when the command is done."""
+        """The next frame's pose, or None when the command is done.
+
+        Args:
+            period_ns: from the last frame to this one, where the command has no timing of its own.
+        """
+
+    def skip(self, frames: int) -> None:
+        """Leave out so many frames of a timing of its own, so that fewer frames take as long; never the last."""
 
 
 @dataclass
@@ -59,12 +72,13 @@ class Follow:
     keep_height: bool = False
     received_s: float = field(default_factory=time.perf_counter)
     _index: int = 0
+    _made: int = -1  # the pose of the last frame
 
     @property
     def ahead_ns(self) -> int | None:
         """The path's own timing."""
         i = self._index
-        return int(self.offsets_ns[i] - self.offsets_ns[i - 1]) if 0 < i < len(self.T) else 0
+        return int(self.offsets_ns[i] - self.offsets_ns[self._made]) if 0 < i < len(self.T) else 0
 
     @property
     def unfinished(self) -> bool:
@@ -88,38 +102,61 @@ class Follow:
                 z[z == 0.0] = rig.pose.T_map_base[2, 3]
         jump = (self.teleport and i == 0) or rig.is_jump(self.T[i], settings.jump_m, settings.jump_rad)
         move = Move(self.T[i], self.ahead_ns or None, jump, i, len(self.T), time.perf_counter() if i else self.received_s)
-        self._index = i + 1
+        self._index, self._made = i + 1, i
         return move
+
+    def skip(self, frames: int) -> None:
+        """Go past poses of a path that has begun."""
+        if self._index:
+            self._index = max(self._index, min(self._index + frames, len(self.T) - 1))
 
 
 @dataclass
 class Drive:
-    """Move with a velocity [6] in the rig's own axes until it grows old (cmd_vel)."""
+    """Move with a velocity [6] in the rig's own axes until it grows old (cmd_vel): by the wall's clock, or by the frames'.
+
+    Args:
+        until_s: time.perf_counter() at which it is too old. lasts_ns: time of the frames after which it is.
+    """
 
     twist: Float64
-    until_s: float
+    until_s: float = np.inf
+    lasts_ns: int | None = None
     ahead_ns: int | None = None
     unfinished: bool = False
+    _driven_ns: int = 0
 
     def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:
         """One period on along the arc; None when the velocity is zero or too old."""
         twist = self.twist * (1, 0, 0, 0, 0, 1) if settings.twist_model == "unicycle" else self.twist
         now_s = time.perf_counter()
-        if now_s > self.until_s or not twist.any():
+        spent = self.lasts_ns is not None and self._driven_ns >= self.lasts_ns
+        if spent or now_s > self.until_s or not twist.any():
             return None
+        self._driven_ns += period_ns
         return Move(rig.pose.T_map_base @ exponential(twist * (period_ns * 1e-9)), None, False, 0, 1, now_s)
+
+    def skip(self, frames: int) -> None:
+        """Nothing to leave out: a longer period goes farther."""
 
 
 @dataclass
 class Stand:
-    """Stay where the rig is, frame after frame, while streaming is on."""
+    """Stay where the rig is: so many frames, or frame after frame while streaming is on."""
 
+    frames: int = 0
     ahead_ns: int | None = None
     unfinished: bool = False
 
     def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:  # noqa: ARG002
         """The present pose again."""
-        return Move(rig.pose.T_map_base, None, False, 0, 1, time.perf_counter()) if settings.stream else None
+        if not (self.frames or settings.stream):
+            return None
+        self.frames = max(self.frames - 1, 0)
+        return Move(rig.pose.T_map_base, None, False, 0, 1, time.perf_counter())
+
+    def skip(self, frames: int) -> None:
+        """Nothing to leave out."""
 
 
 def exponential(twist: Float64) -> Float64:
@@ -161,10 +198,13 @@ class Exposures:
 
 
 class Pace:
-    """When the next frame is due, by a clock of seconds (the host's, or simulated time)."""
+    """When the next frame is due, by a clock of seconds (the host's, or simulated time), and how late the last ones were."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s, self._last_s = now_s, -np.inf
+        self._late_s: deque[float] = deque(maxlen=LATENESSES)
+        self.late = 0
+        """Frames published later than a tenth of their period after they were due."""
 
     def pause_s(self, ahead_s: float) -> float:
         """Seconds until a frame ``ahead_s`` after the last is due; never more than that, should the clock jump back."""
@@ -174,3 +214,14 @@ class Pace:
         """A frame begins now. One that is late by its whole period does not make the next ones hurry."""
         due, now = self._last_s + ahead_s, self._now_s()
         self._last_s = due if abs(now - due) < ahead_s else now
+
+    def published(self, period_s: float) -> None:
+        """The frame that was begun is out: it was due when the next one may begin, a period after its own beginning."""
+        late_s = self._now_s() - (self._last_s + period_s)
+        self._late_s.append(late_s)
+        self.late += late_s > TOLERATED * period_s
+
+    @property
+    def jitter_s(self) -> float:
+        """Standard deviation of publication minus due time, over the last frames."""
+        return float(np.std(list(self._late_s))) if self._late_s else 0.0

@@ -10,7 +10,6 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -18,6 +17,7 @@ from tf2_msgs.msg import TFMessage
 
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.motion import Move
 from spatia_ros.nodes.settings import WorldSettings
@@ -34,9 +34,9 @@ def offer(publisher: Publisher, make: Callable[[], Any]) -> None:
 class CameraOutputs:
     """Colour, depth, their calibration, provenance and metadata of one camera."""
 
-    def __init__(self, node: Node, camera: str, frame_id: str) -> None:
+    def __init__(self, endpoints: Endpoints, camera: str, frame_id: str) -> None:
         def out(kind: type, topic: str) -> Publisher:
-            return qos.publisher(node, kind, f"{camera}/{topic}", qos.SENSOR_OUT)
+            return qos.publisher(endpoints, kind, f"{camera}/{topic}", qos.SENSOR_OUT)
 
         self._frame_id = frame_id
         self._colour = out(Image, "color/image_raw")
@@ -68,14 +68,14 @@ class CameraOutputs:
 class RigOutputs:
     """Where the rig is and was: /tf, odom, pose, path, and /clock where this node is its source."""
 
-    def __init__(self, node: Node, rig: Rig, settings: WorldSettings) -> None:
+    def __init__(self, endpoints: Endpoints, rig: Rig, settings: WorldSettings) -> None:
         self._rig = rig
-        self._tf = qos.publisher(node, TFMessage, "/tf", qos.TF)
-        self._tf_static = qos.publisher(node, TFMessage, "/tf_static", qos.LATCHED)
-        self._odom = qos.publisher(node, Odometry, "odom", qos.SENSOR_OUT)
-        self._pose = qos.publisher(node, PoseStamped, "pose", qos.SENSOR_OUT)
-        self._path = qos.publisher(node, PathMessage, "path", qos.SENSOR_OUT)
-        self._clock = qos.publisher(node, Clock, "/clock", qos.SENSOR_OUT) if settings.publish_clock else None
+        self._tf = qos.publisher(endpoints, TFMessage, "/tf", qos.TF)
+        self._tf_static = qos.publisher(endpoints, TFMessage, "/tf_static", qos.LATCHED)
+        self._odom = qos.publisher(endpoints, Odometry, "odom", qos.SENSOR_OUT)
+        self._pose = qos.publisher(endpoints, PoseStamped, "pose", qos.SENSOR_OUT)
+        self._path = qos.publisher(endpoints, PathMessage, "path", qos.SENSOR_OUT)
+        self._clock = qos.publisher(endpoints, Clock, "/clock", qos.SENSOR_OUT) if settings.publish_clock else None
         self._poses: deque[PoseStamped] = deque(maxlen=settings.path_poses)
 
     def publish_static(self, stamp_ns: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import yaml
@@ -51,7 +51,7 @@ def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
 
 def descriptor(leaf: Leaf) -> ParameterDescriptor:
     """What ROS is told of a parameter."""
-    out = ParameterDescriptor(name=leaf.name, description=leaf.field.description or "", read_only=not leaf.live)
+    out = ParameterDescriptor(name=leaf.name, description=leaf.field.description or "")
     low, high = bounds(leaf.field)
     if choices(leaf):
         out.additional_constraints = "one of " + ", ".join(choices(leaf))
@@ -114,15 +114,23 @@ def declare(node: Node, model: type[Settings]) -> Settings:
 
 
 class LiveSettings:
-    """The settings of a running node: the newest valid ones, exchanged whole when a live parameter is set."""
+    """The settings of a node: the newest valid ones, exchanged whole when a parameter is set.
 
-    def __init__(self, node: Node, model: type[Settings]) -> None:
-        self._model, self.now = model, declare(node, model)
+    Args:
+        free: whether every parameter may be set now, as before a node is configured; otherwise only the live ones.
+    """
+
+    def __init__(self, node: Node, model: type[Settings], free: Callable[[], bool] = lambda: False) -> None:
+        self._model, self._free, self.now = model, free, declare(node, model)
+        self._live = {leaf.name for leaf in leaves(model) if leaf.live}
         self._values = {leaf.name: node.get_parameter(leaf.name).value for leaf in leaves(model)}
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         values = self._values | {p.name: p.value for p in parameters if p.name in self._values}
+        fixed = [p.name for p in parameters if p.name in self._values and p.name not in self._live]
+        if fixed and not self._free():
+            return SetParametersResult(successful=False, reason=f"{', '.join(fixed)}: may be set while unconfigured only")
         try:
             self.now = validated(self._model, values)
         except SpatiaError as error:

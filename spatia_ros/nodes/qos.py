@@ -12,6 +12,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 
+from spatia_ros.nodes.endpoints import Endpoints
+
 SENSOR_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 """A publisher of images and poses: reliable, so that subscribers of either kind match."""
 SENSOR_IN = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -24,17 +26,22 @@ TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 TF_STATIC_IN = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def publisher(node: Node, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+def publisher(on: Node | Endpoints, kind: type, topic: str, profile: QoSProfile) -> Publisher:
     """A publisher whose profile the user may override by parameters."""
-    return node.create_publisher(kind, topic, _own(profile), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    return on.create_publisher(kind, topic, _own(profile), qos_overriding_options=QoSOverridingOptions.with_default_policies())
 
 
 def subscription(
-    node: Node, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, group: CallbackGroup | None = None
+    on: Node | Endpoints,
+    kind: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    profile: QoSProfile,
+    group: CallbackGroup | None = None,
 ) -> Subscription:
     """A subscription whose profile the user may override by parameters."""
     options = QoSOverridingOptions.with_default_policies()
-    return node.create_subscription(kind, topic, callback, _own(profile), callback_group=group, qos_overriding_options=options)
+    return on.create_subscription(kind, topic, callback, _own(profile), callback_group=group, qos_overriding_options=options)
 
 
 def _own(profile: QoSProfile) -> QoSProfile:

@@ -95,6 +95,8 @@ def spin(name: str, arguments: Sequence[str]) -> int:
     node = None
     try:
         node = node_of(name)()
+        if node.live.now.autostart:
+            node.start()
         executor = MultiThreadedExecutor(num_threads=THREADS)
         executor.add_node(node)
         while rclpy.ok():

@@ -104,12 +104,13 @@ def open_cast(source: SourceSettings, folder: Path) -> Cast:
 def warm_up(world: World, T_world_cam: Float64) -> None:
     """Make one frame, a ball before the camera, and forget it: the first that counts need not wait for kernels to load."""
     rng_state, index, time_ns, frozen = world.rng.bit_generator.state, world.index, world.time_ns, world.frozen
-    cast, world.cast, world.frozen = world.cast, Cast(), True
+    cast, world.cast, world.frozen, stream = world.cast, Cast(), True, world.stream.snapshot()
     ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 1.0]))
     world.cast.add(library_actor("ball", track=PoseTrack.still(T_world_cam @ ahead), spacing_m=0.02))
     world.look(T_world_cam)
     world.rng.bit_generator.state, world.index, world.time_ns, world.frozen = rng_state, index, time_ns, frozen
     world.cast = cast
+    world.stream.restore(stream)
 
 
 def with_memory(world: World, memory: Memory) -> World:

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.settings import SensorSettings
 from spatia_ros.nodes.sync import Pair, Pairing
@@ -54,8 +54,10 @@ class SensorInput:
             say in time); may refuse it with a SpatiaError, which is counted.
     """
 
-    def __init__(self, node: Node, settings: SensorSettings, health: Health, on_frame: Callable[[Frame, str], None]) -> None:
-        self._node, self._settings, self._health, self._on_frame = node, settings, health, on_frame
+    def __init__(
+        self, endpoints: Endpoints, settings: SensorSettings, health: Health, on_frame: Callable[[Frame, str], None]
+    ) -> None:
+        self._endpoints, self._settings, self._health, self._on_frame = endpoints, settings, health, on_frame
         self._pairing: Pairing[Colour, Depth] = Pairing(round(settings.max_skew_s * 1e9))
         self._buffer = TransformBuffer()
         self._camera: Camera | None = None
@@ -72,13 +74,14 @@ class SensorInput:
         else:
             topics.append((TFMessage, "/tf", self._on_tf, qos.TF))
         self._subscriptions = [
-            qos.subscription(node, kind, name, health.guard(name, callback), profile) for kind, name, callback, profile in topics
+            qos.subscription(endpoints, kind, name, health.guard(name, callback), profile)
+            for kind, name, callback, profile in topics
         ]
 
     def close(self) -> None:
         """Stop listening; what waits is let go."""
         for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
+            self._endpoints.destroy(subscription)
         self._waiting.clear()
 
     def _on_colour(self, msg: Image | CompressedImage) -> None:

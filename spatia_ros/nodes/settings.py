@@ -59,7 +59,7 @@ class SourceSettings(Section):
 class MotionSettings(Section):
     """How commands move the rig."""
 
-    live = frozenset({"twist_model", "twist_timeout_s", "jump_m", "jump_rad", "keep_height", "real_time", "stream"})
+    live = frozenset({"twist_model", "twist_timeout_s", "jump_m", "jump_rad", "keep_height", "pace", "stream"})
 
     twist_stamped: bool = Field(True, description="cmd_vel is TwistStamped; off: Twist")
     twist_model: Literal["six_dof", "unicycle"] = Field("six_dof", description="unicycle: forward and yaw only, as on wheels")
@@ -67,8 +67,33 @@ class MotionSettings(Section):
     jump_m: float = Field(0.5, ge=0.0, le=1000.0, description="a longer step is a jump of map -> odom, no motion in odom, m")
     jump_rad: float = Field(0.8, ge=0.0, le=3.15, description="likewise a larger turn, rad")
     keep_height: bool = Field(True, description="an initialpose with z = 0, as rviz sends it, keeps the rig's height")
-    real_time: bool = Field(True, description="a trajectory's frames come no faster than their stamps; off: as fast as made")
+    pace: Literal["real_time", "fast", "stepped"] = Field(
+        "real_time",
+        description="real_time: frames come no faster than their stamps; fast: as fast as made; stepped: only when a step is asked for",
+    )
     stream: bool = Field(False, description="make a frame every period even when nothing moves, as a real camera does")
+
+
+class DeadlineSettings(Section):
+    """What gives way when frames take longer than there is time, in real time."""
+
+    live = frozenset({"policy", "late_frames", "room", "climb_frames", "slowest"})
+
+    policy: Literal["keep", "degrade"] = Field(
+        "keep",
+        description="keep: frames are late, and counted; degrade: fewer sampling steps, then memory alone, then fewer frames",
+    )
+    late_frames: int = Field(3, ge=1, le=1000, description="late frames in a row after which quality gives way by a step")
+    room: float = Field(0.7, gt=0.0, le=1.0, description="a frame that takes less than this share of its period leaves room")
+    climb_frames: int = Field(30, ge=1, le=100_000, description="frames in a row with room after which a better quality is tried")
+    slowest: int = Field(8, ge=1, le=1000, description="periods between frames at the lowest rate; 1: the rate never falls")
+
+
+class SimulationSettings(Section):
+    """What simulation_interfaces finds here."""
+
+    start: Literal["playing", "paused", "stopped"] = Field("playing", description="state of the simulation at the start")
+    keep_start: bool = Field(True, description="keep a copy of the world as it began, for resets; off saves that memory")
 
 
 class CloudSettings(Section):
@@ -96,6 +121,7 @@ class SensorSettings(Section):
 class NodeSettings(Section):
     """What every node here can be told."""
 
+    autostart: bool = Field(True, description="configure and activate when the program starts; off: wait for a lifecycle manager")
     data_dir: str = Field(".", description="folder of all files named in service calls; relative: to where the node was started")
     cloud: CloudSettings = CloudSettings()
     sensor: SensorSettings = SensorSettings()
@@ -128,6 +154,8 @@ class WorldSettings(NodeSettings, WorldConfig):
     source: SourceSettings = SourceSettings()
     frames: FrameSettings = FrameSettings()
     motion: MotionSettings = MotionSettings()
+    deadline: DeadlineSettings = DeadlineSettings()
+    simulation: SimulationSettings = SimulationSettings()
 
     @model_validator(mode="after")
     def _commanded(self) -> WorldSettings:

@@ -7,7 +7,6 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
-from rclpy.node import Node
 from simulation_interfaces.msg import Result, SimulatorFeatures
 from simulation_interfaces.srv import (
     DeleteEntity,
@@ -23,6 +22,7 @@ from simulation_interfaces.srv import (
 )
 
 from spatia_ros.nodes import entities, spawning
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.entity_filter import Refused
 from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.health import Health
@@ -50,11 +50,11 @@ class Stage(entities.Stage):
 class Simulation:
     """The services, on a node."""
 
-    def __init__(self, node: Node, stage: Stage, group: CallbackGroup) -> None:
-        self._node, self._stage, self._group = node, stage, group
+    def __init__(self, endpoints: Endpoints, stage: Stage, group: CallbackGroup) -> None:
+        self._endpoints, self._stage, self._group = endpoints, stage, group
         self._reading = MutuallyExclusiveCallbackGroup()  # a large mesh keeps nobody else waiting
         self._entities = entities.Entities(stage)
-        node.create_service(GetSimulatorFeatures, "get_simulator_features", self._features, callback_group=group)
+        endpoints.create_service(GetSimulatorFeatures, "get_simulator_features", self._features, callback_group=group)
         self._serve(GetEntities, "get_entities", self._get_entities)
         self._serve(GetEntitiesStates, "get_entities_states", self._get_states)
         self._serve(GetEntityState, "get_entity_state", self._get_state)
@@ -75,7 +75,7 @@ class Simulation:
             response.result = self._result(name, kind, work)
             return response
 
-        self._node.create_service(kind, name, answer, callback_group=self._reading if reads else self._group)
+        self._endpoints.create_service(kind, name, answer, callback_group=self._reading if reads else self._group)
 
     def _on_worker(self, job: Callable[[], str]) -> str:
         return self._stage.worker.submit(job).result()
@@ -92,7 +92,7 @@ class Simulation:
             self._stage.health.refuse(name, error)
             code, words = Result.RESULT_OPERATION_FAILED, str(error)
         except CancelledError:
-            code, words = Result.RESULT_INCORRECT_STATE, "the node is shutting down"
+            code, words = Result.RESULT_INCORRECT_STATE, "the node is not active"
         except Exception as error:  # say so, and live on
             code, words = Result.RESULT_OPERATION_FAILED, self._stage.health.fail(name, error)
         return Result(result=code, error_message=words)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from spatia_ros.nodes.motion import Motion
 
@@ -41,15 +41,17 @@ class Worker:
     ) -> None:
         self._frame, self._idle, self._failed, self._pause_s, self._after = frame, idle, failed, pause_s, after
         self._wake = threading.Condition()
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._newest: Motion | None = None
         self._current: Motion | None = None
-        self._closed = False
+        self._closed = True
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="world", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; nothing runs before."""
+        """Begin, or begin again after :meth:`close`; jobs that come before are cancelled."""
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="world", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -57,9 +59,14 @@ class Worker:
         with self._wake:
             self._closed = True
             self._newest = self._current = None
+            waiting = list(self._jobs)
+            self._jobs.clear()
             self._wake.notify()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+        for future, _ in waiting:
+            future.cancel()
+        if self._thread is not None and threading.current_thread() is not self._thread:
             self._thread.join()
+            self._thread = None
 
     @property
     def busy(self) -> bool:
@@ -86,7 +93,7 @@ class Worker:
             if self._closed:
                 future.cancel()
             else:
-                self._jobs.append(run)
+                self._jobs.append((future, run))
                 self._wake.notify()
         return future
 
@@ -119,7 +126,7 @@ class Worker:
         with self._wake:
             while not self._closed:
                 if self._jobs:
-                    return self._jobs.popleft()
+                    return self._jobs.popleft()[1]
                 self._switch()
                 pause = self._pause_s(self._current) if self._current else None
                 if pause is not None and pause <= 0:

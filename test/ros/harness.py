@@ -72,8 +72,11 @@ class Graph:
         for node in [*self._nodes, self.client]:
             node.destroy_node()
 
-    def add(self, node):
+    def add(self, node, start=True):
+        """Spin a node; one with a lifecycle is brought to active first, unless it is not to be started."""
         self._nodes.append(node)
+        if start and getattr(node, "state", "") == "unconfigured":
+            node.start()
         self._executor.add_node(node)
         return node
 

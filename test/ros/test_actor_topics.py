@@ -17,7 +17,7 @@ from spatia_ros.srv import SetAnimationTime
 Ask = SetAnimationTime.Request
 SETTINGS = {
     "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 10.0,
-    "motion__real_time": False, "source__memory": "wall.spatia", "frames__map_up": "z",
+    "motion__pace": "fast", "source__memory": "wall.spatia", "frames__map_up": "z",
 }  # fmt: skip
 SIDE_M, RED = 0.3, (220, 20, 30)
 
@@ -144,9 +144,9 @@ def test_what_nobody_wants_of_the_actors_is_not_made(graph, node, monkeypatch):
     told = graph.collect(GeneratedFrame, "/unwatched/camera/color/metadata")
     made = []
     monkeypatch.setattr(convert, "to_labels", lambda *a: made.append("labels"))
-    monkeypatch.setattr(type(quiet._actor_out), "_states_of", lambda *a: made.append("states"))
-    monkeypatch.setattr(type(quiet._actor_out), "_markers_of", lambda *a: made.append("markers"))
-    monkeypatch.setattr(type(quiet._actor_out), "transforms", lambda *a: made.append("transforms"))
+    monkeypatch.setattr(type(quiet.frames._actor_out), "_states_of", lambda *a: made.append("states"))
+    monkeypatch.setattr(type(quiet.frames._actor_out), "_markers_of", lambda *a: made.append("markers"))
+    monkeypatch.setattr(type(quiet.frames._actor_out), "transforms", lambda *a: made.append("transforms"))
     go = graph.publisher(PoseStamped, "/unwatched/cmd_pose")
     go.publish(PoseStamped(header=convert.to_header(0, "map"), pose=convert.to_pose(quiet.rig.base_of(START))))
     wait(lambda: told, "a frame")

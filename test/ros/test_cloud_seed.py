@@ -14,7 +14,7 @@ from spatia_ros.types import SpatiaError
 
 SETTINGS = {
     "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__real_time": False, "source__cloud_topic": "/scan/points", "memory__voxel_m": 0.1,
+    "motion__pace": "fast", "source__cloud_topic": "/scan/points", "memory__voxel_m": 0.1,
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def node(graph, folder):
     values = parameters(
-        generator__name="projection", camera__width_px=96, camera__height_px=64, motion__real_time=False,
+        generator__name="projection", camera__width_px=96, camera__height_px=64, motion__pace="fast",
         source__memory="wall.spatia", data_dir=str(folder), frames__camera_xyz_m=[0.1, 0.0, 0.2],
     )  # fmt: skip
     made = graph.add(WorldNode(context=graph.context, namespace="/sim", parameter_overrides=values))

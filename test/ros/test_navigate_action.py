@@ -43,7 +43,7 @@ def node(graph, tmp_path_factory):
     Editor(memory).add(Points.measured(xyz, np.full(xyz.shape, (250, 0, 0), np.uint8)), geometry.pose(np.eye(3), CRATE), "crate")
     memory.save(folder / "crate.spatia")
     values = parameters(
-        generator__name="projection", camera__width_px=96, camera__height_px=64, motion__real_time=False,
+        generator__name="projection", camera__width_px=96, camera__height_px=64, motion__pace="fast",
         source__memory="crate.spatia", data_dir=str(folder),
     )  # fmt: skip
     made = graph.add(WorldNode(context=graph.context, namespace="/goto", parameter_overrides=values))
@@ -126,7 +126,7 @@ def test_cancelled_the_flight_ends_within_a_frame(graph, node, send):
     told = graph.collect(GeneratedFrame, "/goto/camera/color/metadata")
     go.publish(command(node.rig.base_of(START)))
     wait(lambda: told, "the way back")
-    assert node.set_parameters([Parameter("motion.real_time", value=True)])[0].successful
+    assert node.set_parameters([Parameter("motion.pace", value="real_time")])[0].successful
     handle, heard = send("the crate")
     wait(lambda: any(f.frames_done >= 2 for f in heard), "the flight's beginning")
     cancelled = handle.cancel_goal_async()

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 def worlds(graph, folder):
     """Two worlds of one memory."""
     settings = {
-        "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "motion__real_time": False,
+        "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "motion__pace": "fast",
         "source__memory": "wall.spatia", "data_dir": str(folder),
     }  # fmt: skip
     names = ("/soak_live", "/soak_still")

@@ -25,7 +25,7 @@ from spatia_ros.srv import LoadMemory, Restore, SaveMemory, SavePly, SetMode, Sn
 MOUNT = {"frames__camera_xyz_m": [0.1, 0.0, 0.2], "frames__camera_rpy_rad": [0.0, 0.1, 0.0]}
 SETTINGS = {
     "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__real_time": False, "motion__twist_timeout_s": 60.0, "source__memory": "wall.spatia", **MOUNT,
+    "motion__pace": "fast", "motion__twist_timeout_s": 60.0, "source__memory": "wall.spatia", **MOUNT,
 }  # fmt: skip
 
 

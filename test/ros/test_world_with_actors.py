@@ -32,7 +32,7 @@ def make(graph, tmp_path_factory):
 
     def node(namespace, **changes):
         values = parameters(
-            generator__name="projection", camera__width_px=96, camera__height_px=64, motion__real_time=False,
+            generator__name="projection", camera__width_px=96, camera__height_px=64, motion__pace="fast",
             source__memory="wall.spatia", data_dir=str(folder), **changes,
         )  # fmt: skip
         return graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=values))

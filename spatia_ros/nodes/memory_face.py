@@ -8,78 +8,101 @@ from typing import Any
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
-from rclpy.context import Context
-from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.cloud import CloudOutput
 from spatia_ros.nodes.editing import Editing
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.files import DataFolder
-from spatia_ros.nodes.health import Health
+from spatia_ros.nodes.lifecycle import ManagedNode
 from spatia_ros.nodes.motion import Motion
-from spatia_ros.nodes.parameters import LiveSettings
+from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.sensor_input import SensorInput
-from spatia_ros.nodes.settings import NodeSettings
 from spatia_ros.nodes.worker import Worker
 from spatia_ros.srv import EditMemory, LoadMemory, SaveMemory, SavePly
 from spatia_ros.types import Frame, SpatiaError
 
+MAX_FAILURES = 5
+"""Frames in a row that fail for no fault of the command: then the work is given up, and everything freed."""
 MAX_WAITING_FRAMES = 2
 """Sensor frames that may wait for the memory; the next is dropped and counted."""
 
 
-class MemoryNode(Node):
-    """A node that owns a memory.
+class MemoryFace:
+    """What a configured node with a memory does; an active one works.
 
     Everything that touches the memory runs on the worker's thread. Services wait for it on a thread
-    of their own, so commands are received meanwhile: spin this node with a MultiThreadedExecutor.
+    of their own, so commands are received meanwhile: spin the node with a MultiThreadedExecutor.
     """
 
-    def __init__(
-        self,
-        name: str,
-        settings: type[NodeSettings],
-        *,
-        context: Context | None = None,
-        namespace: str | None = None,
-        parameter_overrides: list[Parameter] | None = None,
-    ) -> None:
-        super().__init__(name, context=context, namespace=namespace, parameter_overrides=parameter_overrides)
-        self._live = LiveSettings(self, settings)
-        self.health = Health(self)
-        self.files = DataFolder(self._live.now.data_dir)
+    def __init__(self, node: ManagedNode, endpoints: Endpoints) -> None:
+        self.node, self.endpoints, self.health = node, endpoints, node.health
+        self.files = DataFolder(self.settings.data_dir)
+        self.active = False
+        self.group = MutuallyExclusiveCallbackGroup()
+        """Of the services: one at a time."""
+        self.T_map_world = np.eye(4)
+        self.map_frame = self.settings.sensor.world
+        self.stamp_ns = 0  # of the newest frame
+        self._parts: list[Part] = []
         self._editing = Editing(self.files)
-        self.worker = Worker(self._frame, self._idle, self._failed, self._pause_s, self._note)
-        self._cloud = CloudOutput(self)
-        self._status = qos.publisher(self, SimStatus, "~/status", qos.LATCHED)
+        self._cloud = CloudOutput(endpoints)
+        self._status = qos.publisher(endpoints, SimStatus, "~/status", qos.LATCHED)
         self._version = 0  # of the memory
         self._sizes = (0, 0)  # points and keyframes, as last noted by the worker
+        self._failures = 0  # of frames, one after the other
         self._sensor: SensorInput | None = None
-        self._service_group = MutuallyExclusiveCallbackGroup()
-        self.T_map_world = np.eye(4)
-        self.map_frame = self._live.now.sensor.world
-        self.stamp_ns = 0  # of the newest frame
+        self.worker = Worker(self._next, self._idle, self._failed, self._pause_s, self._note)
+        endpoints.keep(self.worker, self.worker.close)
 
     def _begin(self) -> None:
         """Open the services and timers, once the memory is there."""
-        self._serve(SaveMemory, "memory/save", self._save)
-        self._serve(LoadMemory, "memory/load", self._load)
-        self._serve(SavePly, "memory/save_ply", self._save_ply)
-        self._serve(EditMemory, "memory/edit", self._edit)
+        self.serve(SaveMemory, "memory/save", self._save)
+        self.serve(LoadMemory, "memory/load", self._load)
+        self.serve(SavePly, "memory/save_ply", self._save_ply)
+        self.serve(EditMemory, "memory/edit", self._edit)
+        self.endpoints.create_timer(0.2, self._offer_cloud)
         self._note()
-        self.create_timer(1.0, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.create_timer(0.2, self._offer_cloud, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.worker.start()
-        self._tick()
+        self.tick()
 
-    def destroy_node(self) -> None:
-        """Let the frame in progress end, then take the node down."""
+    @property
+    def settings(self) -> Any:
+        """The newest settings, live ones included."""
+        return self.node.live.now
+
+    def add(self, part: Part) -> Part:
+        """Have a part told of what happens, and closed in the end."""
+        self._parts.append(part)
+        return self.endpoints.keep(part, part.close)
+
+    # Lifecycle
+
+    def activate(self) -> None:
+        """Begin to work."""
+        self.worker.start()
+        self.active = True
+        for part in self._parts:
+            part.activate()
+        self.listen(self.mapping)
+        self.tick()
+
+    def deactivate(self) -> None:
+        """Stop after the frame in progress; nothing is taken any more, what is known stays."""
+        if not self.active:
+            return
+        self.active = False
+        self.listen(False)
+        for part in reversed(self._parts):
+            part.deactivate()
         self.worker.close()
-        super().destroy_node()
+        self.tick()
+
+    def check_active(self, name: str) -> None:
+        """Raise unless the node works."""
+        if not self.active:
+            raise convert.Malformed("inactive", f"{name}: expected an active node, it is {self.node.state}")
 
     # What a node with a memory must say of itself
 
@@ -100,12 +123,22 @@ class MemoryNode(Node):
         """What the node says of itself; the memory's part and the counts are filled in."""
         raise NotImplementedError
 
+    @property
+    def mapping(self) -> bool:
+        """Whether a sensor feeds the memory."""
+        raise NotImplementedError
+
     def concern(self) -> str:
         """What is wrong with the node's own work now, in words; empty when all is well."""
         return ""
 
     def _frame(self, motion: Motion) -> bool:
         raise NotImplementedError
+
+    def _next(self, motion: Motion) -> bool:
+        made = self._frame(motion)
+        self._failures = 0
+        return made
 
     def _idle(self) -> Motion | None:
         return None
@@ -114,15 +147,31 @@ class MemoryNode(Node):
         return 0.0
 
     def _failed(self, error: Exception) -> None:
+        """A frame was not made. What was asked for may be impossible; a run of other failures means more than that."""
         self.health.fail("frame", error)
+        self._failures = 0 if isinstance(error, SpatiaError) else self._failures + 1
+        if self._failures >= MAX_FAILURES:
+            self.node.fail(error)
+
+    @property
+    def memory_version(self) -> int:
+        """Another whenever memory has changed."""
+        return self._version
+
+    def changed(self) -> None:
+        """Memory is another than before."""
+        self._version += 1
 
     # Reports
 
     def _note(self) -> None:
         self._sizes = len(self.memory), len(self.memory.keyframes)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Publish the status, and its figures in the diagnostics."""
         msg = self.status()
+        for part in self._parts:
+            part.fill(msg)
         msg.header = convert.to_header(self.stamp_ns, self.map_frame)
         msg.memory_points, msg.keyframes = self._sizes
         msg.busy = self.worker.busy or self.worker.backlog > 0
@@ -133,12 +182,12 @@ class MemoryNode(Node):
             "mode", "frames", "memory_points", "keyframes", "commands_dropped", "frame_ms", "model",
             "tracking", "frames_lost", "loops",
         )  # fmt: skip
-        self.health.report({name: getattr(msg, name) for name in fields}, self.concern())
+        self.health.report({"state": self.node.state, **{name: getattr(msg, name) for name in fields}}, self.concern())
 
     def _offer_cloud(self) -> None:
         version = self._version
-        if self._cloud.is_due(version):
-            limits, header = self._live.now.cloud, convert.to_header(self.stamp_ns, self.map_frame)
+        if self.active and self._cloud.is_due(version):
+            limits, header = self.settings.cloud, convert.to_header(self.stamp_ns, self.map_frame)
 
             def publish() -> None:
                 self._cloud.publish(self.memory, version, self.T_map_world, header, limits)
@@ -149,8 +198,8 @@ class MemoryNode(Node):
 
     def listen(self, on: bool) -> None:
         """Open or close the RGB-D topics that feed the memory."""
-        if on and self._sensor is None:
-            self._sensor = SensorInput(self, self._live.now.sensor, self.health, self._on_sensor_frame)
+        if on and self.active and self._sensor is None:
+            self._sensor = SensorInput(self.endpoints, self.settings.sensor, self.health, self._on_sensor_frame)
         elif not on and self._sensor is not None:
             self._sensor.close()
             self._sensor = None
@@ -160,31 +209,39 @@ class MemoryNode(Node):
             raise convert.Malformed("busy", "sensor: the memory is still at earlier frames")
 
         def observe() -> None:
-            self.observe(frame, root)
-            self._version += 1
+            try:
+                self.observe(frame, root)
+            except SpatiaError:
+                raise
+            except Exception as error:
+                self._failed(error)
+                return
+            self._failures = 0
+            self.changed()
             self.stamp_ns = frame.stamp_ns
 
         self.worker.submit(self.health.guard("sensor", observe))
 
     # Services
 
-    def _serve(self, kind: type, name: str, job: Callable[[Any, Any], str]) -> None:
+    def serve(self, kind: type, name: str, job: Callable[[Any, Any], str]) -> None:
         """A service whose job runs on the worker's thread: it fills the response and returns its message."""
 
         def answer(request: Any, response: Any) -> Any:
             try:
+                self.check_active(name)
                 response.message = self.worker.submit(lambda: job(request, response)).result()
                 response.success = True
             except (SpatiaError, OSError) as error:
                 response.message = str(error)
                 self.health.refuse(name, error)
             except CancelledError:
-                response.message = "the node is shutting down"
+                response.message = f"{name}: the node stopped working"
             except Exception as error:  # say so, and live on
                 response.message = self.health.fail(name, error)
             return response
 
-        self.create_service(kind, name, answer, callback_group=self._service_group)
+        self.endpoints.create_service(kind, name, answer, callback_group=self.group)
 
     def _save(self, request: SaveMemory.Request, response: SaveMemory.Response) -> str:
         path = self.files.to_write(request.path, ".spatia")
@@ -200,7 +257,7 @@ class MemoryNode(Node):
 
     def _edit(self, request: EditMemory.Request, response: EditMemory.Response) -> str:
         said = self._editing.answer(request, response, self.memory, self.T_map_world)
-        self._version += 1
+        self.changed()
         return said
 
     def _load(self, request: LoadMemory.Request, response: LoadMemory.Response) -> str:
@@ -208,6 +265,6 @@ class MemoryNode(Node):
         memory = Memory.load(self.files.inside(request.path))
         self.worker.halt()
         self.adopt(memory)
-        self._version += 1
+        self.changed()
         response.points = len(memory)
         return f"loaded {request.path}: {len(memory)} points, {len(memory.keyframes)} keyframes"
