@@ -230,6 +230,10 @@ class ActorState:
     tau_s: float
 
 
+UNJUDGED = 255
+"""Verdict of a new pixel of a frame that is shown before it is verified."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one :meth:`World.advance` gives back, T frames along the commanded path.
@@ -245,7 +249,8 @@ class Step:
         provenance: uint8 [T, H, W], 255 = remembered from a sensor .. 0 = invented now. An actor's pixels are 255 (it is
             there), those that the generator completed of it 0.
         verdict: uint8 [T, H, W], what became of each pixel of the static world: 0 remembered (by the time the frame was
-            verified), 1 accepted into memory, above: why not (its place in :data:`spatia_ros.slam.verify.REASONS`).
+            verified), 1 accepted into memory, above: why not (its place in :data:`spatia_ros.slam.verify.REASONS`); UNJUDGED:
+            the frame has not been verified yet.
         segmentation: uint16 [T, H, W], the actor each pixel shows, 0 = the static world.
         animation_s: float64 [T], what the cast's clock shows, seconds from the world's start.
         actors: for each frame the actors that are there, in view or not, by number.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,19 @@ from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe, Memory, MemorySnapshot
 from spatia_ros.slam import Verdict, drift_of, verify
-from spatia_ros.types import Camera, Float64, Frame, SpatiaError, Step, Trajectory, UInt8, View, check_array, check_pose
+from spatia_ros.types import (
+    UNJUDGED,
+    Camera,
+    Float64,
+    Frame,
+    SpatiaError,
+    Step,
+    Trajectory,
+    UInt8,
+    View,
+    check_array,
+    check_pose,
+)
 
 REMEMBERED_INVENTION = 96
 """Provenance of a pixel that memory shows but no sensor saw; 255 is a sensor's, 0 is new."""
@@ -84,15 +96,19 @@ class World:
         self.frozen = False
         """While true, frames are generated but memory does not change."""
 
-    def advance(self, trajectory: Trajectory, animation_s: Float64 | None = None) -> Step:
+    def advance(
+        self, trajectory: Trajectory, animation_s: Float64 | None = None, shown: Callable[[Step], None] | None = None
+    ) -> Step:
         """Move the camera along a path and give back what it sees, one frame a pose.
 
-        A clip of frames is rendered from memory and completed by the generator together; then the verified
-        new part of each is folded into memory, so later frames show the same inventions. Then come the actors.
+        A clip of frames is rendered from memory and completed by the generator together; then the actors are drawn over
+        each; then its verified new part is folded into memory, so later frames show the same inventions.
 
         Args:
             animation_s: float64 [T], the animation time each frame is to show, s from the world's start; None: what
                 the cast's clock says.
+            shown: told of each frame (a step of one, read-only, its verdict still UNJUDGED) as soon as its pixels are
+                done, before memory takes it up.
 
         Returns:
             A :class:`Step` of ``len(trajectory)`` frames; its poses are the commanded ones.
@@ -100,26 +116,40 @@ class World:
         first, seen = self.index, list[_Seen]()
         for clip, tau_s in self._clips(trajectory, animation_s):
             watch, clock_s = _Stopwatch(len(clip)), self.start_ns * 1e-9 + tau_s
-            shown = self._show(clip, clock_s)
+            view = self._show(clip, clock_s)
             watch.lap("render_ms")
-            told = self.generator.condition(shown, self.stream)
+            told = self.generator.condition(view, self.stream)
             generated = self.generator.sample(told, self.stream, self.rng)
             watch.lap("generate_ms")
-            for t, (view, made) in enumerate(zip(shown.views, generated, strict=True)):
-                each, T_world_cam, stamp_ns = _Stopwatch(), clip.T_world_cam[t], int(clip.stamps_ns[t])
-                frame = Frame(made.rgb, trusted_depth(made, view), self.camera, T_world_cam, stamp_ns)
-                verdict = self._verify(made, self._shown_now(view, frame, t), T_world_cam)
-                drift = drift_of(made, view, self.camera, self.config.tracking)
-                each.lap("verify_ms")
-                merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
-                each.lap("integrate_ms")
-                stage = self._stage(frame, shown.references[t], float(tau_s[t]), given=animation_s is not None)
-                each.lap("actors_ms")
-                counts, measures = verdict.counts | merged | stage.counts, watch.laps | each.laps | drift
-                seen.append(_Seen(frame, view, stage, float(tau_s[t]), verdict.reasons, counts, measures))
-                self.index, self.time_ns = self.index + 1, stamp_ns
+            for t, made in enumerate(generated):
+                fresh = self._picture(view, made, t, int(clip.stamps_ns[t]), float(tau_s[t]), given=animation_s is not None)
+                fresh.measures.update(watch.laps)
+                if shown is not None:
+                    shown(_alone(self.index, self.seed, fresh))
+                seen.append(self._remember(fresh, made, t))
+                self.index, self.time_ns = self.index + 1, fresh.frame.stamp_ns
             self.stream.follow([s.frame for s in seen[-len(clip) :]], clock_s)
         return _step(first, self.seed, trajectory, self.camera, seen)
+
+    def _picture(self, shown: ClipView, made: Generated, t: int, stamp_ns: int, tau_s: float, *, given: bool) -> _Seen:
+        """Frame t of a clip, finished, with the actors in it; not judged yet."""
+        watch, view = _Stopwatch(), shown.views[t]
+        frame = Frame(made.rgb, trusted_depth(made, view), self.camera, shown.T_world_cams[t], stamp_ns)
+        stage = self._stage(frame, shown.references[t], tau_s, given=given)
+        watch.lap("actors_ms")
+        reasons = np.where(view.coverage, np.uint8(0), np.uint8(UNJUDGED))
+        return _Seen(frame, view, stage, tau_s, provenance(view, stage.drawn), reasons, dict(stage.counts), watch.laps)
+
+    def _remember(self, seen: _Seen, made: Generated, before: int) -> _Seen:
+        """Judge a frame, the ``before + 1``-th of its clip, and fold what is accepted of it into memory."""
+        watch, frame = _Stopwatch(), seen.frame
+        verdict = self._verify(made, self._shown_now(seen.view, frame, before), frame.T_world_cam)
+        drift = drift_of(made, seen.view, self.camera, self.config.tracking)
+        watch.lap("verify_ms")
+        merged = {} if self.frozen else self.memory.integrate(frame, sensed=False, mask=verdict.accepted)
+        watch.lap("integrate_ms")
+        counts, measures = verdict.counts | merged | seen.counts, seen.measures | watch.laps | drift
+        return seen._replace(reasons=verdict.reasons, counts=counts, measures=measures)
 
     def _show(self, clip: Trajectory, clock_s: Float64) -> ClipView:
         """What memory shows along a clip, and for each of its frames the keyframes that saw the same space."""
@@ -194,6 +224,22 @@ class World:
         finally:
             asked._context = self.stream.put_aside(context)
             self.seed, self.rng = own
+
+    @contextmanager
+    def drawn_by(self, generator: Generator) -> Iterator[None]:
+        """Within, frames are made by another generator.
+
+        One that carries on the world's own (the same networks in other steps) goes on with its stream; any other begins
+        without a past, and what the world's own carries waits as it is.
+        """
+        own = self.generator, self.stream
+        if generator.name != self.generator.name:
+            self.stream = generator.stream()
+        self.generator = generator
+        try:
+            yield
+        finally:
+            self.generator, self.stream = own
 
     def observe(self, frame: Frame) -> dict[str, int]:
         """Fold a measured frame into memory (mapping a real camera); returns the counts of the fusion."""
@@ -294,9 +340,26 @@ class _Seen(NamedTuple):
     view: View
     stage: Stage
     tau_s: float
+    provenance: UInt8
     reasons: UInt8
     counts: dict[str, int]
     measures: dict[str, float]
+
+
+def _alone(index: int, seed: int, seen: _Seen) -> Step:
+    """A step of one frame, whose arrays are the frame's own and so may not be written to."""
+
+    def own(array: np.ndarray) -> np.ndarray:
+        view = array[None]
+        view.flags.writeable = False
+        return view
+
+    frame, drawn, remembered = seen.frame, seen.stage.drawn, {"remembered_ratio": float(seen.view.coverage.mean())}
+    return Step(
+        index, seed, Trajectory(np.array([frame.stamp_ns], np.int64), frame.T_world_cam[None]), frame.camera,
+        own(drawn.rgb), own(drawn.depth), own(seen.view.coverage), own(seen.provenance), own(seen.reasons), own(drawn.ids),
+        np.array([seen.tau_s]), (seen.stage.actors,), {**seen.counts, **seen.measures, **remembered},
+    )  # fmt: skip
 
 
 def _step(first: int, seed: int, trajectory: Trajectory, camera: Camera, seen: list[_Seen]) -> Step:
@@ -307,7 +370,7 @@ def _step(first: int, seed: int, trajectory: Trajectory, camera: Camera, seen: l
     coverage, drawn = np.stack([s.view.coverage for s in seen]), [s.stage.drawn for s in seen]
     return Step(
         first, seed, trajectory, camera, np.stack([d.rgb for d in drawn]), np.stack([d.depth for d in drawn]), coverage,
-        np.stack([provenance(s.view, s.stage.drawn) for s in seen]), np.stack([s.reasons for s in seen]),
+        np.stack([s.provenance for s in seen]), np.stack([s.reasons for s in seen]),
         np.stack([d.ids for d in drawn]), np.array([s.tau_s for s in seen]), tuple(s.stage.actors for s in seen),
         totals | means | {"remembered_ratio": float(coverage.mean())},
     )

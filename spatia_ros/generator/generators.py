@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -80,3 +81,17 @@ class ProjectionGenerator:
     def sample(self, told: list[ViewImage], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
         """The frames: the condition itself."""
         return [compose(each, np.zeros((5, *each.image.shape[1:]), np.float32)) for each in told]
+
+
+class MemoryAlone(ProjectionGenerator):
+    """Memory drawn, and nothing of it believed that memory did not show: no frame of this generator adds to memory.
+
+    What takes a learned generator's place where there is no time for it.
+    """
+
+    name = "memory-alone"
+
+    def sample(self, told: list[ViewImage], stream: Stream, rng: np.random.Generator) -> list[Generated]:
+        """The frames, endlessly unsure of their depth."""
+        made = super().sample(told, stream, rng)
+        return [replace(each, depth_spread=np.full_like(each.depth_spread, np.inf)) for each in made]

@@ -67,6 +67,15 @@ class SpaceTimeGenerator:
         self.references, self.unguided = config.references, unguided
         self.tokens, self.dropped = tokenise(config.prompt), conditions_in(config.drop)
 
+    @property
+    def steps(self) -> int:
+        """Steps from noise to frame."""
+        return self.config.steps
+
+    def in_steps(self, steps: int) -> SpaceTimeGenerator:
+        """The same networks, asked in another number of steps; a stream of one serves the other."""
+        return SpaceTimeGenerator(self.name, self.engine, self.config.model_copy(update={"steps": steps}), self.unguided)
+
     def ask(self, prompt: str, stream: Stream) -> None:
         """Have a stream follow a prompt, in the words of :mod:`.text`."""
         stream.prompt = tokenise(prompt)
