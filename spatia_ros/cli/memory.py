@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples("""
 spatia memory info out/run/memory.spatia
 spatia memory ply out/run/memory.spatia out/run/points.ply
+spatia memory export out/run/memory.spatia points.glb            # or .pcd, .ply
 spatia memory render out/run/memory.spatia picture.png --keyframe 3 --size 640x384
 spatia memory render out/run/memory.spatia picture.png --pose "1.5 3.4 1.45 0.7 0 0 -0.7"
 spatia memory verify out/run/memory.spatia
@@ -32,13 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(title="what to do", metavar="VERB", required=True)
     info = verbs.add_parser("info", help="points, bounds, keyframes, size; checks every checksum")
     ply = verbs.add_parser("ply", help="write the points as PLY (position, colour, confidence, sensed)")
+    export = verbs.add_parser("export", help="write the points as .ply, .pcd or .glb, by the file's ending")
     render = verbs.add_parser("render", help="write a picture of the memory: colour | depth | where each pixel comes from")
     convert = verbs.add_parser("convert", help="write the memory with another voxel size")
-    for verb in (info, ply, render, convert):
+    for verb in (info, ply, export, render, convert):
         verb.add_argument("memory", type=Path, metavar="FILE", help="a memory saved by run, map or the node")
     add_json(info)
     ply.add_argument("out", type=Path, metavar="PLY")
     render.add_argument("out", type=Path, metavar="PNG")
+    export.add_argument("out", type=Path, metavar="OUT")
+    export.add_argument("--up", default="z", choices=("z", "y", "-y"), help="what is up in the memory (default: z); y in a GLB")
     pose = render.add_mutually_exclusive_group()
     pose.add_argument("--keyframe", type=int, default=0, metavar="N", help="from where this keyframe was taken (default: 0)")
     pose.add_argument("--pose", metavar="'X Y Z QX QY QZ QW'", help="from this pose: T_world_cam, OpenCV axes, metres")
@@ -47,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.add_argument("--voxel-m", type=float, required=True, metavar="M", help="side of a voxel, m")
     convert.add_argument("--keyframes", type=count, metavar="N", help="keep at most this many keyframes")
     add_verbs(verbs)
-    for verb, action in ((info, run_info), (ply, run_ply), (render, run_render), (convert, run_convert)):
+    actions = {info: run_info, ply: run_ply, export: run_export, render: run_render, convert: run_convert}
+    for verb, action in actions.items():
         verb.set_defaults(run=action)
 
 
@@ -87,6 +92,23 @@ def run_ply(args: argparse.Namespace) -> int:
     memory = opened(args.memory)
     memory.export_ply(args.out)
     print_table([("points", f"{len(memory):,}"), ("left in", str(args.out))])
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """``spatia memory export``."""
+    from spatia_ros.formats.cloud_export import SUFFIXES, encode_points
+    from spatia_ros.record.files import write_bytes
+    from spatia_ros.types import SpatiaError
+
+    suffix = args.out.suffix.lower()
+    if suffix == ".ply":
+        return run_ply(args)
+    if suffix not in SUFFIXES:
+        raise SpatiaError(f"{args.out}: expected a name ending in .ply, {' or '.join(SUFFIXES)}")
+    points = opened(args.memory).points()
+    write_bytes(args.out, encode_points(suffix, points.xyz, points.rgb, args.up))
+    print_table([("points", f"{len(points.xyz):,}"), ("left in", str(args.out))])
     return 0
 
 
