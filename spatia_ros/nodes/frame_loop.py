@@ -68,9 +68,11 @@ class FrameLoop:
         stamp_ns = self._exposures.next(move.dt_ns, self._now_ns() if self._follows_clock() else None)
         dt_ns = stamp_ns - before_ns
         at = np.array([face.world.time_ns + dt_ns], np.int64)
-        step = face.world.advance(Trajectory(at, face.rig.camera_of(move.T_map_base)[None]))
+        with motion.making(face.world):
+            step = face.world.advance(Trajectory(at, face.rig.camera_of(move.T_map_base)[None]))
         face.rig.move(move.T_map_base, dt_ns * 1e-9, move.jump)
         self._publish(step, move, stamp_ns)
+        motion.made(face.settings.frames.camera, step, stamp_ns)
         return True
 
     def _publish(self, step: Step, move: Move, stamp_ns: int) -> None:

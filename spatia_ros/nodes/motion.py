@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -14,7 +15,10 @@ from scipy.spatial.transform import Rotation
 from spatia_ros import geometry
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.settings import MotionSettings
-from spatia_ros.types import Float64, Int64
+from spatia_ros.types import Float64, Int64, Step
+
+if TYPE_CHECKING:
+    from spatia_ros.world import World
 
 LATENESSES = 100
 """Frames over which jitter is measured."""
@@ -54,9 +58,26 @@ class Motion(Protocol):
     def skip(self, frames: int) -> None:
         """Leave out so many frames of a timing of its own, so that fewer frames take as long; never the last."""
 
+    def making(self, world: World) -> AbstractContextManager[None]:
+        """Within, the world makes a frame of this motion."""
+
+    def made(self, camera: str, step: Step, stamp_ns: int) -> None:
+        """A camera's frame (a step of one) of this motion was published; called on the worker's thread."""
+
+
+class Plain:
+    """A motion whose frames are like any other, and nobody's in particular."""
+
+    def making(self, world: World) -> AbstractContextManager[None]:  # noqa: ARG002
+        """As the world makes frames by itself."""
+        return nullcontext()
+
+    def made(self, camera: str, step: Step, stamp_ns: int) -> None:
+        """Nobody waits for it."""
+
 
 @dataclass
-class Follow:
+class Follow(Plain):
     """Go through poses of the rig given in one of its frames; to the first of them at once.
 
     Args:
@@ -112,7 +133,7 @@ class Follow:
 
 
 @dataclass
-class Drive:
+class Drive(Plain):
     """Move with a velocity [6] in the rig's own axes until it grows old (cmd_vel): by the wall's clock, or by the frames'.
 
     Args:
@@ -141,7 +162,7 @@ class Drive:
 
 
 @dataclass
-class Stand:
+class Stand(Plain):
     """Stay where the rig is: so many frames, or frame after frame while streaming is on."""
 
     frames: int = 0

@@ -27,7 +27,7 @@ from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.lifecycle import ManagedNode
 from spatia_ros.nodes.memory_face import MemoryFace
 from spatia_ros.nodes.motion import Follow, Motion, Move
-from spatia_ros.nodes.navigate import Navigator
+from spatia_ros.nodes.rig_actions import RigActions
 from spatia_ros.nodes.seeding import open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.nodes.snapshots import Snapshots
@@ -78,7 +78,7 @@ class WorldFace(MemoryFace):
         self.add(Commands(self))
         self.add(Snapshots(self))
         self._serve_entities()
-        endpoints.keep(navigator := Navigator(endpoints, self), navigator.close)
+        self.add(RigActions(self))
         self._cloud_seed = self._awaited_cloud(settings)
         self._begin()
         camera = self._world.camera

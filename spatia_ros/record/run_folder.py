@@ -95,9 +95,16 @@ class RunFolder(Sequence[Shot]):
 
     def checkpoint(self, world: World, complete: bool = False) -> None:
         """Make all frames so far count: save the memory and what the next frame depends on."""
-        self.complete = complete
         memory = MEMORY if complete else f"memory-{len(self):06d}.spatia"
         world.memory.save(self.path / memory, exact=not complete)  # to go on from it to the bit
+        self._write(memory, complete, {"index": world.index, "time_ns": world.time_ns, "rng": world.rng.bit_generator.state})
+
+    def note(self) -> None:
+        """Make all frames so far count, without what the next one depends on: for a world that lives elsewhere."""
+        self._write("", False, {})
+
+    def _write(self, memory: str, complete: bool, onward: dict[str, Any]) -> None:
+        self.complete = complete
         stamps = [stamp_text(t) for t in self._stamps]
         for kind in ("rgb", "depth"):
             lines = [f"{stamp} {kind}/{self._name(i)}\n" for i, stamp in enumerate(stamps)]
@@ -109,8 +116,7 @@ class RunFolder(Sequence[Shot]):
             write_rows(self.path / ACTORS, self._actors)
         write_json(self.path / TIMELINE, [{"stamp_ns": t, **f} for t, f in zip(self._stamps, self._figures, strict=True)])
         write_json(self.path / STATE, {
-            "format": FORMAT, "complete": complete, "frames": len(self), "memory": memory, "identity": self.identity,
-            "index": world.index, "time_ns": world.time_ns, "rng": world.rng.bit_generator.state,
+            "format": FORMAT, "complete": complete, "frames": len(self), "memory": memory, "identity": self.identity, **onward,
         })  # fmt: skip
         for old in self.path.glob("memory-*.spatia"):
             if old.name != memory:
@@ -122,25 +128,37 @@ class RunFolder(Sequence[Shot]):
         Raises:
             SpatiaError: when the folder holds another run, or is damaged.
         """
-        state = self._state()
+        from spatia_ros.memory import Memory
+
+        state = self.reopen()
         if state is None:
             return
-        from spatia_ros.memory import Memory
+        world.memory = Memory.load(self.path / Path(state["memory"]).name)
+        world.index, world.time_ns = state["index"], state["time_ns"]
+        world.rng.bit_generator.state = state["rng"]
+
+    def reopen(self) -> dict[str, Any] | None:
+        """Take up the frames that count, without what the next one depends on; returns the state, None in a new folder.
+
+        Raises:
+            SpatiaError: when the folder holds another run, or is damaged.
+        """
         from spatia_ros.sequence.tum import read_poses
 
+        state = self._state()
+        if state is None:
+            return None
         self.complete, frames = state["complete"], state["frames"]
         if frames:
             path = read_poses(self.path / "poses.txt")
             timeline = json.loads((self.path / TIMELINE).read_text())
-            if not len(path) == len(timeline) == frames:
+            if min(len(path), len(timeline)) < frames:  # more of them: the state was still to be written when it ended
                 raise SpatiaError(f"{self.path}: expected {frames} poses and figures, got {len(path)} and {len(timeline)}")
-            self._stamps, self._poses = path.stamps_ns.tolist(), list(path.T_world_cam)
-            self._figures = [{k: v for k, v in row.items() if k != "stamp_ns"} for row in timeline]
+            self._stamps, self._poses = path.stamps_ns.tolist()[:frames], list(path.T_world_cam[:frames])
+            self._figures = [{k: v for k, v in row.items() if k != "stamp_ns"} for row in timeline[:frames]]
             if self.with_actors:
                 self._actors = read_rows(self.path / ACTORS, frames)
-        world.memory = Memory.load(self.path / Path(state["memory"]).name)
-        world.index, world.time_ns = state["index"], state["time_ns"]
-        world.rng.bit_generator.state = state["rng"]
+        return state
 
     def _state(self) -> dict[str, Any] | None:
         """The last checkpoint; None when the folder is new."""

@@ -1,0 +1,28 @@
+"""The actions of a world: those that move its rig take turns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spatia_ros.nodes.goals import Turn
+from spatia_ros.nodes.navigate import Navigator
+from spatia_ros.nodes.part import Part
+
+if TYPE_CHECKING:
+    from spatia_ros.nodes.world_node import WorldFace
+
+
+class RigActions(Part):
+    """navigate_to_object: one goal at a time, and a newer command takes its place, too."""
+
+    def __init__(self, face: WorldFace) -> None:
+        self._turn = Turn()
+        Navigator(face, self._turn)
+
+    def deactivate(self) -> None:
+        """The goals in progress end."""
+        self._turn.close()
+
+    def close(self) -> None:
+        """The goals in progress end."""
+        self._turn.close()
