@@ -69,7 +69,7 @@ class MotionSettings(Section):
     keep_height: bool = Field(True, description="an initialpose with z = 0, as rviz sends it, keeps the rig's height")
     pace: Literal["real_time", "fast", "stepped"] = Field(
         "real_time",
-        description="real_time: frames come no faster than their stamps; fast: as fast as made; stepped: only when a step is asked for",
+        description="real_time: frames no faster than their stamps; fast: as fast as made; stepped: only steps asked for",
     )
     stream: bool = Field(False, description="make a frame every period even when nothing moves, as a real camera does")
 

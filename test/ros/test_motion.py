@@ -9,6 +9,7 @@ from harness import wait
 from spatia_ros import geometry
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Pace, Stand, exponential
+from spatia_ros.nodes.play import Play, State
 from spatia_ros.nodes.settings import FrameSettings, MotionSettings
 from spatia_ros.nodes.worker import Worker
 
@@ -56,6 +57,18 @@ def test_an_old_or_zero_velocity_makes_no_frame():
     assert Stand().next(rig, MotionSettings(stream=True), SECOND) is not None
 
 
+def test_a_velocity_may_last_by_the_time_of_the_frames():
+    """0.35 s in frames of 0.1 s: the fourth begins before it is over."""
+    rig, drive = Rig(FrameSettings()), Drive(np.ones(6), lasts_ns=350_000_000)
+    moves = [drive.next(rig, MotionSettings(), SECOND // 10) for _ in range(6)]
+    assert [move is not None for move in moves] == [True] * 4 + [False] * 2
+
+
+def test_standing_so_many_frames():
+    rig, stand = Rig(FrameSettings()), Stand(frames=2)
+    assert [stand.next(rig, MotionSettings(), SECOND) is not None for _ in range(3)] == [True, True, False]
+
+
 # Paths and frames
 
 
@@ -67,6 +80,18 @@ def test_a_path_is_one_frame_a_pose_with_its_own_timing():
     assert ahead == [0, 5, 15, 0]
     assert [(m.dt_ns, m.index, m.length, m.jump) for m in moves] == [(None, 0, 3, False), (5, 1, 3, False), (15, 2, 3, False)]
     assert not motion.unfinished
+
+
+def test_a_path_may_be_thinned_and_takes_as_long():
+    """Every third pose of eight, by their own times; the first and the last are never left out."""
+    rig, offsets = Rig(FrameSettings()), np.array([0, 1, 3, 6, 10, 15, 21, 28])
+    motion = Follow("map", offsets, np.stack([at(0.1 * i) for i in range(8)]))
+    motion.skip(2)  # not begun: the rig goes to where the path begins
+    moves = []
+    while move := motion.next(rig, MotionSettings(), 7):
+        moves.append(move)
+        motion.skip(2)
+    assert [(m.index, m.dt_ns) for m in moves] == [(0, None), (3, 6), (6, 15), (7, 7)]
 
 
 def test_a_path_in_the_rigs_own_frame_starts_where_the_rig_is():
@@ -142,20 +167,35 @@ def test_frames_are_paced_and_a_late_one_does_not_make_others_hurry():
     assert pace.pause_s(0.1) == pytest.approx(0.1)
 
 
+def test_lateness_is_measured_from_when_the_next_frame_may_begin():
+    """A period of 0.1 s: frames that take 0.04, 0.06, 0.105 and 0.13 s; the last alone is late by more than a tenth."""
+    clock = [100.0]
+    pace, due = Pace(lambda: clock[0]), 100.0
+    for cost in (0.04, 0.06, 0.105, 0.13):
+        clock[0] = max(due, clock[0])
+        pace.begin(0.1)
+        clock[0] += cost
+        pace.published(0.1)
+        due += 0.1
+    late = np.array([-0.06, -0.04, 0.005, 0.005 + 0.03])
+    assert pace.late == 1
+    assert pace.jitter_s == pytest.approx(late.std())
+
+
 # The worker
 
 
 class Hands:
     """A worker whose frames are made one by one, when the test lets them."""
 
-    def __init__(self):
+    def __init__(self, play=None, pause_s=lambda motion: 0.0):
         self.made, self.failures, self.gate = [], [], threading.Semaphore(0)
-        self.worker = Worker(self.frame, lambda: None, self.failures.append, lambda motion: 0.0, lambda: None)
+        self.worker = Worker(self.frame, lambda: None, self.failures.append, pause_s, lambda: None, play)
         self.worker.start()
 
     def frame(self, motion):
         self.gate.acquire()
-        if motion.next(None, MotionSettings(), SECOND) is None:
+        if motion.next(Rig(FrameSettings()), MotionSettings(), SECOND) is None:
             return False
         self.made.append(motion)
         return True
@@ -237,3 +277,59 @@ def test_a_jobs_error_goes_to_who_asked(hands):
 def test_after_close_jobs_are_cancelled(hands):
     hands.worker.close()
     assert hands.worker.submit(lambda: 1).cancelled()
+
+
+# The gate
+
+
+@pytest.fixture
+def play():
+    return Play(State.PAUSED)
+
+
+@pytest.fixture
+def stepped(play):
+    """Hands that are never in the way, behind a gate; no frame would ever be due."""
+    it = Hands(play, pause_s=lambda motion: np.inf)
+    play.on_change = it.worker.wake
+    it.gate.release(1000)
+    yield it
+    it.worker.close()
+
+
+def test_paused_commands_wait_and_jobs_do_not(stepped):
+    motion = Counted(2)
+    stepped.worker.follow(motion)
+    assert stepped.worker.submit(lambda: len(stepped.made)).result(10.0) == 0
+    assert stepped.worker.follows(motion)
+    assert not stepped.worker.busy
+
+
+def test_so_many_steps_are_so_many_frames_of_the_motion_and_then_standing_ones(stepped, play):
+    motion = Counted(2)
+    stepped.worker.follow(motion)
+    with play.steps(5) as steps:
+        assert list(steps) == [1, 2, 3, 4, 5]
+    assert stepped.worker.submit(lambda: len(stepped.made)).result(10.0) == 5
+    assert stepped.made[:2] == [motion, motion]
+    assert all(isinstance(each, Stand) for each in stepped.made[2:])
+
+
+def test_a_failing_frame_ends_the_steps_with_its_error(stepped, play):
+    stepped.worker.follow(Counted(3, MemoryError("no room")))
+    with play.steps(2) as steps, pytest.raises(MemoryError, match="no room"):
+        list(steps)
+
+
+def test_playing_on_opens_the_gate():
+    play = Play(State.PAUSED)
+    other = Hands(play)
+    play.on_change = other.worker.wake
+    other.gate.release(1000)
+    try:
+        other.worker.follow(Counted(3))
+        assert other.worker.submit(lambda: len(other.made)).result(10.0) == 0
+        play.become(State.PLAYING)
+        wait(lambda: len(other.made) == 3, "the frames that waited")
+    finally:
+        other.worker.close()
