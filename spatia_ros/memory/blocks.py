@@ -37,6 +37,9 @@ NONE = np.int32(-1)
 # Places in Blocks.counts. Block and chunk slots below the first two tops are in use or on a free list.
 N_BLOCKS, POOL_TOP, N_POINTS, N_REFUSED, MAX_POINTS, N_CHUNKS, FREE_BLOCK, FREE_CHUNK = range(8)
 
+NOTED = 2
+"""In Blocks.changed: changed since it was written, but not since somebody took note of it (see :mod:`.updates`)."""
+
 # What a kernel lacked when it stopped.
 DONE, NEED_BLOCKS, NEED_POOL = range(3)
 
@@ -68,7 +71,7 @@ class Blocks(NamedTuple):
     chunk_key: np.ndarray  # int64 [B], EMPTY in a free slot
     first_block: np.ndarray  # int32 [B], of the chunk (or the next free slot)
     last_block: np.ndarray  # int32 [B], of the chunk
-    changed: np.ndarray  # uint8 [B], 1 = a point of the chunk changed since this was last cleared
+    changed: np.ndarray  # uint8 [B], 1 = a point of the chunk changed since this was last cleared, or noted (NOTED)
     free_next: np.ndarray  # int64 [P / 16], free-list links by run
     free_head: np.ndarray  # int64 [RUN_CLASSES]
     counts: np.ndarray  # int64 [8]

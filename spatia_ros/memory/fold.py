@@ -68,7 +68,7 @@ def _look_up_band(
         at = (k & 7) | ((k >> (KEY_BITS - 3)) & 56) | ((k >> (2 * KEY_BITS - 6)) & 448)
         if known_key[at] != k:
             found = LEFT_OUT if k < 0 else _find(hash_key, hash_block, k, mask)
-            if found >= 0 and changed[chunk[found]] == 0:  # threads that write one line of memory hold one another up
+            if found >= 0 and changed[chunk[found]] != 1:  # threads that write one line of memory hold one another up
                 changed[chunk[found]] = 1
             known_key[at], known_block[at] = k, found
         block[i] = known_block[at]

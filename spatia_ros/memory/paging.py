@@ -67,6 +67,8 @@ class Pages:
         self._clock = 0
         self._keyframes: dict[int, tuple[Keyframe, int]] = {}
         """By identity: a keyframe never changes, so its record is written once."""
+        self.written: set[int] = set()
+        """Chunks written since somebody took note of them (see :mod:`.updates`): writing rounds, and may empty the store."""
 
     def know_keyframe(self, keyframe: Keyframe, offset: int) -> None:
         """Note where a keyframe's record lies."""
@@ -173,6 +175,7 @@ class Pages:
             else:
                 changes[points.key] = 0, 0, 0, 0
             b.changed[slot] = 0
+        self.written.update(changes)
         self.index = self.index.updated(changes)
 
     def _write_keyframes(self, keyframes: list[Keyframe]) -> tuple[int, ...]:
@@ -266,6 +269,17 @@ class Pages:
         b, self._clock = memory.store.blocks, self._clock + 1
         slots = visible_chunks(b, T_cam_world, intrinsics_of(camera), camera.width, camera.height, self.config.voxel_m, far)
         self._touched.update(dict.fromkeys(b.chunk_key[slots].tolist(), self._clock))
+
+
+def points_of_chunk(memory: Memory, key: int) -> ChunkPoints | None:
+    """The points of one chunk (a copy), wherever they are; None when there is no such chunk."""
+    slot, pages = chunk_slot(memory.store.blocks, key), memory.pages
+    if slot >= 0:
+        return take_chunk(memory, slot)
+    row = int(pages.index.find(np.array([key], np.int64))[0]) if pages else -1
+    if pages is None or row < 0:
+        return None
+    return chunks.decode(pages.log, pages.view.record(row), pages.config.voxel_m, pages.config.feature_channels)
 
 
 def go_back(pages: Pages | None, state: PagesState | None) -> None:

@@ -71,7 +71,7 @@ class Lens:
         u, v = np.meshgrid((np.arange(c.width) + 0.5 - c.cx) / c.fx, (np.arange(c.height) + 0.5 - c.cy) / c.fy)
         wanted = np.stack([u, v], -1).reshape(-1, 2)
         xy = _start_equidistant(wanted, self.coefficients) if self.model == "equidistant" else wanted.copy()
-        turned = np.ones(len(xy))
+        turned: Float64 = np.ones(len(xy))
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for _ in range(NEWTON_STEPS):
                 missing = self.bent(xy) - wanted
@@ -108,7 +108,7 @@ class Lens:
             SpatiaError: when it would be larger than an image may be.
         """
         c = self.camera
-        sides = np.zeros(4)
+        sides: Float64 = np.zeros(4)
         if self.bends:
             xy, sound = self.rays()
             if not sound.any():
