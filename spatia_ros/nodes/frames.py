@@ -34,13 +34,18 @@ class RigPose:
         return self.T_map_odom @ self.T_odom_base
 
 
+def _prefixed(settings: FrameSettings) -> FrameSettings:
+    """The names as they are on /tf: the map is everybody's, the rest this robot's."""
+    return settings.model_copy(update={name: settings.prefix + getattr(settings, name) for name in ("odom", "base")})
+
+
 class Rig:
     """Names and transforms of the frames, and where the rig is now."""
 
     def __init__(self, settings: FrameSettings) -> None:
-        self.names = settings
-        self.link = f"{settings.camera}_link"
-        self.optical = f"{settings.camera}_color_optical_frame"
+        self.names = _prefixed(settings)
+        self.link = f"{settings.prefix}{settings.camera}_link"
+        self.optical = f"{settings.prefix}{settings.camera}_color_optical_frame"
         mount = Rotation.from_euler("xyz", settings.camera_rpy_rad).as_matrix()
         self.T_base_link = geometry.pose(mount, np.array(settings.camera_xyz_m))
         self.T_map_world = convert.map_from_world(settings.map_up)

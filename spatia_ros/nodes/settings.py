@@ -30,6 +30,7 @@ class FrameSettings(Section):
     map: str = Field("map", description="the world's frame")
     odom: str = Field("odom", description="the frame in which the rig moves without jumps (REP-105)")
     base: str = Field("base_link", description="the camera rig: what commands move")
+    prefix: str = Field("", description="put before all of the rig's own frames, such as robot1/, where robots share /tf")
     camera: str = Field("camera", description="camera name: topics NAME/..., frames NAME_link and NAME_color_optical_frame")
     map_up: Literal["z", "y", "-y"] = Field("z", description="axis of the recording that points up; it becomes the map's z")
     camera_xyz_m: Vector = Field((0.0, 0.0, 0.0), description="position of the camera's link in the rig, m")
