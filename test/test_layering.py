@@ -14,7 +14,7 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world", "variants", "spacetime"),
+    ("world", "variants", "spacetime", "beside"),
     ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),
