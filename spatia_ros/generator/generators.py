@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,6 +55,18 @@ class Generator(Protocol):
 
     def sample(self, told: Any, stream: Any, rng: np.random.Generator) -> list[Generated]:
         """The frames of a clip; what it is told, the stream and the state of ``rng`` decide them."""
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A generator that walks from noise to frame in steps, and can be asked to take fewer."""
+
+    @property
+    def steps(self) -> int:
+        """Steps from noise to frame."""
+
+    def in_steps(self, steps: int) -> Generator:
+        """The same generator in another number of steps; a stream of one serves the other."""
 
 
 class ProjectionGenerator:

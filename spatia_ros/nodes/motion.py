@@ -205,13 +205,13 @@ class Exposures:
     def __init__(self, period_ns: int, start_ns: int) -> None:
         self.period_ns, self.last_ns = period_ns, start_ns
 
-    def next(self, dt_ns: int | None, now_ns: int | None = None) -> int:
-        """The next stamp, ``dt_ns`` (or one period) after the last.
+    def next(self, dt_ns: int | None, now_ns: int | None = None, periods: int = 1) -> int:
+        """The next stamp, ``dt_ns`` (or so many periods) after the last.
 
         With a clock to keep up with (``now_ns``) and no timing of its own, a frame takes the newest
         tick of the same uniform grid that the clock has passed.
         """
-        ahead = dt_ns or self.period_ns
+        ahead = dt_ns or periods * self.period_ns
         if dt_ns is None and now_ns is not None:
             ahead = max(ahead, (now_ns - self.last_ns) // self.period_ns * self.period_ns)
         self.last_ns += ahead

@@ -7,14 +7,47 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from spatia_ros.nodes.motion import Motion
+from spatia_ros.nodes.motion import Motion, Stand
 
 Result = TypeVar("Result")
 
 LONGEST_WAIT_S = 0.05
 """The due time is looked at again after this: simulated clocks run at any speed."""
+
+
+class Gate(Protocol):
+    """Who says when frames may be made. All of it is asked on the worker's thread and answers without waiting."""
+
+    def may_start(self) -> bool:
+        """Whether a frame may begin now."""
+
+    @property
+    def stepping(self) -> bool:
+        """Whether frames are asked for one by one: none waits until it is due, and where there is no motion one stands."""
+
+    def made(self) -> None:
+        """A frame was made and published."""
+
+    def given_up(self, error: Exception) -> None:
+        """A frame failed."""
+
+
+class Always:
+    """The gate that is always open."""
+
+    stepping = False
+
+    def may_start(self) -> bool:
+        """Always."""
+        return True
+
+    def made(self) -> None:
+        """Nobody counts."""
+
+    def given_up(self, error: Exception) -> None:
+        """Nobody waits."""
 
 
 class Worker:
@@ -29,6 +62,7 @@ class Worker:
         failed: told of what a frame raised; the motion is given up, the thread goes on.
         pause_s: ``(motion) -> seconds`` until its next frame is due.
         after: called on the thread after each job and frame.
+        gate: when frames may be made; jobs are run in any case.
     """
 
     def __init__(
@@ -38,8 +72,10 @@ class Worker:
         failed: Callable[[Exception], None],
         pause_s: Callable[[Motion], float],
         after: Callable[[], None],
+        gate: Gate | None = None,
     ) -> None:
         self._frame, self._idle, self._failed, self._pause_s, self._after = frame, idle, failed, pause_s, after
+        self._gate = gate or Always()
         self._wake = threading.Condition()
         self._jobs: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._newest: Motion | None = None
@@ -70,8 +106,8 @@ class Worker:
 
     @property
     def busy(self) -> bool:
-        """Whether a motion is being followed or waits to be."""
-        return self._newest is not None or self._current is not None
+        """Whether a motion is being followed or waits to be, and frames may be made."""
+        return (self._newest is not None or self._current is not None) and self._gate.may_start()
 
     @property
     def backlog(self) -> int:
@@ -96,6 +132,11 @@ class Worker:
                 self._jobs.append((future, run))
                 self._wake.notify()
         return future
+
+    def wake(self) -> None:
+        """Look again at what there is to do: the gate may have opened."""
+        with self._wake:
+            self._wake.notify()
 
     def follow(self, motion: Motion) -> None:
         """Make this the motion; the one before it ends at its next frame."""
@@ -127,12 +168,21 @@ class Worker:
             while not self._closed:
                 if self._jobs:
                     return self._jobs.popleft()[1]
-                self._switch()
-                pause = self._pause_s(self._current) if self._current else None
+                pause = self._pause()
                 if pause is not None and pause <= 0:
                     return self._current
                 self._wake.wait(pause and min(pause, LONGEST_WAIT_S))
             return None
+
+    def _pause(self) -> float | None:
+        """Seconds until the next frame may begin; None: not before something changes."""
+        if not self._gate.may_start():
+            return None
+        self._switch()
+        if self._gate.stepping:
+            self._current = self._current or Stand(frames=1)
+            return 0.0
+        return self._pause_s(self._current) if self._current else None
 
     def _switch(self) -> None:
         if self._newest is not None:
@@ -151,8 +201,12 @@ class Worker:
 
     def _one_frame(self, motion: Motion) -> bool:
         try:
-            return self._frame(motion)
+            made = self._frame(motion)
+            if made:
+                self._gate.made()
+            return made
         except Exception as error:  # the engine's own types, MemoryError: the node must outlive them all
             self._failed(error)
+            self._gate.given_up(error)
             time.sleep(LONGEST_WAIT_S)  # streaming into the same failure must not spin
             return False

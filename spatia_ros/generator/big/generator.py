@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,6 +102,16 @@ class BigGenerator:
             raise SpatiaError(f"big generator: expected 0..{MAX_REFERENCES} references, got {references}")
         self.sampler, self.words, self.depth, self.prompts = sampler, words, depth, prompts
         self.references, self.rows, self.columns = references, rows, columns
+
+    @property
+    def steps(self) -> int:
+        """Steps of the solver."""
+        return self.sampler.schedule.steps
+
+    def in_steps(self, steps: int) -> BigGenerator:
+        """The same networks, the solver taking another number of steps."""
+        sampler = Sampler(self.sampler.network, self.sampler.codec, replace(self.sampler.schedule, steps=steps))
+        return BigGenerator(sampler, self.words, self.depth, self.prompts, self.references, self.rows, self.columns)
 
     def ask(self, prompt: str, stream: History) -> None:
         """Have a stream follow a prompt, in any words; an empty one is the settings'."""
