@@ -82,6 +82,15 @@ def actor_from(entry: str, files: Files, source: str = "actor") -> Actor:
     return _actor(read_yaml(entry, source), files, np.eye(4))
 
 
+def actor_in(entry: Value, files: Files, T_world_script: Float64) -> Actor:
+    """The actor of an entry that stands in another document, in axes of its own (z up).
+
+    Raises:
+        SpatiaError: naming source, line and field.
+    """
+    return _actor(entry, files, T_world_script)
+
+
 def clock_from(text: str, source: str = "clock") -> Clock:
     """The clock of one ``clock`` entry, as YAML text: ``{pattern: reverse, end_s: 3}``.
 
@@ -143,7 +152,7 @@ def _track(entry: Value, values: dict[str, Value]) -> PoseTrack:
         entry.fail("either a path or a pose", "both" if "path" in values else "neither")
     if "pose" in values:
         with _at(values["pose"]):
-            return PoseTrack.still(_pose(values["pose"]))
+            return PoseTrack.still(pose_in(values["pose"]))
     rows = [row.numbers("t_s x y z yaw_deg") for row in values["path"].items(MAX_WAYPOINTS)]
     if not rows:
         values["path"].fail("at least one waypoint")
@@ -154,7 +163,7 @@ def _track(entry: Value, values: dict[str, Value]) -> PoseTrack:
         return PoseTrack(track.times_s, track.T, loop=True) if "loop" in values and values["loop"].truth() else track
 
 
-def _pose(value: Value) -> Float64:
+def pose_in(value: Value) -> Float64:
     """``[x, y, z, yaw_deg]`` or ``[x, y, z, qx, qy, qz, qw]`` as a matrix [4, 4]."""
     given = [item.number() for item in value.items(7)]
     if len(given) not in (4, 7):
@@ -203,7 +212,7 @@ def _changed(actor: Actor, values: dict[str, Value], T_world_script: Float64) ->
         actor = edits.earlier(actor, values["earlier_s"].number(-LONG_S, LONG_S))
     if "moved" in values:
         with _at(values["moved"]):
-            T = T_world_script @ _pose(values["moved"]) @ np.linalg.inv(T_world_script)
+            T = T_world_script @ pose_in(values["moved"]) @ np.linalg.inv(T_world_script)
             actor = edits.moved(actor, T)
     return actor
 

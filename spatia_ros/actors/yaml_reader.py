@@ -90,9 +90,14 @@ class Value:
             self.fail(f"{', '.join(needed)}", f"no {', '.join(missing)}")
         return out
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list."""
+        return isinstance(self.node, yaml.SequenceNode)
+
     def items(self, most: int) -> Iterator[Value]:
         """The values of a list of at most so many."""
-        if not isinstance(self.node, yaml.SequenceNode):
+        if not self.is_list:
             self.fail("a list")
         if len(self.node.value) > most:
             self.fail(f"at most {most} of them")

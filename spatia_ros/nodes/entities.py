@@ -31,6 +31,13 @@ CATEGORIES = {
 }  # fmt: skip
 
 
+KNOWN_CATEGORIES = frozenset({
+    EntityCategory.CATEGORY_OBJECT, EntityCategory.CATEGORY_ROBOT, EntityCategory.CATEGORY_HUMAN,
+    EntityCategory.CATEGORY_DYNAMIC_OBJECT, EntityCategory.CATEGORY_STATIC_OBJECT,
+})  # fmt: skip
+MAX_TAGS, MAX_WORDS = 64, 1000
+
+
 class Stage(Protocol):
     """What of a world node is needed here."""
 
@@ -68,6 +75,7 @@ class Entities:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
+        self._told: dict[str, tuple[Actor | None, EntityInfo]] = {}
 
     def names(self) -> list[str]:
         """All names: the rig, its camera, then the actors in order of their coming."""
@@ -111,9 +119,38 @@ class Entities:
             box = Box(*self._world_box(actor), self._stage.T_map_world).bounds()
         return Described(name, info.category.category, tuple(info.tags), box)
 
-    def info(self, name: str) -> EntityInfo:
-        """Category, description and tags."""
+    def set_info(self, name: str, info: EntityInfo) -> None:
+        """Describe an entity in other words; they go with the entity, and when the state is reset.
+
+        Raises:
+            Refused: on a category that is none, or more words than anybody reads.
+        """
         actor = self.actor(name)
+        if info.category.category not in KNOWN_CATEGORIES:
+            got = f"got {info.category.category}"
+            raise Refused(Result.RESULT_OPERATION_FAILED, f"category: expected one of {sorted(KNOWN_CATEGORIES)}, {got}")
+        if len(info.tags) > MAX_TAGS or max(map(len, [info.description, *info.tags])) > MAX_WORDS:
+            expected = f"expected at most {MAX_TAGS} tags, and {MAX_WORDS} characters in each and in the description"
+            raise Refused(Result.RESULT_OPERATION_FAILED, f"info: {expected}")
+        self._told = {each: told for each, told in self._told.items() if each in self.names()} | {name: (actor, info)}
+
+    def forget(self, name: str) -> None:
+        """An entity is gone."""
+        self._told.pop(name, None)
+
+    def forget_all(self) -> None:
+        """Entities are what they are by themselves again."""
+        self._told.clear()
+
+    def info(self, name: str) -> EntityInfo:
+        """Category, description and tags: as they were told, or what is known by itself."""
+        actor = self.actor(name)
+        whose, told = self._told.get(name, (None, None))
+        if told is not None and (whose is actor or (whose and actor and whose.body is actor.body)):
+            return told
+        return self._info(name, actor)
+
+    def _info(self, name: str, actor: Actor | None) -> EntityInfo:
         if actor is None:
             is_ego = name == EGO
             category = EntityCategory.CATEGORY_ROBOT if is_ego else EntityCategory.CATEGORY_OBJECT

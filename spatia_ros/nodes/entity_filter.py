@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import linprog
 from simulation_interfaces.msg import Bounds, Result, TagsFilter
 
 from spatia_ros.types import Float64, SpatiaError
@@ -16,6 +17,7 @@ from spatia_ros.types import Float64, SpatiaError
 MAX_EXPRESSION = 200
 _INTERVAL = re.compile(r"\{(\d*),?(\d*)\}")
 MAX_REPEAT = 64
+MAX_HULL_POINTS = 256
 _REG_EXTENDED, _REG_NOSUB = 1, 8
 _REGEX_BYTES = 512
 """More than any C library's regex_t takes (glibc 64, musl 40)."""
@@ -83,17 +85,28 @@ def matcher(filters: Any) -> Callable[[Described], bool]:
         Refused: on an expression that is none, or bounds of another type than box and sphere, or malformed.
     """
     named = expression(filters.filter) if filters.filter else lambda _: True
-    categories, tags = {c.category for c in filters.categories}, set(filters.tags.tags)
-    if filters.tags.filter_mode not in (TagsFilter.FILTER_MODE_ANY, TagsFilter.FILTER_MODE_ALL):
-        raise Refused(Result.RESULT_OPERATION_FAILED, f"tags: expected filter mode 0 or 1, got {filters.tags.filter_mode}")
-    wants_all = filters.tags.filter_mode == TagsFilter.FILTER_MODE_ALL
+    categories, tagged = {c.category for c in filters.categories}, tag_filter(filters.tags)
     overlaps = overlap(filters.bounds)
 
     def passes(entity: Described) -> bool:
-        tagged = not tags or (tags <= set(entity.tags) if wants_all else bool(tags & set(entity.tags)))
-        return named(entity.name) and (not categories or entity.category in categories) and tagged and overlaps(entity.box)
+        of_category = not categories or entity.category in categories
+        return named(entity.name) and of_category and tagged(entity.tags) and overlaps(entity.box)
 
     return passes
+
+
+def tag_filter(asked: Any) -> Callable[[Iterable[str]], bool]:
+    """Whether tags pass a ``TagsFilter``: any or all of those it names; everything passes one that names none.
+
+    Raises:
+        Refused: on a mode that is none.
+    """
+    wanted = set(asked.tags)
+    if asked.filter_mode not in (TagsFilter.FILTER_MODE_ANY, TagsFilter.FILTER_MODE_ALL):
+        raise Refused(Result.RESULT_OPERATION_FAILED, f"tags: expected filter mode 0 or 1, got {asked.filter_mode}")
+    if asked.filter_mode == TagsFilter.FILTER_MODE_ALL:
+        return lambda tags: wanted <= set(tags)
+    return lambda tags: not wanted or bool(wanted & set(tags))
 
 
 def overlap(bounds: Any) -> Callable[[tuple[Float64, Float64] | None], bool]:
@@ -101,12 +114,24 @@ def overlap(bounds: Any) -> Callable[[tuple[Float64, Float64] | None], bool]:
     points = np.array([(p.x, p.y, p.z) for p in bounds.points], np.float64).reshape(-1, 3)
     if bounds.type == Bounds.TYPE_EMPTY:
         return lambda _: True
-    if bounds.type not in (Bounds.TYPE_BOX, Bounds.TYPE_SPHERE):
-        raise Refused(Result.RESULT_FEATURE_UNSUPPORTED, f"bounds: expected a box or a sphere, got type {bounds.type}")
-    if len(points) != 2 or not np.isfinite(points).all():
-        raise Refused(Result.RESULT_OPERATION_FAILED, f"bounds: expected two finite points, got {points.tolist()}")
+    if bounds.type not in (Bounds.TYPE_BOX, Bounds.TYPE_SPHERE, Bounds.TYPE_CONVEX_HULL):
+        raise Refused(Result.RESULT_FEATURE_UNSUPPORTED, f"bounds: expected a box, a sphere or a hull, got type {bounds.type}")
+    hull = bounds.type == Bounds.TYPE_CONVEX_HULL
+    if not np.isfinite(points).all() or not (1 <= len(points) <= MAX_HULL_POINTS if hull else len(points) == 2):
+        wanted = f"1..{MAX_HULL_POINTS}" if hull else "two"
+        raise Refused(Result.RESULT_OPERATION_FAILED, f"bounds: expected {wanted} finite points, got {points.tolist()!r:.200}")
+    if hull:
+        return lambda box: box is not None and _hull_meets(points, *box)
     if bounds.type == Bounds.TYPE_BOX:
         low, high = points.min(0), points.max(0)
         return lambda box: box is not None and bool((box[0] <= high).all() and (low <= box[1]).all())
     centre, radius = points[0], points[1, 0]
     return lambda box: box is not None and bool(np.linalg.norm(centre - np.clip(centre, *box)) <= radius)
+
+
+def _hull_meets(points: Float64, low: Float64, high: Float64) -> bool:
+    """Whether some mean of the points, weighted as one likes, lies in a box: a linear programme with nothing to optimise."""
+    mixes = np.vstack([points.T, -points.T])
+    limits = np.concatenate([high, -low]) + 1e-9
+    found = linprog(np.zeros(len(points)), A_ub=mixes, b_ub=limits, A_eq=np.ones((1, len(points))), b_eq=[1.0])
+    return bool(found.success)

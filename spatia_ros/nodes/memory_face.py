@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -20,9 +20,11 @@ from spatia_ros.nodes.lifecycle import ManagedNode
 from spatia_ros.nodes.motion import Motion
 from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.sensor_input import SensorInput
-from spatia_ros.nodes.worker import Worker
+from spatia_ros.nodes.worker import Gate, Worker
 from spatia_ros.srv import EditMemory, LoadMemory, SaveMemory, SavePly
 from spatia_ros.types import Frame, SpatiaError
+
+P = TypeVar("P", bound=Part)
 
 MAX_FAILURES = 5
 """Frames in a row that fail for no fault of the command: then the work is given up, and everything freed."""
@@ -37,7 +39,7 @@ class MemoryFace:
     of their own, so commands are received meanwhile: spin the node with a MultiThreadedExecutor.
     """
 
-    def __init__(self, node: ManagedNode, endpoints: Endpoints) -> None:
+    def __init__(self, node: ManagedNode, endpoints: Endpoints, gate: Gate | None = None) -> None:
         self.node, self.endpoints, self.health = node, endpoints, node.health
         self.files = DataFolder(self.settings.data_dir)
         self.active = False
@@ -54,7 +56,7 @@ class MemoryFace:
         self._sizes = (0, 0)  # points and keyframes, as last noted by the worker
         self._failures = 0  # of frames, one after the other
         self._sensor: SensorInput | None = None
-        self.worker = Worker(self._next, self._idle, self._failed, self._pause_s, self._note)
+        self.worker = Worker(self._next, self._idle, self._failed, self._pause_s, self._note, gate)
         endpoints.keep(self.worker, self.worker.close)
 
     def _begin(self) -> None:
@@ -72,10 +74,11 @@ class MemoryFace:
         """The newest settings, live ones included."""
         return self.node.live.now
 
-    def add(self, part: Part) -> Part:
+    def add(self, part: P) -> P:
         """Have a part told of what happens, and closed in the end."""
         self._parts.append(part)
-        return self.endpoints.keep(part, part.close)
+        self.endpoints.keep(part, part.close)
+        return part
 
     # Lifecycle
 
@@ -180,7 +183,8 @@ class MemoryFace:
         self._status.publish(msg)
         fields = (
             "mode", "frames", "memory_points", "keyframes", "commands_dropped", "frame_ms", "model",
-            "tracking", "frames_lost", "loops",
+            "tracking", "frames_lost", "loops", "frame_ms_p99", "rate_hz", "jitter_ms", "frames_late", "quality",
+            "sampling_steps",
         )  # fmt: skip
         self.health.report({"state": self.node.state, **{name: getattr(msg, name) for name in fields}}, self.concern())
 

@@ -17,6 +17,7 @@ from tf2_msgs.msg import TFMessage
 
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.deadline import Rung
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.motion import Move
@@ -87,6 +88,10 @@ class RigOutputs:
         if self._clock:
             self._clock.publish(Clock(clock=convert.to_time(stamp_ns)))
 
+    def forget(self) -> None:
+        """Begin the path anew."""
+        self._poses.clear()
+
     def publish_tf(self, stamp_ns: int, others: Sequence[TransformStamped] = ()) -> None:
         """The rig's pose at a time for tf, and what else has a frame."""
         self._tf.publish(TFMessage(transforms=[*self._rig.transforms(stamp_ns), *others]))
@@ -102,14 +107,18 @@ class RigOutputs:
         offer(self._path, lambda: PathMessage(header=header, poses=list(self._poses)))
 
 
-def metadata_of(step: Step, move: Move, world: World, total_ms: float) -> GeneratedFrame:
-    """What is known of a frame beyond its pixels; the header is the publisher's."""
+def metadata_of(step: Step, move: Move, world: World, total_ms: float, rung: Rung) -> GeneratedFrame:
+    """What is known of a frame beyond its pixels; the header is the publisher's.
+
+    Args:
+        total_ms: from the command to now. rung: how the frame was made.
+    """
     figures, engine = step.figures, getattr(world.generator, "engine", None)
     return GeneratedFrame(
         step=step.index, clip_index=move.index, clip_length=move.length, seed=step.seed,
         animation_s=float(step.animation_s[0]), actors=len(step.actors[0]),
         remembered_ratio=figures["remembered_ratio"], mean_confidence=float(np.mean(step.provenance) / 255.0),
         render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], actors_ms=figures["actors_ms"],
-        total_ms=total_ms,
+        total_ms=total_ms, quality=rung.quality, sampling_steps=rung.steps,
         model=world.generator.name, engine_sha256=getattr(engine, "sha256", ""), synthetic=True,
     )  # fmt: skip

@@ -48,14 +48,21 @@ class Interrupted(SpatiaError):
     """Something ended the steps before the last of them."""
 
 
+LOOK_S = 0.02
+"""How often somebody who waits for a step looks whether he is to go on waiting."""
+
+
 class Steps:
     """So many frames asked for: iterates over how many are made, 1, 2, ..., each as soon as it is, none left out.
 
     Iterating raises what ended the steps early: :class:`Interrupted`, or what a frame raised.
+
+    Args:
+        over: whether whoever asked wants no more of them.
     """
 
-    def __init__(self, count: int, changed: threading.Condition) -> None:
-        self._changed, self._wanted = changed, count
+    def __init__(self, count: int, changed: threading.Condition, over: Callable[[], bool]) -> None:
+        self._changed, self._wanted, self._over = changed, count, over
         self._error: Exception | None = None
         self.made = 0
         """Frames made so far; one that was in progress when the steps ended counts as soon as it is finished."""
@@ -81,7 +88,9 @@ class Steps:
     def _reached(self, k: int) -> bool:
         """Wait until ``k`` frames are made, or no more will be."""
         with self._changed:
-            self._changed.wait_for(lambda: self.made >= k or not self.left)
+            while not self._changed.wait_for(lambda: self.made >= k or not self.left, LOOK_S):
+                if self._over():
+                    self.end()
             if self.made < k and self._error is not None:
                 raise self._error
             return self.made >= k
@@ -154,6 +163,13 @@ class Play:
             self._interrupt(Interrupted(f"step: the simulation became {target.word}"))
         self.on_change()
 
+    def leave(self, here: State, target: State) -> None:
+        """Be in another state, if the state now is this one; it may have become yet another meanwhile."""
+        with self._changed:
+            if self._state is here:
+                self._state = target
+        self.on_change()
+
     def close(self) -> None:
         """End the steps that somebody waits for."""
         self._interrupt(Interrupted("step: the node is shutting down"))
@@ -164,8 +180,11 @@ class Play:
             steps.end(error)
 
     @contextmanager
-    def steps(self, count: int) -> Iterator[Steps]:
+    def steps(self, count: int, over: Callable[[], bool] = lambda: False) -> Iterator[Steps]:
         """Make so many frames; what is still to do when the block is left is not done.
+
+        Args:
+            over: asked now and then; once it is true no more frames begin.
 
         Raises:
             NotPaused: unless the simulation is paused and nobody else steps.
@@ -177,7 +196,7 @@ class Play:
                 raise NotPaused(f"step: expected a simulation that is paused, it is {self._state.word}")
             if self._steps is not None:
                 raise NotPaused(f"step: expected one client at a time, for another {self._steps.left} are still to do")
-            steps = self._steps = Steps(count, self._changed)
+            steps = self._steps = Steps(count, self._changed, over)
         self.on_change()
         try:
             yield steps

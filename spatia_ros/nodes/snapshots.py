@@ -37,6 +37,10 @@ class Snapshots(Part):
         world = self._face.world
         return Kept(world.snapshot(), world.start_ns, self._face.rig.pose)
 
+    def forget(self) -> None:
+        """Let go of all of them: they are of another world than this one."""
+        self._kept.clear()
+
     def put_back(self, kept: Kept) -> None:
         """Make it as it was (on the worker's thread); the time of the stamps goes on."""
         face = self._face

@@ -154,17 +154,16 @@ def unique(name: str, entities: Entities, may_change: bool) -> str:
     return next(candidate for k in range(2, len(taken) + 3) if (candidate := f"{name}_{k}") not in taken)
 
 
-def add(actor: Actor, request: Any, entities: Entities, cast: Cast, reserved: set[str]) -> str:
+def add(actor: Actor, request: Any, entities: Entities, cast: Cast, reserved: set[str]) -> Actor:
     """Take an actor into the cast (on the world's thread): the frame its path is in at the pose asked for, its seconds from now.
 
     Returns:
-        The name it got.
+        The actor as it is there, with its name and number.
     """
     name = full_name(request, actor, entities, reserved)
     pose = request.initial_pose
     T_world = entities.pose_in_world(pose.header.frame_id, pose.pose, "initial_pose")
-    cast.add(edits.earlier(replace(edits.moved(actor, T_world), id=0, name=name), -entities.animation_s))
-    return name
+    return cast.find(cast.add(edits.earlier(replace(edits.moved(actor, T_world), id=0, name=name), -entities.animation_s)))
 
 
 def spawnables(sources: list[str], files: DataFolder) -> tuple[list[Spawnable], list[str]]:
@@ -205,5 +204,3 @@ def spawnable(uri: str, description: str, bounds: Bounds) -> Spawnable:
     msg = Spawnable(description=description, spawn_bounds=bounds)
     getattr(msg, "entity_resource", msg).uri = uri
     return msg
-
-

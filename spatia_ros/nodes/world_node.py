@@ -27,7 +27,10 @@ from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.lifecycle import ManagedNode
 from spatia_ros.nodes.memory_face import MemoryFace
 from spatia_ros.nodes.motion import Follow, Motion, Move
+from spatia_ros.nodes.play import Play, State
+from spatia_ros.nodes.prompt import Prompt
 from spatia_ros.nodes.rig_actions import RigActions
+from spatia_ros.nodes.scene import Scene, label_of
 from spatia_ros.nodes.seeding import open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.nodes.snapshots import Snapshots
@@ -62,7 +65,9 @@ class WorldFace(MemoryFace):
     """A configured world, and where its rig is."""
 
     def __init__(self, node: ManagedNode, endpoints: Endpoints) -> None:
-        super().__init__(node, endpoints)
+        self.play = Play(State[node.live.now.simulation.start.upper()], lambda: self.settings.motion.pace == "stepped")
+        super().__init__(node, endpoints, self.play)
+        self.play.on_change = self.worker.wake
         settings: WorldSettings = self.settings
         seed = open_seed(settings.world(), settings.source, self.files.root)
         self._world = seed.world
@@ -76,8 +81,10 @@ class WorldFace(MemoryFace):
         self.serve(SetMode, "memory/set_mode", self._set_mode)
         self.serve(SetAnimationTime, "set_animation_time", self._set_animation_time)
         self.add(Commands(self))
-        self.add(Snapshots(self))
-        self._serve_entities()
+        self.snapshots = self.add(Snapshots(self))
+        self.scene = self.add(Scene(self, label_of(settings.source, seed.story)))
+        self._serve_simulation()
+        self.add(Prompt(self))
         self.add(RigActions(self))
         self._cloud_seed = self._awaited_cloud(settings)
         self._begin()
@@ -94,14 +101,14 @@ class WorldFace(MemoryFace):
             self._warm = True
         super().activate()
 
-    def _serve_entities(self) -> None:
+    def _serve_simulation(self) -> None:
         """The services of simulation_interfaces, where that package is."""
         if find_spec("simulation_interfaces") is None:
             self.node.get_logger().warning("simulation_interfaces is not installed: actors come from source.actors alone")
             return
         from spatia_ros.nodes.simulation import Simulation
 
-        Simulation(self.endpoints, self, self.group)
+        self.add(Simulation(self))
 
     def _awaited_cloud(self, settings: WorldSettings) -> CloudSeed | None:
         """Where the world is to begin with a cloud: what waits for it."""
@@ -113,6 +120,7 @@ class WorldFace(MemoryFace):
             seeded = seed_pieces([piece], topic, settings.memory)
             self.adopt(seeded.memory)
             self.rig.move(self.rig.base_of(seeded.T_world_cam), 1.0, jump=True)
+            self.scene.begin()
             self.changed()
             self._note()
             self.node.get_logger().info("; ".join(seeded.story))
@@ -127,13 +135,16 @@ class WorldFace(MemoryFace):
 
     @property
     def commanded(self) -> bool:
-        """Whether commands are taken: not while a sensor is mapped."""
-        return not self.mapping
+        """Whether commands are taken: not while a sensor is mapped, nor without a world."""
+        return not self.mapping and self.play.has_world
 
     def check_commanded(self, name: str) -> None:
         """Raise unless commands are taken."""
         self.check_active(name)
-        if not self.commanded:
+        if not self.play.has_world:
+            got = f"the simulation is in state {self.play.state.word}"
+            raise convert.Malformed("state", f"{name}: expected a world that is loaded, {got}")
+        if self.mapping:
             raise convert.Malformed("mode", f"{name}: expected mode generating or frozen, the node is mapping a sensor")
 
     @property
@@ -165,8 +176,11 @@ class WorldFace(MemoryFace):
             part.framed(step, move, stamp_ns)
 
     def teleport(self, T_map_base: np.ndarray) -> None:
-        """Put the rig somewhere else at once, and make the frame it sees there."""
+        """Put the rig somewhere else at once, and make the frame it sees there; paused, the next step makes it."""
         self.worker.halt()
+        if not self.play.may_start():
+            self.rig.move(T_map_base, 1.0, jump=True)
+            return
         self._frame(Follow(self.map_frame, np.zeros(1, np.int64), T_map_base[None], teleport=True))
 
     # The world, for the worker's thread
@@ -191,6 +205,12 @@ class WorldFace(MemoryFace):
         """The world's memory."""
         return self._world.memory
 
+    def put(self, world: World) -> None:
+        """Another world in place of this one; commands move the rig in it."""
+        self._world, self._mode = world, SimStatus.GENERATING
+        self.listen(False)
+        self.changed()
+
     def adopt(self, memory: Memory) -> None:
         """A world like this one on another memory."""
         self._world = with_memory(self._world, memory)
@@ -206,10 +226,14 @@ class WorldFace(MemoryFace):
 
     def status(self) -> SimStatus:
         """Mode, generator, frames made and how fast."""
-        latencies_ms = list(self.frames.latencies_ms)
-        frame_ms = float(np.median(latencies_ms)) if latencies_ms else 0.0
-        seed, model = self._world.config.seed, self._world.generator.name
-        return SimStatus(mode=self._mode, model=model, seed=seed, frames=self.frames.made, frame_ms=frame_ms)
+        seed, model = self._world.config.seed, self._world.config.generator.name
+        out = SimStatus(mode=self._mode, model=model, seed=seed)
+        self.frames.fill(out)
+        return out
+
+    def concern(self) -> str:
+        """What has given way to the deadline."""
+        return self.frames.relief.concern
 
     def tick(self) -> None:
         """Publish the status; at rest the pose, too: who joined since the last frame still learns where the rig is."""

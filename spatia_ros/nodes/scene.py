@@ -1,0 +1,205 @@
+"""What a world node shows now: which world it is, how it began, and going back there, to another one, or to none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spatia_ros.actors import Actor
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory import Memory
+from spatia_ros.msg import SimStatus
+from spatia_ros.nodes.frames import RigPose
+from spatia_ros.nodes.part import Part
+from spatia_ros.nodes.settings import SourceSettings
+from spatia_ros.nodes.snapshots import Kept
+from spatia_ros.types import Camera, Float64, SpatiaError
+from spatia_ros.world import World
+
+if TYPE_CHECKING:
+    from spatia_ros.nodes.world_node import WorldFace
+
+ROOM, EMPTY = "builtin:room", "builtin:empty"
+BUILTIN = {ROOM: "a furnished living room, scanned by a simulated camera", EMPTY: "nothing yet: all is invented"}
+
+
+class Scope(IntFlag):
+    """What a reset takes back, numbered as simulation_interfaces/ResetSimulation has it."""
+
+    TIME = 1
+    STATE = 2
+    SPAWNED = 4
+
+
+EVERYTHING = Scope.TIME | Scope.STATE | Scope.SPAWNED
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPose:
+    """A place in the map that a world's maker gave a name: float64 [4, 4]; the size [3] of the room there, m, None: not told."""
+
+    name: str
+    T_map: Float64
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    size_m: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is said of a world: it is loaded by its uri, or where that is empty by its text."""
+
+    name: str
+    uri: str = ""
+    text: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    poses: tuple[NamedPose, ...] = ()
+
+    def described(self, words: str) -> Label:
+        """The same with a description."""
+        return replace(self, description=words)
+
+
+def label_of(source: SourceSettings, story: str) -> Label:
+    """What is said of the world that the parameters name."""
+    if source.sequence == "builtin" or not any((source.sequence, source.memory, source.place, source.cloud_topic)):
+        uri = ROOM if source.sequence else EMPTY
+        return Label(uri, uri, description=BUILTIN[uri], tags=("builtin",))
+    kind = next(kind for kind in ("sequence", "memory", "place", "cloud_topic") if getattr(source, kind))
+    name = getattr(source, kind)
+    tag = {"sequence": "recording", "cloud_topic": "cloud"}.get(kind, kind)
+    return Label(name, "" if kind == "cloud_topic" else name, description=story, tags=(tag,))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a world began."""
+
+    kept: Kept
+    memory: MemoryConfig
+    camera: Camera
+
+
+class Scene(Part):
+    """The world that is loaded. All but the label is for the worker's thread.
+
+    Args:
+        label: of the world that the face has now.
+    """
+
+    def __init__(self, face: WorldFace, label: Label) -> None:
+        self._face = face
+        self.label: Label | None = label
+        self._first_ids = frozenset[int]()
+        self._first_s = 0.0
+        self._first_stamp_ns = face.stamp_ns
+        self._spawned_as: dict[int, Actor] = {}
+        self._start: Start | None = None
+        self.on_state_reset: Callable[[], None] = lambda: None
+        """Called when the state is reset or the world is another, for what else belongs to it."""
+        self.start_pose: Float64 = np.eye(4)
+        """Where the rig was in the map when the world began, [4, 4]."""
+        self.begin()
+
+    def fill(self, status: SimStatus) -> None:
+        """The state of the simulation, and the world's name."""
+        status.simulation_state, status.world = int(self._face.play.state), self.label.name if self.label else ""
+
+    def begin(self) -> None:
+        """What is now is how the world began."""
+        face = self._face
+        self._first_ids, self._first_s = frozenset(actor.id for actor in face.cast), face.world_s
+        self.start_pose = face.rig.pose.T_map_base
+        self._spawned_as.clear()
+        self._start = None
+        if face.settings.simulation.keep_start:
+            self._start = Start(face.snapshots.take(), face.world.memory.config, face.world.camera)
+
+    @property
+    def keeps_start(self) -> bool:
+        """Whether the state can be reset."""
+        return self._start is not None
+
+    # Another world, or none
+
+    def enter(self, world: World, T_map_base: Float64, label: Label | None) -> None:
+        """Put another world in the place of this one, as if the node had been started with it; None: it is no world at all."""
+        face = self._face
+        face.worker.halt()
+        face.put(world)
+        face.rig.pose = RigPose(np.eye(4), np.eye(4), np.zeros(6))
+        face.rig.move(T_map_base, 1.0, jump=True)
+        face.frames.go_back(self._first_stamp_ns)
+        face.snapshots.forget()
+        self.label = label
+        self.begin()
+        self.on_state_reset()
+
+    def leave(self) -> None:
+        """Have no world: an empty place in the rest of a world."""
+        old = self._face.world
+        self.enter(World(old.config, Memory(old.config.memory), old.generator, old.camera), np.eye(4), None)
+
+    # Actors that came later
+
+    def spawned(self, actor: Actor) -> None:
+        """An actor was spawned, as it is now."""
+        self._spawned_as[actor.id] = actor
+
+    def _is_spawned(self, actor: Actor) -> bool:
+        return actor.id not in self._first_ids
+
+    def _as_spawned(self, actor: Actor) -> Actor:
+        """How an actor was when it was spawned; as it is, where that is another one or not known."""
+        first = self._spawned_as.get(actor.id)
+        return first if first is not None and first.body is actor.body else actor
+
+    # Resets
+
+    def reset(self, scope: Scope) -> None:
+        """Take back what the scope says, and only that.
+
+        TIME: stamps and the world's seconds are those of the start. STATE: place, memory, randomness, actors, clocks and the rig
+        are as at the start, spawned actors as they were spawned. SPAWNED: spawned actors go. All of them: as if the node was
+        started again, but for the numbers it counts and the snapshots it was told to keep.
+
+        Raises:
+            SpatiaError: when the start was not kept, or names are in the way; nothing is changed then.
+        """
+        face = self._face
+        stayed = [] if Scope.SPAWNED in scope else [self._as_spawned(a) for a in face.cast if self._is_spawned(a)]
+        seconds = self._first_s if Scope.TIME in scope else face.world_s
+        if Scope.STATE in scope:
+            self._reset_state(stayed)
+        elif Scope.SPAWNED in scope:
+            for actor in face.cast:
+                if self._is_spawned(actor):
+                    face.cast.remove(actor.id)
+        face.world.start_ns = face.world.time_ns - round(seconds * 1e9)
+        if Scope.TIME in scope:
+            face.frames.go_back(self._first_stamp_ns)
+
+    def _reset_state(self, stayed: list[Actor]) -> None:
+        face, start = self._face, self._start
+        if start is None:
+            raise SpatiaError("reset: expected simulation.keep_start to be true: how the world began was not kept")
+        old = face.world
+        taken = {actor.name for actor in start.kept.world.cast.actors}
+        twice = sorted(actor.name for actor in stayed if actor.name in taken)
+        if twice:
+            expected = "expected SPAWNED beside STATE, to go back to the first"
+            raise SpatiaError(f"reset: {', '.join(twice)}: deleted and spawned anew; {expected}")
+        # Memory is a new one, so that edits of the old one cannot be undone in it.
+        world = World(old.config, Memory(start.memory), old.generator, start.camera)
+        world.restore(start.kept.world)
+        for actor in stayed:
+            world.cast.add(actor)
+        face.worker.halt()
+        face.put(world)
+        face.rig.pose = start.kept.pose
+        self.on_state_reset()
