@@ -39,6 +39,19 @@ def _prefixed(settings: FrameSettings) -> FrameSettings:
     return settings.model_copy(update={name: settings.prefix + getattr(settings, name) for name in ("odom", "base")})
 
 
+def logarithm(T: Float64) -> Float64:
+    """The constant velocity [6] (linear, angular, body axes) that makes a rigid motion in unit time.
+
+    The inverse of ``motion.exponential``: wheels on an arc have no sideways part, as the chord would have.
+    """
+    w = Rotation.from_matrix(T[:3, :3]).as_rotvec()
+    angle = float(np.linalg.norm(w))
+    W = np.array([[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]])
+    # (1 - (a/2) cot(a/2)) / a^2, and its limit where that divides by nearly zero
+    share = 1 / 12 if angle < 1e-4 else (1 - angle / 2 / np.tan(angle / 2)) / angle**2
+    return np.concatenate([(np.eye(3) - W / 2 + share * W @ W) @ T[:3, 3], w])
+
+
 class Rig:
     """Names and transforms of the frames, and where the rig is now."""
 
@@ -93,8 +106,7 @@ class Rig:
             return
         T_odom_base = geometry.inverse(old.T_map_odom) @ T_map_base
         step = geometry.inverse(old.T_odom_base) @ T_odom_base
-        twist = np.concatenate([step[:3, 3], Rotation.from_matrix(step[:3, :3]).as_rotvec()]) / dt_s
-        self.pose = RigPose(old.T_map_odom, T_odom_base, twist)
+        self.pose = RigPose(old.T_map_odom, T_odom_base, logarithm(step) / dt_s)
 
     def is_jump(self, T_map_base: Float64, jump_m: float, jump_rad: float) -> bool:
         """Whether a pose is farther from the present one than a motion goes in one step."""

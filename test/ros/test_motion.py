@@ -7,7 +7,7 @@ import pytest
 from harness import wait
 
 from spatia_ros import geometry
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.frames import Rig, logarithm
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Pace, Stand, exponential
 from spatia_ros.nodes.play import Play, State
 from spatia_ros.nodes.settings import FrameSettings, MotionSettings
@@ -27,6 +27,12 @@ def path(*poses, frame="map"):
 
 
 # Velocities
+
+
+@pytest.mark.parametrize("turn", [0.0, 1e-6, 0.3, 3.1])
+def test_the_velocity_of_a_motion_is_the_one_that_made_it(turn):
+    twist = np.array([1.0, -0.2, 0.3, 0.1 * turn, 0.0, turn])
+    np.testing.assert_allclose(logarithm(exponential(twist)), twist, atol=1e-9)
 
 
 def test_a_turning_car_goes_round_a_circle():
