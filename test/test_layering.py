@@ -14,7 +14,7 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world", "variants", "spacetime", "beside"),
+    ("world", "variants", "spacetime", "checkpoint", "beside"),
     ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),

@@ -309,7 +309,8 @@ def remove_dead(blocks: Blocks, block: int) -> int:
 
 
 @njit(cache=True)
-def _rehash(blocks: Blocks) -> None:
+def rehash(blocks: Blocks) -> None:
+    """Enter every block and chunk in hashes that are empty."""
     for block in range(blocks.counts[N_BLOCKS]):
         if blocks.key[block] != EMPTY:
             put_slot(blocks.hash_key, blocks.hash_block, blocks.key[block], block)
@@ -385,7 +386,7 @@ class BlockStore:
             hashes = {name: np.full(H, EMPTY) for name in ("hash_key", "chunk_hash_key")}
             slots = {name: np.empty(H, np.int32) for name in ("hash_block", "chunk_hash_slot")}
             self.blocks = b._replace(**fields, **hashes, **slots)
-            _rehash(self.blocks)
+            rehash(self.blocks)
         elif need == NEED_POOL:
             P = 2 * len(b.weight)
             fields = {name: _grown(getattr(b, name), P) for name in POOL_FIELDS}

@@ -1,0 +1,199 @@
+"""A world on disk, whole: what :class:`spatia_ros.world.WorldSnapshot` holds, in one checksummed file, and the folder of the newest.
+
+A folder holds generations, each a file that is never changed once it is there. The manifest names the newest, and is replaced
+by a rename once that file is on disk; then older ones go, but for the last before. So whenever a writer is killed, what the
+manifest names is whole; and should the newest be damaged all the same, the one before it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spatia_ros.actors.actor import Actor
+from spatia_ros.actors.body import BodyPoints, RigidBody
+from spatia_ros.actors.cast import CastSnapshot
+from spatia_ros.actors.clock import Clock
+from spatia_ros.actors.jointed import JointedBody, Part
+from spatia_ros.actors.observed import Observation, ObservedBody
+from spatia_ros.actors.track import PoseTrack
+from spatia_ros.config import MemoryConfig
+from spatia_ros.formats.value_tree import Flattening, Rebuilding
+from spatia_ros.generator.box import DrawnBox
+from spatia_ros.generator.condition import Anchor, Context, ContextFrame
+from spatia_ros.generator.stream import Held, StreamState
+from spatia_ros.memory import Keyframe, MemorySnapshot
+from spatia_ros.memory.keyframes import KeyframeSet
+from spatia_ros.memory.log import Log
+from spatia_ros.memory.store_state import arrays_of, store_of
+from spatia_ros.types import Camera, SpatiaError
+from spatia_ros.world import WorldSnapshot
+
+KNOWN: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Actor, Anchor, BodyPoints, Camera, CastSnapshot, Clock, Context, ContextFrame, DrawnBox, Held, JointedBody, Keyframe,
+        Observation, ObservedBody, Part, PoseTrack, RigidBody, StreamState,
+    )
+}  # fmt: skip
+"""What a world may be made of."""
+FORMAT = "spatia checkpoint 1"
+ARRAY = b"ARRY"
+MANIFEST, SUFFIX = "checkpoint.json", ".checkpoint"
+KEPT = 2
+"""Generations that stay: the newest, and the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a checkpoint holds: a world's state, and whatever else its owner wants back (numbers, words, arrays)."""
+
+    world: WorldSnapshot
+    about: dict[str, Any]
+
+
+def write(path: Path, saved: Saved) -> None:
+    """Write a new file; it counts once this returns.
+
+    Raises:
+        SpatiaError: when something in it is of no known kind, or its memory is attached to a file.
+    """
+    world, flat = saved.world, Flattening(KNOWN)
+    if world.memory.pages is not None:
+        raise SpatiaError("checkpoint: expected a memory that is not attached to a file")
+    memory = {
+        "store": arrays_of(world.memory.store), "keyframes": world.memory.keyframes.keyframes,
+        "epoch_ns": world.memory.epoch_ns, "names": world.memory.names,
+    }  # fmt: skip
+    parts = {"cast": world.cast, "stream": world.stream, "rng_state": world.rng_state}
+    parts |= {"index": world.index, "time_ns": world.time_ns, "prompt": world.prompt}
+    tree = flat.tree({"memory": memory, "world": parts, "about": saved.about})
+    log = Log(path, write=True, new=True)
+    try:
+        offsets = [log.append(ARRAY, [array]).offset for array in flat.arrays]
+        log.commit([json.dumps({"format": FORMAT, "arrays": offsets, "tree": tree}).encode()])
+    finally:
+        log.close()
+
+
+def read(path: Path, config: MemoryConfig) -> Saved:
+    """What is in a file.
+
+    Args:
+        config: of the memory it goes on in; its feature channels must be those of the memory that was saved.
+
+    Raises:
+        SpatiaError: when the file is damaged, cut short, or holds no checkpoint.
+    """
+    log = Log(path)
+    try:
+        return _read(log, config)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise SpatiaError(f"{path}: not a usable checkpoint: {type(error).__name__}: {error}") from error
+    finally:
+        log.close()
+
+
+def _read(log: Log, config: MemoryConfig) -> Saved:
+    assert log.committed is not None
+    text = json.loads(log.part(log.committed, 0).tobytes())
+    if text.get("format") != FORMAT:
+        raise SpatiaError(f"{log.path}: expected {FORMAT!r}, got {text.get('format')!r:.80}")
+    arrays = [log.part(log.record(offset), 0) for offset in text["arrays"]]
+    whole = Rebuilding(arrays, KNOWN).value(text["tree"])
+    memory, keyframes = whole["memory"], KeyframeSet(config)
+    for keyframe in memory["keyframes"]:
+        keyframes.append(keyframe)
+    kept = store_of(memory["store"], config.max_points, config.feature_channels)
+    snapshot = MemorySnapshot(kept, keyframes, memory["epoch_ns"], memory["names"], None)
+    return Saved(WorldSnapshot(memory=snapshot, **whole["world"]), whole["about"])
+
+
+class Checkpoints:
+    """The folder with the newest generations.
+
+    Raises:
+        SpatiaError: when there can be no such folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpatiaError(f"checkpoint: expected a folder that can be made, {folder} is none: {error.strerror}") from None
+        self.number = max(self._numbers(), default=0)
+        """Of the newest that counts; 0: none yet."""
+        named = set(map(_stem, self._numbers()))
+        for file in folder.glob(f"*{SUFFIX}"):
+            if file.stem not in named:  # a writer was killed before it could name it
+                file.unlink(missing_ok=True)
+
+    def _numbers(self) -> list[int]:
+        """The generations the manifest names, the newest first; without a manifest those that there are files of."""
+        try:
+            numbers = json.loads((self.folder / MANIFEST).read_bytes())["generations"]
+            return sorted({int(n) for n in numbers if int(n) > 0}, reverse=True)[:KEPT]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            there = [int(file.stem) for file in self.folder.glob(f"*{SUFFIX}") if file.stem.isdecimal()]
+            return sorted(there, reverse=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{_stem(number)}{SUFFIX}"
+
+    def write(self, saved: Saved) -> int:
+        """Keep a state as the newest; returns its number. Whatever goes wrong, what was there stays.
+
+        Raises:
+            SpatiaError, OSError: when it could not be written.
+        """
+        number, before = self.number + 1, self._numbers()
+        path = self._path(number)
+        path.unlink(missing_ok=True)
+        try:
+            write(path, saved)
+            self._name([number, *before][:KEPT])
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.number = number
+        for old in before[KEPT - 1 :]:
+            self._path(old).unlink(missing_ok=True)
+        return number
+
+    def _name(self, numbers: list[int]) -> None:
+        write_whole(self.folder / MANIFEST, json.dumps({"format": FORMAT, "generations": numbers}), synced=True)
+
+    def read(self, config: MemoryConfig) -> tuple[Saved | None, list[str]]:
+        """The newest state that is whole, None without one; and what was wrong with newer ones, in words."""
+        wrong: list[str] = []
+        for number in self._numbers():
+            try:
+                return read(self._path(number), config), wrong
+            except SpatiaError as error:
+                wrong.append(str(error))
+        return None, wrong
+
+
+def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
+    """Put a small text in a file's place, all of it or nothing; ``synced``: so that it survives a loss of power."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        if synced:
+            os.fsync(file.fileno())
+    os.replace(partial, path)
+    if synced:
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _stem(number: int) -> str:
+    return f"{number:08d}"
