@@ -60,14 +60,17 @@ class Asked:
     Args:
         prompt: what is to be seen; None: the world's own prompt.
         seed: of their randomness; None: they take the world's, as all others do.
+        begun: frames of the same seed that were made before these, in another go; they are not drawn again.
     """
 
     prompt: str | None = None
     seed: int | None = None
+    begun: int = 0
     _context: Any = None
 
     def __post_init__(self) -> None:
-        self._rng = None if self.seed is None else np.random.default_rng(self.seed)
+        entropy = [self.seed or 0, self.begun] if self.begun else self.seed
+        self._rng = None if self.seed is None else np.random.default_rng(entropy)
 
 
 class World:
@@ -214,16 +217,17 @@ class World:
         if asked.prompt is None and asked.seed is None:
             yield
             return
-        own, context = (self.seed, self.rng), self.stream.put_aside(asked._context)
+        own, context = (self.prompt, self.seed, self.rng), self.stream.put_aside(asked._context)
         if asked._rng is not None and asked.seed is not None:
             self.seed, self.rng = asked.seed, asked._rng
         try:
             if asked.prompt is not None:
                 self.generator.ask(asked.prompt, self.stream)
+                self.prompt = asked.prompt
             yield
         finally:
             asked._context = self.stream.put_aside(context)
-            self.seed, self.rng = own
+            self.prompt, self.seed, self.rng = own
 
     @contextmanager
     def drawn_by(self, generator: Generator) -> Iterator[None]:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 from spatia_ros.nodes.goals import Turn
 from spatia_ros.nodes.navigate import Navigator
 from spatia_ros.nodes.part import Part
+from spatia_ros.nodes.trajectories import Trajectories
 
 if TYPE_CHECKING:
     from spatia_ros.nodes.world_node import WorldFace
 
 
 class RigActions(Part):
-    """navigate_to_object: one goal at a time, and a newer command takes its place, too."""
+    """navigate_to_object, generate_trajectory: one goal at a time, and a newer command takes its place, too."""
 
     def __init__(self, face: WorldFace) -> None:
         self._turn = Turn()
         Navigator(face, self._turn)
+        Trajectories(face, self._turn)
 
     def deactivate(self) -> None:
         """The goals in progress end."""
