@@ -36,11 +36,49 @@ def patiently(wait: Callable[[float], bool]) -> bool:
     return any(wait(PIECE_S) for _ in range(round(LONGEST_WAIT_S / PIECE_S)))
 
 
-class Twin:
+class Caller:
+    """Calls a world's services and actions, and waits for their answers.
+
+    Args:
+        node: to call with; somebody else spins it. namespace: the world's.
+    """
+
+    def __init__(self, node: Node, namespace: str) -> None:
+        self._node, self.namespace, self._clients = node, namespace, dict[str, Any]()
+
+    def call(self, kind: type, service: str, **request: Any) -> Any:
+        """Call a service and wait for its answer."""
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
+        client = self._clients[service]
+        if not client.wait_for_service(LONGEST_WAIT_S):
+            raise SpatiaError(f"{self.namespace}/{service}: expected the service, it is not there")
+        return self._outcome(client.call_async(kind.Request(**request)), service)  # type: ignore[attr-defined]
+
+    def find(self, phrase: str) -> Any:
+        """Ask for what a phrase means without going there; the action's result."""
+        name = "navigate_to_object"
+        if name not in self._clients:
+            self._clients[name] = ActionClient(self._node, NavigateToObject, f"{self.namespace}/{name}")
+        client = self._clients[name]
+        if not client.wait_for_server(LONGEST_WAIT_S):
+            raise SpatiaError(f"{self.namespace}/{name}: expected the action, it is not there")
+        handle = self._outcome(client.send_goal_async(NavigateToObject.Goal(phrase=phrase, look_only=True)), name)
+        return self._outcome(handle.get_result_async(), name).result
+
+    def _outcome(self, future: Any, name: str) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if not patiently(done.wait):
+            raise SpatiaError(f"{self.namespace}/{name}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
+        return future.result()
+
+
+class Twin(Caller):
     """One of the two worlds, as a client sees it."""
 
     def __init__(self, node: Node, namespace: str, camera: str, with_actors: bool) -> None:
-        self._node, self.namespace, self._clients = node, namespace, dict[str, Any]()
+        super().__init__(node, namespace)
         self._new = threading.Condition()
         self.heard = Heard()
         topics: list[tuple[str, type, str]] = [
@@ -78,30 +116,3 @@ class Twin:
         if not done or set(counts.values()) != {n}:
             raise SpatiaError(f"{self.namespace}: expected {n} frames, got {counts}")
         return self.heard
-
-    def call(self, kind: type, service: str, **request: Any) -> Any:
-        """Call a service and wait for its answer."""
-        if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
-        client = self._clients[service]
-        if not client.wait_for_service(LONGEST_WAIT_S):
-            raise SpatiaError(f"{self.namespace}/{service}: expected the service, it is not there")
-        return self._outcome(client.call_async(kind.Request(**request)), service)  # type: ignore[attr-defined]
-
-    def find(self, phrase: str) -> Any:
-        """Ask for what a phrase means without going there; the action's result."""
-        name = "navigate_to_object"
-        if name not in self._clients:
-            self._clients[name] = ActionClient(self._node, NavigateToObject, f"{self.namespace}/{name}")
-        client = self._clients[name]
-        if not client.wait_for_server(LONGEST_WAIT_S):
-            raise SpatiaError(f"{self.namespace}/{name}: expected the action, it is not there")
-        handle = self._outcome(client.send_goal_async(NavigateToObject.Goal(phrase=phrase, look_only=True)), name)
-        return self._outcome(handle.get_result_async(), name).result
-
-    def _outcome(self, future: Any, name: str) -> Any:
-        done = threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        if not patiently(done.wait):
-            raise SpatiaError(f"{self.namespace}/{name}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
-        return future.result()

@@ -59,6 +59,6 @@ def test_a_ghost_in_memory_is_noticed(soak, worlds):
     live = worlds[0]
     ghost = Points.measured(live.memory.points().xyz[:50] - np.float32([0.5, 0, 0]), np.full((50, 3), 255, np.uint8))
     live.worker.submit(lambda: live.memory.add_points(ghost)).result()
-    soak.present = [actor.name for actor in live.cast]
+    soak.actors.present[:] = [actor.name for actor in live.cast]
     soak.compare_memories()
     assert any("memories differ" in words for words in soak.wrong)

@@ -1,0 +1,74 @@
+"""A copy of a world's memory, kept up from ``~/memory/update`` alone, to be held against the memory itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from spatia_ros.nodes import convert
+from spatia_ros.nodes.soak_ledger import Ledger
+from spatia_ros.types import Float32, Int64, UInt8
+
+NEAR_M = 1e-4
+"""How far a point of the copy may be from the memory's own: positions are FLOAT32 and turned once."""
+_BIAS = 1 << 20
+
+
+def keys_of(voxels: np.ndarray) -> Int64:
+    """One int64 a voxel [N] of its integer index, int [N, 3]."""
+    v = voxels.astype(np.int64) + _BIAS
+    return v[:, 0] | v[:, 1] << 21 | v[:, 2] << 42
+
+
+class MapCopy:
+    """Applies every update in order; says what an update or the whole gets wrong."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.sequence: int | None = None
+        self._begun = False
+        self._key, self._xyz, self._rgb = np.empty(0, np.int64), np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self._key)
+
+    def forget(self) -> None:
+        """Begin anew: the world is another process."""
+        self.sequence, self._begun = None, False
+
+    def apply(self, msg: Any) -> None:
+        """One message of the topic."""
+        expect = self._ledger.expect
+        if self.sequence is not None:
+            expect(msg.sequence == self.sequence + 1, f"memory/update: {msg.sequence} came after {self.sequence}")
+        self.sequence = msg.sequence
+        self._begun |= msg.clear
+        if not self._begun:
+            return  # what came before the first whole map says nothing alone
+        added, removed = (np.asarray(v, np.int32).reshape(-1, 3) for v in (msg.added_voxels, msg.removed_voxels))
+        xyz, rgb = convert.from_cloud(msg.added) if len(added) else (self._xyz[:0], self._rgb[:0])
+        if not expect(len(xyz) == len(added), f"memory/update: {len(added)} voxels with {len(xyz)} points"):
+            return
+        key = keys_of(added)
+        expect(len(np.unique(key)) == len(key), "memory/update: a voxel is added twice in one message")
+        if msg.clear:
+            self._key, self._xyz, self._rgb = self._key[:0], self._xyz[:0], self._rgb[:0]
+        stays = ~np.isin(self._key, np.concatenate([key, keys_of(removed)]))
+        self._key = np.concatenate([self._key[stays], key])
+        self._xyz, self._rgb = np.concatenate([self._xyz[stays], xyz]), np.concatenate([self._rgb[stays], rgb])
+        self._ledger.counts["updates"] += 1
+
+    def compare(self, xyz: Float32, rgb: UInt8) -> None:
+        """Hold the copy against all of the memory's points: float32 [N, 3] in the map, uint8 [N, 3]."""
+        self._ledger.counts["maps compared"] += 1
+        if not self._ledger.expect(len(xyz) == len(self), f"memory/update: {len(self)} points, memory has {len(xyz)}"):
+            return
+        if not len(xyz):
+            return
+        off, mine = cKDTree(self._xyz).query(xyz)
+        once = len(np.unique(mine)) == len(mine)
+        self._ledger.expect(once and float(off.max()) < NEAR_M, f"memory/update: a point is {off.max():.3g} m from the memory's")
+        worst = int(np.abs(self._rgb[mine].astype(int) - rgb).max())
+        self._ledger.expect(worst <= 1, f"memory/update: a colour is {worst} from the memory's")
