@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spatia_ros.formats.plain_yaml import parse_yaml
 from spatia_ros.types import Camera, SpatiaError
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -260,7 +261,7 @@ def from_dict(values: dict[str, Any]) -> WorldConfig:
     try:
         return WorldConfig.model_validate(values)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.200}" for e in error.errors()]
         raise SpatiaError("config: " + "; ".join(lines)) from None
 
 
@@ -272,9 +273,9 @@ def load(path: Path | str) -> WorldConfig:
     if path.stat().st_size > MAX_CONFIG_BYTES:
         raise SpatiaError(f"config: expected at most {MAX_CONFIG_BYTES} bytes, {path} has {path.stat().st_size}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SpatiaError(f"config: {path} is not YAML: {error}") from None
+        values = parse_yaml(path.read_text(encoding="utf-8"), f"config: {path}")
+    except UnicodeDecodeError as error:
+        raise SpatiaError(f"config: {path}: expected YAML in UTF-8, got {error}") from None
     if values is not None and not isinstance(values, dict):
         raise SpatiaError(f"config: {path}: expected a mapping, got {type(values).__name__}")
     return from_dict(values or {})
@@ -293,7 +294,7 @@ def override(config: WorldConfig, assignments: list[str]) -> WorldConfig:
             if not isinstance(node.get(parent), dict):
                 raise SpatiaError(f"config: no section {parent!r} in {name!r}")
             node = node[parent]
-        node[leaf] = yaml.safe_load(text)
+        node[leaf] = parse_yaml(text, f"config: {name}")
     return from_dict(values)
 
 

@@ -215,5 +215,5 @@ def test_config_is_strict_and_round_trips(tmp_path: Path) -> None:
     with pytest.raises(SpatiaError, match=r"section\.key=value"):
         override(WorldConfig(), ["voxel"])
     (tmp_path / "bad.yaml").write_text("a: [")
-    with pytest.raises(SpatiaError, match="is not YAML"):
+    with pytest.raises(SpatiaError, match="expected YAML"):
         load(tmp_path / "bad.yaml")

@@ -79,7 +79,7 @@ def load(path: Path | str) -> Cast:
     except SpatiaError as error:
         raise SpatiaError(f"cast: {path}: {error}") from None
     except DAMAGED as error:
-        raise SpatiaError(f"cast: {path}: not readable: {type(error).__name__}: {error}") from error
+        raise SpatiaError(f"cast: {path}: not readable: {type(error).__name__}: {error!s:.300}") from error
 
 
 def _read(path: Path) -> tuple[Any, Arrays]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spatia_ros.formats.laz_sizes import check_packed
 from spatia_ros.types import Float32, Float64, SpatiaError, UInt8, UInt16
 
 SUFFIXES = (".ply", ".pcd", ".las", ".laz")
@@ -151,6 +152,7 @@ def _las(path: Path) -> Iterator[Piece]:
     import laspy
 
     _check_las_header(path)
+    check_packed(path)
     with laspy.open(path) as file:
         header = file.header
         if header.point_count > MAX_POINTS:

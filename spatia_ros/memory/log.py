@@ -163,7 +163,7 @@ class Log:
         end = self.end if end is None else end
         head = self._bytes(offset, HEAD_BYTES) if len(MAGIC) <= offset <= end - HEAD_BYTES and offset % 8 == 0 else b""
         count = int.from_bytes(head[4:8], "little")
-        table = self._bytes(offset + HEAD_BYTES, count * PART_BYTES) if count <= MAX_PARTS else b""
+        table = self._bytes(offset + HEAD_BYTES, count * PART_BYTES) if head and count <= MAX_PARTS else b""
         if len(head) < HEAD_BYTES or head[8:] != digest(head[:8], table):
             raise self.damaged(offset, "does not match its checksum")
         lengths = tuple(int.from_bytes(table[i : i + 8], "little") for i in range(0, len(table), PART_BYTES))

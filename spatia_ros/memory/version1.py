@@ -18,12 +18,16 @@ from spatia_ros.config import MemoryConfig
 from spatia_ros.memory.keyframes import Keyframe
 from spatia_ros.memory.log import DIGEST_BYTES, digest
 from spatia_ros.memory.memory import Memory
-from spatia_ros.types import Camera, SpatiaError, check_pose
+from spatia_ros.types import Camera, SpatiaError, check_array, check_pose
 
 MAGIC = b"SPATIA\x00\n"
 VERSION = 1
 MAX_HEADER_BYTES = 1 << 26
 MAX_SECTION_BYTES = 1 << 36
+UNUSABLE = (
+    KeyError, TypeError, ValueError, OSError, OverflowError, AttributeError, IndexError, RecursionError, zlib.error,
+)  # fmt: skip
+"""What a header raises that means nothing."""
 DTYPES = {"float32", "float64", "int32", "int64", "uint8", "uint16", "bool"}
 
 
@@ -75,7 +79,7 @@ def load_v1(path: Path) -> Memory:
             header = _read_header(file, path)
             arrays = {s["name"]: _read_section(file, s, path) for s in header["sections"]}
         return _rebuild(header, arrays)
-    except (KeyError, TypeError, ValueError, OSError, zlib.error) as error:
+    except UNUSABLE as error:
         if isinstance(error, SpatiaError):
             raise
         raise SpatiaError(f"{path}: not a usable memory file: {type(error).__name__}: {error}") from None
@@ -96,7 +100,12 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Memory:
     for i, k in enumerate(header["keyframes"]):
         width, height, *intrinsics = k["camera"]
         rgb, depth, sensed = (arrays[f"keyframe.{i}.{part}"] for part in ("rgb", "depth", "sensed"))
-        T = np.array(k["T_world_cam"], np.float64)
+        T, camera = np.array(k["T_world_cam"], np.float64), Camera(int(width), int(height), *map(float, intrinsics))
         check_pose(f"keyframe {i}", T)
-        memory.keyframes.append(Keyframe(rgb, depth, sensed, Camera(int(width), int(height), *intrinsics), T, k["stamp_ns"]))
+        size = camera.height, camera.width
+        check_array(f"keyframe {i}: rgb", rgb, (*size, 3), np.uint8)
+        check_array(f"keyframe {i}: depth", depth, size, np.float32)
+        if sensed.shape != size or not (np.isfinite(depth).all() and (depth >= 0).all()):
+            raise SpatiaError(f"keyframe {i}: expected finite depth and provenance of {size}, got {list(sensed.shape)}")
+        memory.keyframes.append(Keyframe(rgb, depth, sensed.astype(bool), camera, T, int(k["stamp_ns"])))
     return memory

@@ -75,13 +75,14 @@ class MapJournal:
                 raise SpatiaError(f"{path}: expected format {FORMAT}, got {values['format']}")
             poses = [np.vstack([np.array(T, np.float64).reshape(3, 4), (0.0, 0.0, 0.0, 1.0)]) for T in values["T_world_cam"]]
             journal = cls(
-                values["identity"], [int(t) for t in values["stamps_ns"]], [str(s) for s in values["states"]], poses,
+                dict(values["identity"]), [int(t) for t in values["stamps_ns"]], [str(s) for s in values["states"]], poses,
                 {str(k): int(v) for k, v in values["totals"].items()}, float(values["spent_s"]),
             )  # fmt: skip
         except SpatiaError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SpatiaError(f"{path}: expected the journal of a map, got something else ({error!r}); use --overwrite") from None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            got = f"got something else ({error!r:.300})"
+            raise SpatiaError(f"{path}: expected the journal of a map, {got}; use --overwrite") from None
         journal._check(path)
         if journal.identity != identity:
             changed = ", ".join(sorted(k for k in identity if journal.identity.get(k) != identity[k]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import yaml
-
+from spatia_ros.formats.plain_yaml import read_yaml_file
 from spatia_ros.sequence.bag_file import BagFile
 from spatia_ros.sequence.ros_image import holds_depth, is_compressed
 from spatia_ros.types import SpatiaError
@@ -51,10 +50,7 @@ def beside(bag: Path) -> BagTopics:
     if not path.is_file():
         return BagTopics()
     known = [f.name for f in fields(BagTopics)]
-    try:
-        values = yaml.safe_load(path.read_text()) if path.stat().st_size <= MAX_TOPICS_BYTES else None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpatiaError(f"{path}: expected YAML, got {error}") from None
+    values = read_yaml_file(path, MAX_TOPICS_BYTES)
     if not isinstance(values, dict) or not all(k in known and isinstance(v, str) for k, v in values.items()):
         raise SpatiaError(f"{path}: expected names for some of {', '.join(known)}, got {values!r:.200}")
     return BagTopics(**values)

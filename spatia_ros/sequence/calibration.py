@@ -8,8 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
+from spatia_ros.formats.plain_yaml import read_yaml_file
 from spatia_ros.types import Camera, Float32, Float64, SpatiaError, UInt8
 
 MAX_CALIBRATION_BYTES = 1 << 20
@@ -84,12 +84,7 @@ def read_camera_yaml(path: Path) -> Calibration:
     """
     if not path.is_file():
         raise SpatiaError(f"{path}: expected a ROS camera calibration with depth_scale added, found none")
-    if path.stat().st_size > MAX_CALIBRATION_BYTES:
-        raise SpatiaError(f"{path}: expected at most {MAX_CALIBRATION_BYTES} bytes, got {path.stat().st_size}")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpatiaError(f"{path}: expected YAML, got {error}") from None
+    values = read_yaml_file(path, MAX_CALIBRATION_BYTES)
     if not isinstance(values, dict):
         raise SpatiaError(f"{path}: expected a mapping, got {type(values).__name__}")
     try:

@@ -87,9 +87,10 @@ def _json(path: Path) -> tuple[float, float, float, float, float]:
 def _matrix(path: Path) -> tuple[float, float, float, float]:
     """A matrix of 3 x 3 (or 4 x 4) numbers, or fx fy cx cy."""
     try:
-        values = np.array([float(word) for word in path.read_text().replace(",", " ").split()])
+        text = path.read_text(errors="replace")
+        values = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError:
-        raise SpatiaError(f"{path}: expected numbers alone, got {path.read_text()[:80]!r}") from None
+        raise SpatiaError(f"{path}: expected numbers alone, got {text[:80]!r}") from None
     if values.size not in (4, 9, 16):
         raise SpatiaError(f"{path}: expected 3 x 3 numbers, or fx fy cx cy, got {values.size} numbers")
     if values.size == 4:

@@ -38,7 +38,11 @@ def decode_depth(data: bytes, name: str, width: int, height: int) -> np.ndarray:
 
 def read_bytes(path: Path) -> bytes:
     """The whole file, when it exists and is of a sane size for an image."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # a name that is too long
+        raise SpatiaError(f"{path!s:.300}: expected an image file, got {error.strerror}") from None
+    if not there:
         raise SpatiaError(f"{path}: expected an image file, found none")
     if path.stat().st_size > MAX_IMAGE_BYTES:
         raise SpatiaError(f"{path}: expected an image of at most {MAX_IMAGE_BYTES} bytes, got {path.stat().st_size}")

@@ -97,9 +97,12 @@ def _image_list(folder: Path, name: str) -> tuple[Int64, list[Path]]:
     for where, words in _lines(folder / name):
         if len(words) != 2:
             raise SpatiaError(f"{where}: expected a time and a file name, got {len(words)} words")
-        file = (root / words[1]).resolve()
+        try:
+            file = (root / words[1]).resolve()
+        except (ValueError, OSError):  # a NUL; a name that is too long
+            file = root.parent
         if not file.is_relative_to(root):
-            raise SpatiaError(f"{where}: expected a path inside {folder}, got {words[1]!r}")
+            raise SpatiaError(f"{where}: expected a path inside {folder}, got {words[1]!r:.200}")
         stamps.append(_later(stamps, _stamp_ns(words[0], where), where))
         files.append(file)
     if not files:
