@@ -1,4 +1,4 @@
-"""What is published of the actors of each frame: states, boxes to look at, which pixels are whose, and their frames in tf."""
+"""What is published of the actors of each frame: states, boxes to look at, and their frames in tf."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import colorsys
 
 import numpy as np
 from geometry_msgs.msg import Point, TransformStamped, Vector3
-from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -15,6 +14,7 @@ from spatia_ros.msg import ActorState, ActorStates
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.outputs import offer
+from spatia_ros.rig import Picture
 from spatia_ros.types import ActorState as Seen
 from spatia_ros.types import Float64, Step
 
@@ -25,20 +25,19 @@ BOX, NAME = 0, 1
 
 
 class ActorOutputs:
-    """Topics of the actors: ``actors/states``, ``actors/markers``, ``<camera>/segmentation``; and transforms for tf."""
+    """Topics of the actors: ``actors/states`` and ``actors/markers``; and transforms for tf."""
 
-    def __init__(self, endpoints: Endpoints, camera: str, optical: str, map_frame: str, T_map_world: Float64) -> None:
-        self._optical, self._map, self._T_map_world = optical, map_frame, T_map_world
+    def __init__(self, endpoints: Endpoints, map_frame: str, T_map_world: Float64) -> None:
+        self._map, self._T_map_world = map_frame, T_map_world
         self._states = qos.publisher(endpoints, ActorStates, "actors/states", qos.SENSOR_OUT)
         self._markers = qos.publisher(endpoints, MarkerArray, "actors/markers", qos.SENSOR_OUT)
-        self._segmentation = qos.publisher(endpoints, Image, f"{camera}/segmentation", qos.SENSOR_OUT)
         self._shown: set[int] = set()
 
-    def publish(self, step: Step, stamp_ns: int) -> None:
-        """Publish the actors of one frame (a step of one)."""
+    def publish(self, picture: Picture, stamp_ns: int) -> None:
+        """Publish the actors of one frame of the rig's first camera."""
+        step = picture.step
         header = convert.to_header(stamp_ns, self._map)
-        offer(self._segmentation, lambda: convert.to_labels(step.segmentation[0], convert.to_header(stamp_ns, self._optical)))
-        offer(self._states, lambda: self._states_of(step, header))
+        offer(self._states, lambda: self._states_of(picture, header))
         offer(self._markers, lambda: self._markers_of(step, header))
 
     def transforms(self, step: Step, stamp_ns: int) -> list[TransformStamped]:
@@ -46,8 +45,8 @@ class ActorOutputs:
         seen = step.actors[0]
         return [convert.to_transform(self._T_map_world @ each.T_world_actor, stamp_ns, self._map, each.name) for each in seen]
 
-    def _states_of(self, step: Step, header: Header) -> ActorStates:
-        pixels = np.bincount(step.segmentation[0].ravel(), minlength=1)
+    def _states_of(self, picture: Picture, header: Header) -> ActorStates:
+        step, pixels = picture.step, np.bincount(picture.segmentation.ravel(), minlength=1)
         states = [self._state(each, int(pixels[each.id]) if each.id < len(pixels) else 0) for each in step.actors[0]]
         return ActorStates(header=header, animation_s=float(step.animation_s[0]), actors=states)
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spatia_ros.msg import SimStatus
+from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes.actor_outputs import ActorOutputs
 from spatia_ros.nodes.deadline import Rung
 from spatia_ros.nodes.frames import RigPose
 from spatia_ros.nodes.motion import Exposures, Motion, Move, Pace, Stand
-from spatia_ros.nodes.outputs import CameraOutputs, RigOutputs, metadata_of
+from spatia_ros.nodes.outputs import RigOutputs, metadata_of
 from spatia_ros.nodes.relief import Relief
+from spatia_ros.nodes.rig_views import Instant, RigViews
 from spatia_ros.types import Step, Trajectory
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ class FrameLoop:
         self.relief.prepare(face.world)
         self._published_s: deque[float] = deque(maxlen=MOST_A_SECOND)
         self.latencies_ms: deque[float] = deque(maxlen=100)
-        camera, optical, endpoints = settings.frames.camera, face.rig.optical, face.endpoints
-        self._camera_out = CameraOutputs(endpoints, camera, optical)
-        self._rig_out = RigOutputs(endpoints, face.rig, settings)
-        self._actor_out = ActorOutputs(endpoints, camera, optical, face.map_frame, face.T_map_world)
+        self._views = RigViews(face)
+        self._rig_out = RigOutputs(face.endpoints, face.rig, settings)
+        self._actor_out = ActorOutputs(face.endpoints, face.map_frame, face.T_map_world)
         self._rig_out.publish_static(face.stamp_ns)
 
     def _tell(self, line: str, warning: bool) -> None:
@@ -96,32 +96,44 @@ class FrameLoop:
         stamp_ns = self._exposures.next(move.dt_ns, self._now_ns() if self.follows_clock else None, rung.every)
         dt_ns, period_s = stamp_ns - before_ns, ahead_s / rung.every or self.period_ns * 1e-9
         at = np.array([face.world.time_ns + dt_ns], np.int64)
+        instant = self._instant(move, stamp_ns, dt_ns, rung)
 
         def shown(step: Step) -> None:
             face.rig.move(move.T_map_base, dt_ns * 1e-9, move.jump)
             self._framed = face.rig.pose
-            self._publish(step, move, stamp_ns, rung)
+            self._publish(step, instant)
             if self.paced:
                 self._pace.published(period_s * rung.every)
 
         with motion.making(face.world), self.relief.drawing(face.world):
             step = face.world.advance(Trajectory(at, face.rig.camera_of(move.T_map_base)[None]), shown=shown)
+            made = {face.rig.first.name: step} | self._views.others(step.index, instant, motion.cameras)
         face.framed(step, move, stamp_ns)
-        motion.made(face.settings.frames.camera, step, stamp_ns)
+        for camera, each in made.items():
+            motion.made(camera, each, stamp_ns)
         if self.paced:
             self.relief.took(self._now_s() - began_s, period_s)
             motion.skip(self.relief.rung.every - 1)
         return True
 
-    def _publish(self, step: Step, move: Move, stamp_ns: int, rung: Rung) -> None:
-        face = self._face
+    def _instant(self, move: Move, stamp_ns: int, dt_ns: int, rung: Rung) -> Instant:
+        """What all cameras of the rig have in common at a frame."""
+        face, pose = self._face, self._face.rig.pose
+        before = pose.T_map_base if pose is self._framed and not move.jump else None
+
+        def metadata(step: Step, total_ms: float) -> GeneratedFrame:
+            return metadata_of(step, move, face.world, total_ms, rung)
+
+        return Instant(stamp_ns, dt_ns * 1e-9, move.since_s, before, metadata)
+
+    def _publish(self, step: Step, instant: Instant) -> None:
+        face, stamp_ns = self._face, instant.stamp_ns
         self._rig_out.publish_clock(stamp_ns)
         framed = face.settings.frames.publish_actor_tf
         self._rig_out.publish(stamp_ns, self._actor_out.transforms(step, stamp_ns) if framed else [])
-        total_ms = (time.perf_counter() - move.since_s) * 1e3
-        self._camera_out.publish(step, stamp_ns, lambda: metadata_of(step, move, face.world, total_ms, rung))
-        self._actor_out.publish(step, stamp_ns)
-        self.latencies_ms.append(total_ms)
+        picture = self._views.first(step, instant)
+        self._actor_out.publish(picture, stamp_ns)
+        self.latencies_ms.append((time.perf_counter() - instant.since_s) * 1e3)
         self._published_s.append(time.monotonic())
         self.made += 1
 

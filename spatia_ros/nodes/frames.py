@@ -1,4 +1,4 @@
-"""The frames of the rig: map -> odom -> base_link -> <camera>_link -> <camera>_color_optical_frame.
+"""The frames of the rig: map -> odom -> base_link -> <camera>_link -> <camera>_color_optical_frame, for each camera.
 
 Commands are poses of ``base_link`` in ``map``, ``odom`` or ``base_link`` itself (a relative move). The
 map is the recording's world, turned so that ``map_up`` becomes z. ``odom -> base_link`` never jumps
@@ -7,7 +7,8 @@ map is the recording's world, turned so that ``map_up`` becomes z. ``odom -> bas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
@@ -17,7 +18,12 @@ from scipy.spatial.transform import Rotation
 from spatia_ros import geometry
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.settings import FrameSettings
-from spatia_ros.types import Float64, Trajectory
+from spatia_ros.rig import Lens, RigCamera
+from spatia_ros.types import Camera, Float64, Trajectory
+from spatia_ros.world import World
+
+UNKNOWN = Lens(Camera.from_fov(320, 240, 1.2))
+"""Until a world says what its camera is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +58,77 @@ def logarithm(T: Float64) -> Float64:
     return np.concatenate([(np.eye(3) - W / 2 + share * W @ W) @ T[:3, 3], w])
 
 
-class Rig:
-    """Names and transforms of the frames, and where the rig is now."""
+def mount_of(xyz_m: Sequence[float], rpy_rad: Sequence[float]) -> Float64:
+    """``T_rig_cam`` of a camera whose link stands so in base_link."""
+    link = geometry.pose(Rotation.from_euler("xyz", rpy_rad).as_matrix(), np.array(xyz_m, np.float64))
+    return link @ convert.T_LINK_OPTICAL
 
-    def __init__(self, settings: FrameSettings) -> None:
+
+def link_of(camera: RigCamera) -> Float64:
+    """``T_base_link`` of a camera's link, with REP-103's axes."""
+    return camera.T_rig_cam @ geometry.inverse(convert.T_LINK_OPTICAL)
+
+
+class Rig:
+    """Names and transforms of the frames, the cameras, and where the rig is now.
+
+    Args:
+        cameras: of a rig file; the first is the one that the world is seen through. None: one, as the settings mount it.
+    """
+
+    def __init__(self, settings: FrameSettings, cameras: Sequence[RigCamera] = ()) -> None:
         self.names = _prefixed(settings)
-        self.link = f"{settings.prefix}{settings.camera}_link"
-        self.optical = f"{settings.prefix}{settings.camera}_color_optical_frame"
-        mount = Rotation.from_euler("xyz", settings.camera_rpy_rad).as_matrix()
-        self.T_base_link = geometry.pose(mount, np.array(settings.camera_xyz_m))
+        self._described = bool(cameras)
+        given = cameras or (RigCamera(settings.camera, mount_of(settings.camera_xyz_m, settings.camera_rpy_rad), UNKNOWN),)
+        own = settings.prefix
+        self.cameras = tuple(replace(each, link=own + each.link, optical=own + each.optical) for each in given)
         self.T_map_world = convert.map_from_world(settings.map_up)
-        self._T_base_cam = self.T_base_link @ convert.T_LINK_OPTICAL
         self.pose = RigPose(np.eye(4), np.eye(4), np.zeros(6))
+
+    def fit(self, world: World) -> None:
+        """Have a world seen through the first camera; where no rig file describes it, it is the world's own."""
+        if self._described:
+            world.camera = self.first.source
+        else:
+            self.cameras = (replace(self.first, lens=Lens(world.camera)),)
+
+    @property
+    def first(self) -> RigCamera:
+        """The camera that makes the world go on."""
+        return self.cameras[0]
+
+    @property
+    def link(self) -> str:
+        """Frame of the first camera's link."""
+        return self.first.link
+
+    @property
+    def optical(self) -> str:
+        """Frame of the first camera's images."""
+        return self.first.optical
+
+    @property
+    def T_base_link(self) -> Float64:
+        """The first camera's link on the rig."""
+        return link_of(self.first)
 
     def base_of(self, T_world_cam: Float64) -> Float64:
         """``T_map_base`` that puts the camera at a pose of the core."""
-        return self.T_map_world @ T_world_cam @ geometry.inverse(self._T_base_cam)
+        return self.T_map_world @ T_world_cam @ geometry.inverse(self.first.T_rig_cam)
 
     def bases_of(self, trajectory: Trajectory) -> Float64:
         """``T_map_base`` [T, 4, 4] along a camera path of the core."""
         return np.stack([self.base_of(T) for T in trajectory.T_world_cam])
 
-    def camera_of(self, T_map_base: Float64) -> Float64:
-        """``T_world_cam`` of the core for a pose of the rig."""
-        return geometry.inverse(self.T_map_world) @ T_map_base @ self._T_base_cam
+    def camera_of(self, T_map_base: Float64, camera: RigCamera | None = None) -> Float64:
+        """``T_world_cam`` of a camera (the first one) of the core, for a pose of the rig."""
+        return geometry.inverse(self.T_map_world) @ T_map_base @ (camera or self.first).T_rig_cam
 
     @property
     def frame_names(self) -> set[str]:
         """All frames of the rig."""
-        return {self.names.map, self.names.odom, self.names.base, self.link, self.optical}
+        mine = {frame for camera in self.cameras for frame in (camera.link, camera.optical)}
+        return {self.names.map, self.names.odom, self.names.base} | mine
 
     def check_frame(self, frame_id: str, name: str) -> None:
         """Refuse a frame that commands cannot be given in."""
@@ -114,11 +162,12 @@ class Rig:
         return bool(np.linalg.norm(step[:3, 3]) > jump_m or Rotation.from_matrix(step[:3, :3]).magnitude() > jump_rad)
 
     def static_transforms(self, stamp_ns: int) -> list[TransformStamped]:
-        """What /tf_static says: how the camera is mounted."""
-        return [
-            convert.to_transform(self.T_base_link, stamp_ns, self.names.base, self.link),
-            convert.to_transform(convert.T_LINK_OPTICAL, stamp_ns, self.link, self.optical),
-        ]
+        """What /tf_static says: how the cameras are mounted."""
+        out = []
+        for camera in self.cameras:
+            out.append(convert.to_transform(link_of(camera), stamp_ns, self.names.base, camera.link))
+            out.append(convert.to_transform(convert.T_LINK_OPTICAL, stamp_ns, camera.link, camera.optical))
+        return out
 
     def transforms(self, stamp_ns: int) -> list[TransformStamped]:
         """What /tf says at a time, as far as it is ours to say."""

@@ -68,6 +68,9 @@ class Motion(Protocol):
 class Plain:
     """A motion whose frames are like any other, and nobody's in particular."""
 
+    cameras: frozenset[str] = frozenset()
+    """Cameras of the rig to be made even if nobody listens to them."""
+
     def making(self, world: World) -> AbstractContextManager[None]:  # noqa: ARG002
         """As the world makes frames by itself."""
         return nullcontext()

@@ -1,4 +1,4 @@
-"""What the rig's camera publishes of each frame: only what somebody subscribed to is made."""
+"""Where the rig is, as it is published with each frame, and what is told of a frame beyond its pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
 from spatia_ros.msg import GeneratedFrame
@@ -32,45 +31,11 @@ def offer(publisher: Publisher, make: Callable[[], Any]) -> None:
         publisher.publish(make())
 
 
-class CameraOutputs:
-    """Colour, depth, their calibration, provenance and metadata of one camera."""
-
-    def __init__(self, endpoints: Endpoints, camera: str, frame_id: str) -> None:
-        def out(kind: type, topic: str) -> Publisher:
-            return qos.publisher(endpoints, kind, f"{camera}/{topic}", qos.SENSOR_OUT)
-
-        self._frame_id = frame_id
-        self._colour = out(Image, "color/image_raw")
-        self._jpeg = out(CompressedImage, "color/image_raw/compressed")
-        self._colour_info = out(CameraInfo, "color/camera_info")
-        self._metadata = out(GeneratedFrame, "color/metadata")
-        self._depth = out(Image, "depth/image_rect")
-        self._depth_info = out(CameraInfo, "depth/camera_info")
-        self._provenance = out(Image, "provenance")
-
-    def publish(self, step: Step, stamp_ns: int, metadata: Callable[[], GeneratedFrame]) -> None:
-        """Publish one frame (a step of one); everything carries the same stamp and frame."""
-        header = convert.to_header(stamp_ns, self._frame_id)
-        offer(self._colour_info, lambda: convert.to_camera_info(step.camera, header))
-        offer(self._depth_info, lambda: convert.to_camera_info(step.camera, header))
-        offer(self._depth, lambda: convert.to_depth(step.depth[0], header))
-        offer(self._colour, lambda: convert.to_image(step.rgb[0], header))
-        offer(self._jpeg, lambda: convert.to_compressed(step.rgb[0], header))
-        offer(self._provenance, lambda: convert.to_image(step.provenance[0], header))
-
-        def labelled() -> GeneratedFrame:
-            msg = metadata()
-            msg.header = header
-            return msg
-
-        offer(self._metadata, labelled)
-
-
 class RigOutputs:
     """Where the rig is and was: /tf, odom, pose, path, and /clock where this node is its source."""
 
     def __init__(self, endpoints: Endpoints, rig: Rig, settings: WorldSettings) -> None:
-        self._rig = rig
+        self._rig, self._static = rig, settings.rig.publish_static
         self._tf = qos.publisher(endpoints, TFMessage, "/tf", qos.TF)
         self._tf_static = qos.publisher(endpoints, TFMessage, "/tf_static", qos.LATCHED)
         self._odom = qos.publisher(endpoints, Odometry, "odom", qos.SENSOR_OUT)
@@ -80,8 +45,9 @@ class RigOutputs:
         self._poses: deque[PoseStamped] = deque(maxlen=settings.path_poses)
 
     def publish_static(self, stamp_ns: int) -> None:
-        """Latch how the camera is mounted."""
-        self._tf_static.publish(TFMessage(transforms=self._rig.static_transforms(stamp_ns)))
+        """Latch how the cameras are mounted, unless somebody else does."""
+        if self._static:
+            self._tf_static.publish(TFMessage(transforms=self._rig.static_transforms(stamp_ns)))
 
     def publish_clock(self, stamp_ns: int) -> None:
         """The simulated time, where this node is its source."""

@@ -40,6 +40,20 @@ class FrameSettings(Section):
     publish_actor_tf: bool = Field(False, description="publish map -> each actor on /tf, as a frame of the actor's name")
 
 
+class RigSettings(Section):
+    """Several cameras, or one with a lens, instead of frames.camera*."""
+
+    file: str = Field("", description="cameras of the rig: a YAML rig file or a URDF, in data_dir or by its full path; empty: one")
+    always: bool = Field(
+        False,
+        description=(
+            "make every camera at every frame, and remember what each invents; off: the first, and others while somebody "
+            "listens to them, which remember nothing"
+        ),
+    )
+    publish_static: bool = Field(True, description="publish the cameras' mounts on /tf_static; off where the robot's URDF is")
+
+
 class SourceSettings(Section):
     """What memory starts from; relative paths start in data_dir."""
 
@@ -154,6 +168,7 @@ class WorldSettings(NodeSettings, WorldConfig):
     path_poses: int = Field(1000, ge=1, le=100_000, description="poses in the path topic: the newest this many")
     source: SourceSettings = SourceSettings()
     frames: FrameSettings = FrameSettings()
+    rig: RigSettings = RigSettings()
     motion: MotionSettings = MotionSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     simulation: SimulationSettings = SimulationSettings()

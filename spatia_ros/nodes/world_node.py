@@ -30,6 +30,7 @@ from spatia_ros.nodes.motion import Follow, Motion, Move
 from spatia_ros.nodes.play import Play, State
 from spatia_ros.nodes.prompt import Prompt
 from spatia_ros.nodes.rig_actions import RigActions
+from spatia_ros.nodes.rig_file import open_rig
 from spatia_ros.nodes.scene import Scene, label_of
 from spatia_ros.nodes.seeding import open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
@@ -73,7 +74,8 @@ class WorldFace(MemoryFace):
         self._world = seed.world
         self._world.cast = open_cast(settings.source, self.files.root)
         self._warm = False
-        self.rig = Rig(settings.frames)
+        self.rig = self._open_rig(settings)
+        self.rig.fit(self._world)
         self.rig.move(self.rig.base_of(seed.T_world_cam), 1.0, jump=True)
         self.T_map_world, self.map_frame = self.rig.T_map_world, settings.frames.map
         self._mode = SimStatus.GENERATING
@@ -93,6 +95,13 @@ class WorldFace(MemoryFace):
             f"world of {seed.story}: {len(self.memory)} points, {len(self.memory.keyframes)} keyframes, {len(self.cast)} actors; "
             f"camera {camera.width}x{camera.height}; generator {self._world.generator.name}; files in {self.files.root}"
         )
+
+    def _open_rig(self, settings: WorldSettings) -> Rig:
+        """The cameras of the rig file, or the one that the settings mount."""
+        if not settings.rig.file:
+            return Rig(settings.frames)
+        path = self.files.root / settings.rig.file  # an absolute path stays as it is: who starts the node may name any
+        return Rig(settings.frames, open_rig(path, settings.frames.base, self._world.camera))
 
     def activate(self) -> None:
         """Warm up where that was not done yet, and begin to work."""
@@ -208,6 +217,7 @@ class WorldFace(MemoryFace):
     def put(self, world: World) -> None:
         """Another world in place of this one; commands move the rig in it."""
         self._world, self._mode = world, SimStatus.GENERATING
+        self.rig.fit(world)
         self.listen(False)
         self.changed()
 
