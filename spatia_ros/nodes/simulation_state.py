@@ -89,7 +89,7 @@ class StateServices:
     def _reset(self, request: Any, response: Any) -> str:  # noqa: ARG002
         bits = int(request.scope)
         scope = EVERYTHING if bits in (Ask.SCOPE_DEFAULT, Ask.SCOPE_ALL) else Scope(bits & EVERYTHING)
-        if bits != Ask.SCOPE_ALL and bits & ~EVERYTHING:
+        if bits != Ask.SCOPE_ALL and bits & ~int(EVERYTHING):
             known = ", ".join(f"{each.name} {each.value}" for each in Scope)
             raise Refused(Result.RESULT_FEATURE_UNSUPPORTED, f"scope: expected a sum of {known}, or {Ask.SCOPE_ALL}; got {bits}")
         if scope == Scope.TIME and self._face.frames.follows_clock:
