@@ -65,4 +65,7 @@ class Commands(Part):
                 raise convert.Malformed("frame", f"cmd_vel: expected a velocity in {base}, got {msg.header.frame_id!r}")
             msg = msg.twist
         twist = convert.from_twist(msg, "cmd_vel")
-        self._follow("cmd_vel", Drive(twist, time.perf_counter() + self._face.settings.motion.twist_timeout_s))
+        lasts_s = self._face.settings.motion.twist_timeout_s
+        by_clock = self._face.settings.motion.pace == "real_time" and self._face.play.may_start()
+        drive = Drive(twist, time.perf_counter() + lasts_s) if by_clock else Drive(twist, lasts_ns=round(lasts_s * 1e9))
+        self._follow("cmd_vel", drive)
