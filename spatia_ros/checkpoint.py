@@ -1,4 +1,4 @@
-"""A world on disk, whole: what :class:`spatia_ros.world.WorldSnapshot` holds, in one checksummed file, and the folder of the newest.
+"""A world on disk, whole: what :class:`spatia_ros.world.WorldSnapshot` holds, in one checksummed file, and a folder of them.
 
 A folder holds generations, each a file that is never changed once it is there. The manifest names the newest, and is replaced
 by a rename once that file is on disk; then older ones go, but for the last before. So whenever a writer is killed, what the
@@ -7,6 +7,7 @@ manifest names is whole; and should the newest be damaged all the same, the one 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ KNOWN: dict[str, type] = {
 """What a world may be made of."""
 FORMAT = "spatia checkpoint 1"
 ARRAY = b"ARRY"
-MANIFEST, SUFFIX = "checkpoint.json", ".checkpoint"
+MANIFEST, SUFFIX, LOCK = "checkpoint.json", ".checkpoint", "lock"
 KEPT = 2
 """Generations that stay: the newest, and the one before."""
 
@@ -53,6 +54,11 @@ class Saved:
 
     world: WorldSnapshot
     about: dict[str, Any]
+
+    @property
+    def memory(self) -> MemoryConfig:
+        """Of the memory that the world goes on in."""
+        return self.world.memory.keyframes.config
 
 
 def write(path: Path, saved: Saved) -> None:
@@ -67,6 +73,7 @@ def write(path: Path, saved: Saved) -> None:
     memory = {
         "store": arrays_of(world.memory.store), "keyframes": world.memory.keyframes.keyframes,
         "epoch_ns": world.memory.epoch_ns, "names": world.memory.names,
+        "config": world.memory.keyframes.config.model_dump(mode="json"),
     }  # fmt: skip
     parts = {"cast": world.cast, "stream": world.stream, "rng_state": world.rng_state}
     parts |= {"index": world.index, "time_ns": world.time_ns, "prompt": world.prompt}
@@ -79,32 +86,31 @@ def write(path: Path, saved: Saved) -> None:
         log.close()
 
 
-def read(path: Path, config: MemoryConfig) -> Saved:
+def read(path: Path) -> Saved:
     """What is in a file.
-
-    Args:
-        config: of the memory it goes on in; its feature channels must be those of the memory that was saved.
 
     Raises:
         SpatiaError: when the file is damaged, cut short, or holds no checkpoint.
     """
     log = Log(path)
     try:
-        return _read(log, config)
+        return _read(log)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise SpatiaError(f"{path}: not a usable checkpoint: {type(error).__name__}: {error}") from error
     finally:
         log.close()
 
 
-def _read(log: Log, config: MemoryConfig) -> Saved:
+def _read(log: Log) -> Saved:
     assert log.committed is not None
     text = json.loads(log.part(log.committed, 0).tobytes())
     if text.get("format") != FORMAT:
         raise SpatiaError(f"{log.path}: expected {FORMAT!r}, got {text.get('format')!r:.80}")
     arrays = [log.part(log.record(offset), 0) for offset in text["arrays"]]
     whole = Rebuilding(arrays, KNOWN).value(text["tree"])
-    memory, keyframes = whole["memory"], KeyframeSet(config)
+    memory = whole["memory"]
+    config = MemoryConfig.model_validate(memory["config"])
+    keyframes = KeyframeSet(config)
     for keyframe in memory["keyframes"]:
         keyframes.append(keyframe)
     kept = store_of(memory["store"], config.max_points, config.feature_channels)
@@ -113,10 +119,10 @@ def _read(log: Log, config: MemoryConfig) -> Saved:
 
 
 class Checkpoints:
-    """The folder with the newest generations.
+    """The folder with the newest generations; one at a time has it.
 
     Raises:
-        SpatiaError: when there can be no such folder.
+        SpatiaError: when there can be no such folder, or another has it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,12 +131,22 @@ class Checkpoints:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SpatiaError(f"checkpoint: expected a folder that can be made, {folder} is none: {error.strerror}") from None
+        self._lock = (folder / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise SpatiaError(f"checkpoint: expected a folder of its own, another node keeps its state in {folder}") from None
         self.number = max(self._numbers(), default=0)
         """Of the newest that counts; 0: none yet."""
         named = set(map(_stem, self._numbers()))
         for file in folder.glob(f"*{SUFFIX}"):
             if file.stem not in named:  # a writer was killed before it could name it
                 file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another have the folder; so does the end of the process."""
+        self._lock.close()
 
     def _numbers(self) -> list[int]:
         """The generations the manifest names, the newest first; without a manifest those that there are files of."""
@@ -167,12 +183,12 @@ class Checkpoints:
     def _name(self, numbers: list[int]) -> None:
         write_whole(self.folder / MANIFEST, json.dumps({"format": FORMAT, "generations": numbers}), synced=True)
 
-    def read(self, config: MemoryConfig) -> tuple[Saved | None, list[str]]:
+    def read(self) -> tuple[Saved | None, list[str]]:
         """The newest state that is whole, None without one; and what was wrong with newer ones, in words."""
         wrong: list[str] = []
         for number in self._numbers():
             try:
-                return read(self._path(number), config), wrong
+                return read(self._path(number)), wrong
             except SpatiaError as error:
                 wrong.append(str(error))
         return None, wrong

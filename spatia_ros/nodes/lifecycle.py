@@ -87,6 +87,11 @@ class ManagedNode(LifecycleNodeMixin, Node):
         """``unconfigured``, ``inactive``, ``active``, ``finalized``, or the transition it is in."""
         return str(self._state_machine.current_state[1])
 
+    @property
+    def faulty(self) -> Exception | None:
+        """Why the work is being given up; None while it goes on."""
+        return self._fault
+
     # Transitions
 
     def start(self) -> None:

@@ -43,7 +43,7 @@ class FrameSettings(Section):
 class RigSettings(Section):
     """Several cameras, or one with a lens, instead of frames.camera*."""
 
-    file: str = Field("", description="cameras of the rig: a YAML rig file or a URDF, in data_dir or by its full path; empty: one")
+    file: str = Field("", description="cameras of the rig: a YAML rig file or a URDF, in data_dir or its full path; empty: one")
     always: bool = Field(
         False,
         description=(
@@ -111,6 +111,14 @@ class SimulationSettings(Section):
     keep_start: bool = Field(True, description="keep a copy of the world as it began, for resets; off saves that memory")
 
 
+class CheckpointSettings(Section):
+    """What a restart goes on with."""
+
+    folder: str = Field("", description="folder in data_dir where the state is kept, of one node alone; empty: it is not kept")
+    every_s: float = Field(30.0, ge=0.0, le=86_400.0, description="how often it is written, s; 0: only when the node stops")
+    resume: bool = Field(True, description="go on with the newest state that is there, in place of source")
+
+
 class CloudSettings(Section):
     """Limits of ~/memory/points."""
 
@@ -119,6 +127,15 @@ class CloudSettings(Section):
     max_points: int = Field(200_000, ge=0, le=50_000_000, description="points published at most, an even choice of them")
     voxel_m: float = Field(0.0, ge=0.0, le=10.0, description="one point per cube of this side; 0: all of memory's points, m")
     max_bytes_per_s: float = Field(8e6, gt=0.0, le=1e10, description="a cloud waits until the last is paid for, bytes/s")
+
+
+class UpdateSettings(Section):
+    """Limits of ~/memory/update."""
+
+    live = frozenset({"max_points", "max_bytes_per_s"})
+
+    max_points: int = Field(20_000, ge=100, le=1_000_000, description="voxels a message tells of at most")
+    max_bytes_per_s: float = Field(8e6, gt=0.0, le=1e10, description="a message waits until the last is paid for, bytes/s")
 
 
 class SensorSettings(Section):
@@ -139,6 +156,7 @@ class NodeSettings(Section):
     autostart: bool = Field(True, description="configure and activate when the program starts; off: wait for a lifecycle manager")
     data_dir: str = Field(".", description="folder of all files named in service calls; relative: to where the node was started")
     cloud: CloudSettings = CloudSettings()
+    update: UpdateSettings = UpdateSettings()
     sensor: SensorSettings = SensorSettings()
 
 
@@ -172,6 +190,7 @@ class WorldSettings(NodeSettings, WorldConfig):
     motion: MotionSettings = MotionSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     simulation: SimulationSettings = SimulationSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
 
     @model_validator(mode="after")
     def _commanded(self) -> WorldSettings:

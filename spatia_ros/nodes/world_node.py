@@ -19,6 +19,7 @@ from spatia_ros.formats.cloud_file import Piece
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import clocks, convert
+from spatia_ros.nodes.checkpoint import Keeper, reopened
 from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.commands import Commands
 from spatia_ros.nodes.endpoints import Endpoints
@@ -32,7 +33,7 @@ from spatia_ros.nodes.prompt import Prompt
 from spatia_ros.nodes.rig_actions import RigActions
 from spatia_ros.nodes.rig_file import open_rig
 from spatia_ros.nodes.scene import Scene, label_of
-from spatia_ros.nodes.seeding import open_cast, open_seed, warm_up, with_memory
+from spatia_ros.nodes.seeding import Seed, open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.nodes.snapshots import Snapshots
 from spatia_ros.seed.cloud import seed_pieces
@@ -70,9 +71,10 @@ class WorldFace(MemoryFace):
         super().__init__(node, endpoints, self.play)
         self.play.on_change = self.worker.wake
         settings: WorldSettings = self.settings
-        seed = open_seed(settings.world(), settings.source, self.files.root)
+        keeper = self.add(Keeper(self))
+        saved = keeper.found()
+        seed = reopened(settings.world(), saved, keeper.story) if saved else self._seed(settings)
         self._world = seed.world
-        self._world.cast = open_cast(settings.source, self.files.root)
         self._warm = False
         self.rig = self._open_rig(settings)
         self.rig.fit(self._world)
@@ -80,15 +82,16 @@ class WorldFace(MemoryFace):
         self.T_map_world, self.map_frame = self.rig.T_map_world, settings.frames.map
         self._mode = SimStatus.GENERATING
         self.frames = FrameLoop(self)
+        label = keeper.put_back(saved) if saved else label_of(settings.source, seed.story)
         self.serve(SetMode, "memory/set_mode", self._set_mode)
         self.serve(SetAnimationTime, "set_animation_time", self._set_animation_time)
         self.add(Commands(self))
         self.snapshots = self.add(Snapshots(self))
-        self.scene = self.add(Scene(self, label_of(settings.source, seed.story)))
+        self.scene = self.add(Scene(self, label))
         self._serve_simulation()
         self.add(Prompt(self))
         self.add(RigActions(self))
-        self._cloud_seed = self._awaited_cloud(settings)
+        self._cloud_seed = None if saved else self._awaited_cloud(settings)
         self._begin()
         camera = self._world.camera
         node.get_logger().info(
@@ -102,6 +105,12 @@ class WorldFace(MemoryFace):
             return Rig(settings.frames)
         path = self.files.root / settings.rig.file  # an absolute path stays as it is: who starts the node may name any
         return Rig(settings.frames, open_rig(path, settings.frames.base, self._world.camera))
+
+    def _seed(self, settings: WorldSettings) -> Seed:
+        """The world that the settings name, with who moves there."""
+        seed = open_seed(settings.world(), settings.source, self.files.root)
+        seed.world.cast = open_cast(settings.source, self.files.root)
+        return seed
 
     def activate(self) -> None:
         """Warm up where that was not done yet, and begin to work."""
@@ -155,6 +164,11 @@ class WorldFace(MemoryFace):
             raise convert.Malformed("state", f"{name}: expected a world that is loaded, {got}")
         if self.mapping:
             raise convert.Malformed("mode", f"{name}: expected mode generating or frozen, the node is mapping a sensor")
+
+    @property
+    def mode(self) -> int:
+        """MAPPING, GENERATING or FROZEN of SimStatus."""
+        return int(self._mode)
 
     @property
     def mapping(self) -> bool:
@@ -251,6 +265,10 @@ class WorldFace(MemoryFace):
         if self.active and self.commanded and not self.worker.busy:
             self.worker.submit(self.health.guard("tf", self.frames.repeat_tf))
 
+    def resume_mode(self, mode: int) -> None:
+        """Be in a mode; a sensor is listened to once the node is active."""
+        self._mode, self._world.frozen = mode, mode == SimStatus.FROZEN
+
     # Services
 
     def _set_animation_time(self, request: Any, response: Any) -> str:
@@ -260,8 +278,7 @@ class WorldFace(MemoryFace):
         response.previous_mode = self._mode
         if request.mode not in MODES:
             raise SpatiaError(f"set_mode: expected one of {MODES}, got {request.mode}")
-        self._mode = request.mode
-        self._world.frozen = request.mode == SimStatus.FROZEN
+        self.resume_mode(request.mode)
         if self.mapping:
             self.worker.halt()
         self.listen(self.mapping)
