@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ WAITING = 4
 class Made(NamedTuple):
     """One frame of a flight."""
 
+    index: int  # of the pose in the flight
     camera: str
     step: Step  # of one frame
     stamp_ns: int  # it was published with
@@ -75,7 +76,7 @@ class Flight(Follow):
             return
         with self._changed:
             self._changed.wait_for(lambda: self._ending or len(self._ready) < WAITING)
-            self._ready.append(Made(camera, step, stamp_ns, (time.perf_counter() - self._begun_s) * 1e3))
+            self._ready.append(Made(self._made, camera, step, stamp_ns, (time.perf_counter() - self._begun_s) * 1e3))
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -111,21 +112,22 @@ def fly(goal: Goal, stage: Stage, flight: Flight, take: Callable[[Made], None], 
     Raises:
         Exception: what making or taking a frame failed of; the flight is given up then.
     """
-    worker, taken = stage.worker, Counter[str]()
+    worker, told = stage.worker, 0
 
-    def go_on(wait_s: float) -> None:
-        before = max(taken.values(), default=0)
+    def go_on(wait_s: float) -> int:
+        done = told
         for made in flight.take(wait_s):
             take(made)
-            taken[made.camera] += 1
-        if (done := max(taken.values(), default=0)) > before:
+            done = made.index + 1
+        if done > told:
             tell(done)
+        return done
 
     if not goal.begin(lambda: worker.follow(flight)):
         return goal.over() or Ended.REPLACED
     try:
         while (over := goal.over()) is None and worker.follows(flight):
-            go_on(LOOK_S)
+            told = go_on(LOOK_S)
         worker.drop(flight)
         flight.end()
         worker.submit(lambda: None).result()  # the frame in progress still comes

@@ -16,7 +16,7 @@ from spatia_ros.nodes.flight import Flight, Made, fly
 from spatia_ros.nodes.goals import Ended, Goal, GoalServer, Turn
 from spatia_ros.record.files import write_json
 from spatia_ros.record.frame_sets import FrameSet, RunSet, Taken
-from spatia_ros.types import Float64, Int64, SpatiaError
+from spatia_ros.types import SpatiaError
 from spatia_ros.world import Asked
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def wanted_cameras(face: WorldFace, names: Sequence[str], name: str) -> list[str
     Raises:
         Malformed: for a name that is no camera of the rig, or is there twice.
     """
-    known = [each.name for each in getattr(face.rig, "cameras", ())] or [face.rig.names.camera]
+    known = [each.name for each in face.rig.cameras]
     if len(set(names)) != len(names) or not set(names) <= set(known):
         raise convert.Malformed("camera", f"{name}.cameras: expected some of {known}, each once, got {list(names)}")
     return [camera for camera in known if camera in names or not names]
@@ -72,27 +72,25 @@ class Log:
     def __init__(self, face: WorldFace, flight: Flight, sets: dict[str, FrameSet], first_ns: int | None = None) -> None:
         self._face, self._flight, self.sets, self.first_ns = face, flight, sets, first_ns
         self._began_s = time.monotonic()
-        self._counts: dict[str, int] = {}
         self.stamps_ns: list[int] = []
         self.figures: list[dict[str, float]] = []
 
     def take(self, made: Made) -> None:
         """Note a frame, and write it."""
-        index = self._counts.get(made.camera, 0)
-        self._counts[made.camera] = index + 1
         if self.first_ns is None:
             self.first_ns = made.stamp_ns
-        if len(self.stamps_ns) <= index:
+        if len(self.stamps_ns) <= made.index:
             self.stamps_ns.append(made.stamp_ns)
         self.figures.append({"frame_ms": made.ms, **made.step.figures})
-        if made.camera in self.sets:
-            self.sets[made.camera].append(self._taken(made, index))
+        taken = self._taken(made)
+        if made.camera in self.sets and taken.stamp_ns > self.sets[made.camera].last_ns:
+            self.sets[made.camera].append(taken)
 
-    def _taken(self, made: Made, index: int) -> Taken:
+    def _taken(self, made: Made) -> Taken:
         """The frame with the time it has in the path, so that an interruption leaves no gap."""
-        offsets_ns, T = self._flight.offsets_ns, made.step.trajectory.T_world_cam[0]
-        stamp_ns = (self.first_ns or 0) + int(offsets_ns[index])
-        return Taken(made.camera, made.step, stamp_ns, self._flight.T[index], self._face.T_map_world @ T)
+        flight, T_world_cam = self._flight, made.step.trajectory.T_world_cam[0]
+        stamp_ns = (self.first_ns or 0) + int(flight.offsets_ns[made.index])
+        return Taken(made.camera, made.step, stamp_ns, flight.T[made.index], self._face.T_map_world @ T_world_cam)
 
     def close(self, complete: bool) -> None:
         """Finish what is written; the memory is the world's, so on its thread."""
@@ -100,7 +98,7 @@ class Log:
 
     def eta(self, left: int) -> Duration:
         """Time left at the present pace."""
-        done = max(self._counts.values(), default=0)
+        done = len(self.stamps_ns)
         left_s = (time.monotonic() - self._began_s) / done * left if done else 0.0
         return Duration(sec=int(left_s), nanosec=int(left_s % 1 * 1e9))
 
@@ -171,14 +169,9 @@ class Trajectories:
         answer.frames = len(log.stamps_ns)
         frame = self._face.rig.names.map
         answer.path.header = convert.to_header(log.stamps_ns[0] if log.stamps_ns else 0, frame)
-        answer.path.poses = stamped(log.stamps_ns, flight.T, frame)
+        answer.path.poses = [
+            PoseStamped(header=convert.to_header(stamp_ns, frame), pose=convert.to_pose(T))
+            for stamp_ns, T in zip(log.stamps_ns, flight.T, strict=False)
+        ]
         measures = log.measures()
         answer.figure_names, answer.figure_values = list(measures), list(measures.values())
-
-
-def stamped(stamps_ns: Sequence[int] | Int64, T: Float64, frame: str) -> list[PoseStamped]:
-    """Poses [N or more, 4, 4] with N stamps."""
-    return [
-        PoseStamped(header=convert.to_header(int(ns), frame), pose=convert.to_pose(each))
-        for ns, each in zip(stamps_ns, T, strict=False)
-    ]

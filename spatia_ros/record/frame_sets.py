@@ -36,6 +36,10 @@ class FrameSet(Protocol):
     def __len__(self) -> int:
         """Frames written so far."""
 
+    @property
+    def last_ns(self) -> int:
+        """Stamp of the last of them; -1 without any."""
+
     def append(self, frame: Taken) -> None:
         """Write a frame.
 
@@ -63,6 +67,11 @@ class RunSet:
     def __len__(self) -> int:
         return len(self.folder)
 
+    @property
+    def last_ns(self) -> int:
+        """Stamp of the last frame."""
+        return int(self.folder.trajectory().stamps_ns[-1]) if len(self.folder) else -1
+
     def append(self, frame: Taken) -> None:
         """Write a frame, its pose and its figures."""
         if not len(self.folder):
@@ -87,6 +96,7 @@ class TumSet:
         self.path = path
         lines = [_whole_lines(path / name) for name in self.LISTS]
         self._count = min(map(len, lines))
+        self.last_ns = _stamp_ns(lines[2][self._count - 1]) if self._count else -1
         for name, found in zip(self.LISTS, lines, strict=True):
             if len(found) > self._count or (found and not _ends_whole(path / name)):
                 head = HEADER if name == "groundtruth.txt" else "# timestamp filename\n"
@@ -110,7 +120,7 @@ class TumSet:
         for name, line in zip(self.LISTS, lines, strict=True):
             with (self.path / name).open("a", encoding="utf-8") as file:
                 file.write(line)
-        self._count += 1
+        self._count, self.last_ns = self._count + 1, frame.stamp_ns
 
     def close(self, world: World, complete: bool) -> None:
         """Nothing is left to write."""
@@ -122,6 +132,11 @@ def _whole_lines(path: Path) -> list[str]:
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     return [line for line in lines if line.endswith("\n") and not line.startswith("#")]
+
+
+def _stamp_ns(line: str) -> int:
+    seconds, _, nanoseconds = line.split(" ")[0].partition(".")
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def _ends_whole(path: Path) -> bool:
