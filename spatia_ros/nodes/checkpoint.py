@@ -116,7 +116,8 @@ class Keeper(Part):
         face.world.start_ns = about["start_ns"]
         face.rig.pose = RigPose(*about["rig"])
         face.resume_mode(about["mode"])
-        face.play.become(State(about["play"]))
+        if about["play"] != State.QUITTING:  # who comes back after that starts as the parameters say
+            face.play.become(State(about["play"]))
         # Without a crash the promise ends where the stamps do, and they go on as if nothing had been.
         face.frames.go_back(max(about["stamp_ns"], self._stamps.promised_ns))
         if about["label"] is None:

@@ -1,4 +1,4 @@
-"""The entities of simulation_interfaces: the rig ("ego"), its camera, and every actor. What they are, where, how large.
+"""The entities of simulation_interfaces: the rig ("ego"), its cameras, and every actor. What they are, where, how large.
 
 Poses, velocities and boxes are told in the map at the time of the newest frame; callers run on the world's thread.
 """
@@ -19,7 +19,8 @@ from spatia_ros.actors import Actor, Cast
 from spatia_ros.memory.regions import Box
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.entity_filter import Described, Refused, matcher
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.frames import Rig, link_of
+from spatia_ros.rig import RigCamera
 from spatia_ros.types import MAX_POSITION_M, Float64, SpatiaError
 
 EGO = "ego"
@@ -78,12 +79,12 @@ class Entities:
         self._told: dict[str, tuple[Actor | None, EntityInfo]] = {}
 
     def names(self) -> list[str]:
-        """All names: the rig, its camera, then the actors in order of their coming."""
-        return [EGO, self._camera, *(actor.name for actor in self._stage.cast)]
+        """All names: the rig, its cameras, then the actors in order of their coming."""
+        return [EGO, *self._cameras, *(actor.name for actor in self._stage.cast)]
 
     @property
-    def _camera(self) -> str:
-        return self._stage.rig.names.camera
+    def _cameras(self) -> dict[str, RigCamera]:
+        return {camera.name: camera for camera in self._stage.rig.cameras}
 
     @property
     def animation_s(self) -> float:
@@ -91,12 +92,12 @@ class Entities:
         return self._stage.cast.clock.at(self._stage.world_s)
 
     def actor(self, name: str) -> Actor | None:
-        """The actor of a name, None for the rig and its camera.
+        """The actor of a name, None for the rig and its cameras.
 
         Raises:
             Refused: not found, when nothing has this name.
         """
-        if name in (EGO, self._camera):
+        if name == EGO or name in self._cameras:
             return None
         if not name or name not in self._stage.cast:
             known = f"{', '.join(self.names()):.300}"
@@ -168,10 +169,10 @@ class Entities:
         actor, rig = self.actor(name), self._stage.rig
         if actor is not None:
             return self._actor_motion(actor)
-        T = rig.pose.T_map_base if name == EGO else rig.pose.T_map_base @ rig.T_base_link
+        T_base = np.eye(4) if name == EGO else link_of(self._cameras[name])
         R, linear, angular = rig.pose.T_map_base[:3, :3], rig.pose.twist[:3], rig.pose.twist[3:]
-        lever = np.zeros(3) if name == EGO else rig.T_base_link[:3, 3]
-        return Motion(T, np.concatenate([R @ (linear + np.cross(angular, lever)), R @ angular]))
+        velocity = np.concatenate([R @ (linear + np.cross(angular, T_base[:3, 3])), R @ angular])
+        return Motion(rig.pose.T_map_base @ T_base, velocity)
 
     def _actor_motion(self, actor: Actor) -> Motion:
         clock, t = self._stage.cast.clock, self._stage.world_s
@@ -221,8 +222,8 @@ class Entities:
         if not wants["pose"]:
             return
         T_map = self.pose_in_map(state.header.frame_id, state.pose, "state.pose")
-        if request.entity == self._camera:
-            raise Refused(Result.RESULT_OPERATION_FAILED, f"{self._camera}: is mounted on the ego: set the state of {EGO}")
+        if request.entity in self._cameras:
+            raise Refused(Result.RESULT_OPERATION_FAILED, f"{request.entity}: is mounted on the ego: set the state of {EGO}")
         if actor is None and not self._stage.commanded:
             raise Refused(Result.RESULT_INCORRECT_STATE, f"{EGO}: expected mode generating or frozen, the node maps a sensor")
         if actor is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -18,15 +19,22 @@ from rclpy.parameter import Parameter
 
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
+from spatia_ros.nodes.heartbeat import Heartbeat
 from spatia_ros.nodes.parameters import LiveSettings
 from spatia_ros.nodes.settings import NodeSettings
+from spatia_ros.nodes.worker import Worker
 from spatia_ros.types import SpatiaError
 
 SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE, TransitionCallbackReturn.ERROR
 
+ANSWER_S = 0.2
+"""The answer to a request to quit has left after this."""
+
 
 class Face(Protocol):
     """What a configured node does."""
+
+    worker: Worker
 
     def activate(self) -> None:
         """Warm up and begin to work."""
@@ -69,6 +77,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self._service_change_state.callback = self._survives(self._service_change_state.callback)
         self.live = LiveSettings(self, settings, free=lambda: self.face is None)
         self.health = Health(self)
+        self.heartbeat = Heartbeat(self, self.live.now.heartbeat.period_s, lambda: self._state_machine.current_state, self._is_well)
         self.create_timer(1.0, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def open_face(self, endpoints: Endpoints) -> Face:
@@ -92,6 +101,11 @@ class ManagedNode(LifecycleNodeMixin, Node):
         """Why the work is being given up; None while it goes on."""
         return self._fault
 
+    def _is_well(self) -> bool:
+        """Whether the work goes on: no frame or job takes longer than it may."""
+        face, hang_s = self.face, self.live.now.heartbeat.hang_s
+        return face is None or not hang_s or face.worker.at_it_s < hang_s
+
     # Transitions
 
     def start(self) -> None:
@@ -110,6 +124,19 @@ class ManagedNode(LifecycleNodeMixin, Node):
         if self._fault is None:
             self._fault = error
             threading.Thread(target=self._give_up, name="fault", daemon=True).start()
+
+    def quit(self) -> None:
+        """End the node and whoever spins it, from any thread: everything is freed, then the context is shut down."""
+        threading.Thread(target=self._quit, name="quit", daemon=True).start()
+
+    def _quit(self) -> None:
+        time.sleep(ANSWER_S)
+        with self._changing:
+            if self.state == "active":
+                self.trigger_deactivate()
+            if self.state in ("inactive", "unconfigured"):
+                self.trigger_shutdown()
+        self.context.try_shutdown()
 
     def _give_up(self) -> None:
         with self._changing:

@@ -20,8 +20,8 @@ from spatia_ros.nodes import environment
 from spatia_ros.types import SpatiaError
 
 NODES = ("world", "mapper")
-THREADS = 5
-"""Commands, services, and as many actions as there may be at once (navigate.MAX_GOALS)."""
+THREADS = 12
+"""Commands, services (those that read files, load worlds, step or change the state wait each on its own), and actions."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from simulation_interfaces.msg import Resource, Result, SimulatorFeatures, WorldResource
 from simulation_interfaces.srv import GetAvailableWorlds, GetCurrentWorld, LoadWorld, UnloadWorld
 
+from spatia_ros.nodes.entities import EGO
 from spatia_ros.nodes.entity_filter import Refused, tag_filter
 from spatia_ros.nodes.play import State
 from spatia_ros.nodes.scene import Label
@@ -43,6 +44,9 @@ class WorldServices:
         uri, text = world_resource_of(request)
         lenient = bool(request.ignore_missing_or_unsupported_assets)
         plan = self._worlds.plan(uri, text, whole=bool(request.fail_on_unsupported_element), lenient=lenient)
+        taken = {EGO, *(camera.name for camera in self._face.rig.cameras)} & {actor.name for actor in plan.cast}
+        if taken:
+            raise Refused(LoadWorld.Response.RESOURCE_PARSE_ERROR, f"actors: expected names of their own, got {sorted(taken)}")
         self._play.become(State.LOADING_WORLD)
         after = before  # what cannot be loaded changes nothing
         try:

@@ -67,7 +67,7 @@ class Graph:
                 self._executor.spin()
 
     def __exit__(self, *_):
-        rclpy.shutdown(context=self.context)
+        rclpy.try_shutdown(context=self.context)
         self._thread.join()
         for node in [*self._nodes, self.client]:
             node.destroy_node()

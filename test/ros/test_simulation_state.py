@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("simulation_interfaces", reason="needs simulation_interfaces (make test sets it up)")
 
 from geometry_msgs.msg import Point, Pose, PoseStamped
-from harness import parameters, wait, wall_memory
+from harness import Graph, parameters, wait, wall_memory
 from nav_msgs.msg import Path
 from rclpy.parameter import Parameter
 from simulated import ABORTED, CANCELED, FAILED, INCORRECT_STATE, SUCCEEDED, UNSUPPORTED, Simulated
@@ -329,3 +329,14 @@ def test_a_node_that_is_not_active_answers_with_its_state(make, graph):
     sim.node.trigger_activate()
     assert np.asarray(sim.step(2)).size == 2
     graph.remove(sim.node)
+
+
+def test_quitting_answers_frees_everything_and_ends_whoever_spins_the_node(folder):
+    values = parameters(generator__name="projection", source__memory="wall.spatia", data_dir=str(folder))
+    with Graph() as graph:
+        node = graph.add(WorldNode(context=graph.context, namespace="/leaving", parameter_overrides=values))
+        sim = Simulated(graph, node, "/leaving")
+        sim.become(State.QUITTING)
+        wait(lambda: not graph.context.ok(), "the context to be shut down")
+        assert sim.node.state == "finalized"
+        assert sim.node.face is None

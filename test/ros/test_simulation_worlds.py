@@ -212,6 +212,7 @@ def test_what_cannot_be_loaded_leaves_everything_as_it_was(sim):
         (world_fields("broken.spatia"), Code.RESOURCE_PARSE_ERROR),
         (world_fields("nothing.spatia"), Code.MISSING_ASSETS),
         (world_fields(), Code.NO_RESOURCE),
+        (world_fields("", text(actors="[{name: ego, kind: box, pose: [0, 0, 0, 0]}]")), Code.RESOURCE_PARSE_ERROR),
     ):
         sim.ask(LoadWorld, code, **request)
         assert sim.state is State.PAUSED
