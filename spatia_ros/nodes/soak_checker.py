@@ -28,9 +28,9 @@ from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
 from spatia_ros.nodes.soak_frames import FrameRules
 from spatia_ros.nodes.soak_ledger import Ledger
-from spatia_ros.nodes.soak_map import MapCopy
-from spatia_ros.nodes.soak_marks import ALIVE, DOOMED, END, MAP, MARKS, SEEN, SYNC, TIME, Mark
-from spatia_ros.types import SpatiaError
+from spatia_ros.nodes.soak_map import MapCopy, compared
+from spatia_ros.nodes.soak_marks import ALIVE, DOOMED, END, FLUSHED, GONE, MAP, MARKS, PLACE, SEEN, SYNC, TIME, Mark
+from spatia_ros.types import Float32, SpatiaError, UInt8
 
 EVERY = QoSProfile(depth=500, reliability=ReliabilityPolicy.RELIABLE)
 """A checker must not be the one who loses messages."""
@@ -85,34 +85,42 @@ class Checker:
     def _tick(self) -> None:
         self.status.look()
         quiet = time.monotonic() - self._heard_s > QUIET_S
-        while self._waiting and (quiet or self._waiting[0].kind == DOOMED):
+        while self._waiting and (quiet or self._waiting[0].kind in (DOOMED, GONE)):
             mark = self._waiting.pop(0)
             self._break(mark)
             self._seen.publish(String(data=str(mark.number)))
 
     def _break(self, mark: Mark) -> None:
-        self.ledger.counts[f"mark {mark.kind}"] += 1
+        self.ledger.counts[f"mark: {mark.kind}"] += 1
         if mark.kind == SYNC:
             self.ledger.expect(self.frames.settled, "frames: some are half there though nothing moves")
             self.status.settle(self.frames.heard)
         elif mark.kind == DOOMED:
             self.status.alive = False
-        elif mark.kind == ALIVE:
-            self.frames.end(killed=True)
-            self.map.forget()
+        elif mark.kind in (GONE, ALIVE):
+            self.frames.end(killed=True, stamps_fall=False)
+            self.frames.deaf = mark.kind == GONE
             self.status.begin()
-        elif mark.kind == TIME:
-            self.frames.end(killed=False)
+            if mark.kind == GONE:
+                self.map.forget()
+        elif mark.kind in (TIME, PLACE):
+            self.frames.end(killed=False, stamps_fall=mark.kind == TIME)
         elif mark.kind == MAP:
-            self._compare(self._folder / mark.file)
+            xyz, rgb = self._points(mark.file)
+            self.map.compare(xyz, rgb)
+        elif mark.kind == FLUSHED:
+            said = compared(*self._points(mark.file), *self._points(mark.held))
+            self.ledger.expect(not said, f"after a kill: {said} (what came back, and what was flushed)")
+            self.ledger.counts["restarts compared"] += 1
         self.ended |= mark.kind == END
 
-    def _compare(self, path: Path) -> None:
-        pieces = list(read_pieces(path))
-        xyz = np.concatenate([piece.xyz for piece in pieces]) if pieces else np.empty((0, 3))
-        rgb = np.concatenate([piece.rgb for piece in pieces]) if pieces else np.empty((0, 3), np.uint8)
+    def _points(self, file: str) -> tuple[Float32, UInt8]:
+        """The points of a PLY file, in the map; none where it has none."""
+        pieces = list(read_pieces(self._folder / file))
+        xyz = np.concatenate([np.empty((0, 3)), *(piece.xyz for piece in pieces)])
+        rgb = np.concatenate([np.empty((0, 3), np.uint8), *(piece.rgb for piece in pieces if piece.rgb is not None)])
         T = self._rig.T_map_world
-        self.map.compare((xyz @ T[:3, :3].T + T[:3, 3]).astype(np.float32), rgb)
+        return (xyz @ T[:3, :3].T + T[:3, 3]).astype(np.float32), rgb
 
     def report(self) -> dict[str, Any]:
         """The figures so far."""

@@ -40,12 +40,15 @@ class FrameRules:
         self._static: dict[str, Float64] = {}
         self._last: dict[str, Any] | None = None
         self._last_ns, self._whole_since = -1, dict[int, int]()
+        self.deaf = False
+        """Whether what comes is not to be judged."""
         self.heard = 0
         """Frames seen whole."""
 
     def take(self, name: str, msg: Any) -> None:
         """One message of a frame: ``name`` is one of NEEDED but ``tf``."""
-        self._put(convert.time_ns(msg.header.stamp, name), name, msg)
+        if not self.deaf:
+            self._put(convert.time_ns(msg.header.stamp, name), name, msg)
 
     def take_tf(self, msg: Any, static: bool = False) -> None:
         """A message of /tf or /tf_static."""
@@ -56,7 +59,7 @@ class FrameRules:
                 self._static[each.child_frame_id] = T
             elif (each.header.frame_id, each.child_frame_id) in ((names.odom, names.base), (names.map, names.odom)):
                 stamp_ns = convert.time_ns(each.header.stamp, "tf")
-                if stamp_ns > self._last_ns:  # else the pose said again for who came late
+                if stamp_ns > self._last_ns and not self.deaf:  # else the pose said again for who came late
                     moved = self._open.setdefault(stamp_ns, {}).setdefault("parts", {})
                     moved[each.child_frame_id] = T
                     if len(moved) == 2:
@@ -153,15 +156,17 @@ class FrameRules:
         """Whether no frame is half there."""
         return not any(set(found) - {"parts", "tf"} for found in self._open.values())
 
-    def end(self, *, killed: bool) -> None:
-        """What was seen ends here: the world was killed, or its time began anew. Half a frame is a fault unless it was killed."""
+    def end(self, *, killed: bool, stamps_fall: bool = True) -> None:
+        """What was seen ends here: the world was killed (half a frame is no fault then), or its time or place began anew."""
         for stamp_ns in list(self._open):
             if killed:
                 self._open.pop(stamp_ns)
             else:
                 self._lost(stamp_ns)
         self._whole_since.clear()
-        self._last, self._last_ns = None, -1
+        self._last = None
+        if stamps_fall:
+            self._last_ns = -1
 
     @property
     def T_base_optical(self) -> Float64 | None:

@@ -63,12 +63,18 @@ class MapCopy:
     def compare(self, xyz: Float32, rgb: UInt8) -> None:
         """Hold the copy against all of the memory's points: float32 [N, 3] in the map, uint8 [N, 3]."""
         self._ledger.counts["maps compared"] += 1
-        if not self._ledger.expect(len(xyz) == len(self), f"memory/update: {len(self)} points, memory has {len(xyz)}"):
-            return
-        if not len(xyz):
-            return
-        off, mine = cKDTree(self._xyz).query(xyz)
-        once = len(np.unique(mine)) == len(mine)
-        self._ledger.expect(once and float(off.max()) < NEAR_M, f"memory/update: a point is {off.max():.3g} m from the memory's")
-        worst = int(np.abs(self._rgb[mine].astype(int) - rgb).max())
-        self._ledger.expect(worst <= 1, f"memory/update: a colour is {worst} from the memory's")
+        said = compared(self._xyz, self._rgb, xyz, rgb)
+        self._ledger.expect(not said, f"memory/update: {said} (the copy, and the memory)")
+
+
+def compared(xyz: Float32, rgb: UInt8, other_xyz: Float32, other_rgb: UInt8) -> str:
+    """What two sets of points [N, 3] and their colours [N, 3] differ in, in words; empty when they are the same."""
+    if len(xyz) != len(other_xyz):
+        return f"{len(xyz)} points and {len(other_xyz)}"
+    if not len(xyz):
+        return ""
+    off, mine = cKDTree(xyz).query(other_xyz)
+    if len(np.unique(mine)) < len(mine) or off.max() > NEAR_M:
+        return f"a point is {off.max():.3g} m from its counterpart"
+    worst = int(np.abs(rgb[mine].astype(int) - other_rgb).max())
+    return f"a colour differs by {worst}" if worst > 1 else ""

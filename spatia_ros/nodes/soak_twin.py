@@ -20,6 +20,10 @@ from spatia_ros.types import SpatiaError
 LONGEST_WAIT_S, PIECE_S = 120.0, 0.5
 
 
+class Gone(SpatiaError):
+    """The world was killed, as was wanted, while something of it was waited for."""
+
+
 @dataclass
 class Heard:
     """What one world published of the leg in progress, in order."""
@@ -45,15 +49,20 @@ class Caller:
 
     def __init__(self, node: Node, namespace: str) -> None:
         self._node, self.namespace, self._clients = node, namespace, dict[str, Any]()
+        self.gone = threading.Event()
+        """Set when the world is no longer there: nobody waits for it any more."""
 
     def call(self, kind: type, service: str, **request: Any) -> Any:
         """Call a service and wait for its answer."""
-        if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
-        client = self._clients[service]
+        client = self._client(kind, service)
         if not client.wait_for_service(LONGEST_WAIT_S):
             raise SpatiaError(f"{self.namespace}/{service}: expected the service, it is not there")
         return self._outcome(client.call_async(kind.Request(**request)), service)  # type: ignore[attr-defined]
+
+    def _client(self, kind: type, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"{self.namespace}/{service}")
+        return self._clients[service]
 
     def find(self, phrase: str) -> Any:
         """Ask for what a phrase means without going there; the action's result."""
@@ -69,8 +78,10 @@ class Caller:
     def _outcome(self, future: Any, name: str) -> Any:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        if not patiently(done.wait):
+        if not patiently(lambda s: done.wait(s) or self.gone.is_set()):
             raise SpatiaError(f"{self.namespace}/{name}: expected an answer within {LONGEST_WAIT_S:g} s, got none")
+        if not done.is_set():
+            raise Gone(f"{self.namespace}/{name}: waited for an answer")
         return future.result()
 
 
