@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -14,6 +17,11 @@ from rclpy.qos import QoSProfile
 
 from spatia_ros.nodes import qos
 from spatia_ros.types import SpatiaError
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM, as Linux counts it."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Health:
@@ -31,6 +39,7 @@ class Health:
         self.message = ""
         """The last refusal or failure in words."""
         self._reported = (0, 0)
+        self._since_s = time.monotonic()
 
     def refuse(self, topic: str, error: SpatiaError) -> None:
         """Count a dropped message."""
@@ -70,6 +79,13 @@ class Health:
 
         return guarded
 
+    def _resources(self) -> dict[str, Any]:
+        """What the process takes of the machine."""
+        return {
+            "resident_mb": round(resident_bytes() / 1e6, 1), "threads": threading.active_count(),
+            "open_files": len(os.listdir("/proc/self/fd")), "up_s": round(time.monotonic() - self._since_s, 1),
+        }  # fmt: skip
+
     def report(self, figures: dict[str, Any], concern: str = "") -> None:
         """Publish the state: error after a failure since the last report, warning after a refusal or with a concern, else ok."""
         with self._lock:
@@ -78,7 +94,8 @@ class Health:
         fresh = self._reported != before
         warn = DiagnosticStatus.WARN if fresh or concern else DiagnosticStatus.OK
         level = DiagnosticStatus.ERROR if failed > before[1] else warn
-        values = {**figures, "failed": failed, **{f"refused {k}": v for k, v in sorted(refused.items())}}
+        values = {**figures, **self._resources(), "last_error": self.message or "none"}
+        values |= {"failed": failed, **{f"refused {k}": v for k, v in sorted(refused.items())}}
         status = DiagnosticStatus(
             level=level, name=self._node.get_fully_qualified_name()[1:], message=self.message if fresh else concern or "ok",
             values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],

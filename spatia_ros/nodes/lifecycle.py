@@ -17,6 +17,7 @@ from rclpy.lifecycle.node import LifecycleNodeMixin
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from spatia_ros.nodes.clock_input import guard_clock
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.heartbeat import Heartbeat
@@ -77,7 +78,9 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self._service_change_state.callback = self._survives(self._service_change_state.callback)
         self.live = LiveSettings(self, settings, free=lambda: self.face is None)
         self.health = Health(self)
-        self.heartbeat = Heartbeat(self, self.live.now.heartbeat.period_s, lambda: self._state_machine.current_state, self._is_well)
+        guard_clock(self, self.health)
+        period_s = self.live.now.heartbeat.period_s
+        self.heartbeat = Heartbeat(self, period_s, lambda: self._state_machine.current_state, self._is_well)
         self.create_timer(1.0, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def open_face(self, endpoints: Endpoints) -> Face:

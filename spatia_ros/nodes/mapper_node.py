@@ -60,6 +60,7 @@ class MapperFace(MemoryFace):
         self._frames = self._lost = self._loops = 0
         self._tracking = ""
         self._map_ms: deque[float] = deque(maxlen=100)
+        self._mapped_s: deque[float] = deque(maxlen=1000)
         self._tf = qos.publisher(endpoints, TFMessage, "/tf", qos.TF) if self._tracks and settings.publish_tf else None
         self._pose = qos.publisher(endpoints, PoseStamped, "pose", qos.SENSOR_OUT)
         self._begin()
@@ -86,6 +87,7 @@ class MapperFace(MemoryFace):
         step = self._mapper_for(frame).observe(frame.rgb, frame.depth, frame.stamp_ns, self._start(frame))
         self._last_ns = frame.stamp_ns
         self._map_ms.append((time.perf_counter() - begun_s) * 1e3)
+        self._mapped_s.append(time.monotonic())
         self._note_step(step)
         if step.state != "lost":
             self._frames += 1
@@ -129,9 +131,10 @@ class MapperFace(MemoryFace):
 
     def status(self) -> SimStatus:
         """Mapping, how fast, and whether the camera is tracked."""
-        frame_ms = float(np.median(list(self._map_ms))) if self._map_ms else 0.0
+        frame_ms, p99_ms = (float(v) for v in np.percentile(list(self._map_ms) or [0.0], (50, 99)))
+        rate_hz = float(sum(time.monotonic() - 1.0 < at for at in list(self._mapped_s)))
         return SimStatus(
-            mode=SimStatus.MAPPING, model="", frames=self._frames, frame_ms=frame_ms,
+            mode=SimStatus.MAPPING, model="", frames=self._frames, frame_ms=frame_ms, frame_ms_p99=p99_ms, rate_hz=rate_hz,
             tracking=self._tracking, frames_lost=self._lost, loops=self._loops,
         )  # fmt: skip
 

@@ -17,6 +17,8 @@ from spatia_ros.nodes.editing import Editing
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.lifecycle import ManagedNode
+from spatia_ros.nodes.memory_region import Regions
+from spatia_ros.nodes.memory_update import MemoryUpdates
 from spatia_ros.nodes.motion import Motion
 from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.sensor_input import SensorInput
@@ -65,6 +67,8 @@ class MemoryFace:
         self.serve(LoadMemory, "memory/load", self._load)
         self.serve(SavePly, "memory/save_ply", self._save_ply)
         self.serve(EditMemory, "memory/edit", self._edit)
+        self.add(Regions(self))
+        self.add(MemoryUpdates(self))
         self.endpoints.create_timer(0.2, self._offer_cloud)
         self._note()
         self.tick()
@@ -184,7 +188,7 @@ class MemoryFace:
         fields = (
             "mode", "frames", "memory_points", "keyframes", "commands_dropped", "frame_ms", "model",
             "tracking", "frames_lost", "loops", "frame_ms_p99", "rate_hz", "jitter_ms", "frames_late", "quality",
-            "sampling_steps",
+            "sampling_steps", "messages_refused", "checkpoint", "world",
         )  # fmt: skip
         self.health.report({"state": self.node.state, **{name: getattr(msg, name) for name in fields}}, self.concern())
 

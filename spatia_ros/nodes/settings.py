@@ -111,6 +111,15 @@ class SimulationSettings(Section):
     keep_start: bool = Field(True, description="keep a copy of the world as it began, for resets; off saves that memory")
 
 
+class HeartbeatSettings(Section):
+    """~/heartbeat: that the node is alive, and its work goes on."""
+
+    live = frozenset({"hang_s"})
+
+    period_s: float = Field(0.5, ge=0.05, le=10.0, description="time between two, s; read when the program starts")
+    hang_s: float = Field(120.0, ge=0.0, le=86_400.0, description="none while one frame or job takes longer than this; 0: always, s")
+
+
 class CheckpointSettings(Section):
     """What a restart goes on with."""
 
@@ -157,6 +166,7 @@ class NodeSettings(Section):
     data_dir: str = Field(".", description="folder of all files named in service calls; relative: to where the node was started")
     cloud: CloudSettings = CloudSettings()
     update: UpdateSettings = UpdateSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
     sensor: SensorSettings = SensorSettings()
 
 

@@ -83,6 +83,7 @@ class Worker:
         self._closed = True
         self.dropped = 0
         self._thread: threading.Thread | None = None
+        self._since_s: float | None = None  # when the job or frame in progress began
 
     def start(self) -> None:
         """Begin, or begin again after :meth:`close`; jobs that come before are cancelled."""
@@ -108,6 +109,12 @@ class Worker:
     def busy(self) -> bool:
         """Whether a motion is being followed or waits to be, and frames may be made."""
         return (self._newest is not None or self._current is not None) and self._gate.may_start()
+
+    @property
+    def at_it_s(self) -> float:
+        """How long the job or frame in progress has taken so far; 0 when there is none."""
+        since_s = self._since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     @property
     def backlog(self) -> int:
@@ -193,11 +200,13 @@ class Worker:
 
     def _run(self) -> None:
         while (work := self._take()) is not None:
+            self._since_s = time.monotonic()
             if callable(work):
                 work()
             elif not self._one_frame(work):
                 self._current = None
             self._after()
+            self._since_s = None
 
     def _one_frame(self, motion: Motion) -> bool:
         try:

@@ -6,14 +6,16 @@ import weakref
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from harness import parameters, wait, wall_memory
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
-from spatia_ros.nodes import convert, seeding, world_node
+from spatia_ros.nodes import convert, heartbeat, qos, seeding, world_node
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SaveMemory
@@ -113,6 +115,47 @@ def test_an_inactive_node_refuses_commands_and_goes_on_afterwards(graph, make, f
     assert convert.time_ns(images[1].header.stamp) > convert.time_ns(images[0].header.stamp)
 
 
+def test_the_heartbeat_tells_the_state_and_stops_while_the_work_hangs(graph, make):
+    node = make("/beat", heartbeat__period_s=0.05, heartbeat__hang_s=0.2)
+    lost = []
+    events = SubscriptionEventCallbacks(liveliness=lambda event: lost.append(event.not_alive_count))
+    beats, profile = [], heartbeat.profile(0.05)
+    graph.client.create_subscription(State, "/beat/world/heartbeat", beats.append, profile, event_callbacks=events)
+    wait(lambda: beats and beats[-1].id == State.PRIMARY_STATE_UNCONFIGURED, "a beat of the bare node")
+    node.start()
+    wait(lambda: beats[-1].label == "active", "a beat of the active node")
+    release = threading.Event()
+    node.worker.submit(release.wait)
+    wait(lambda: lost and lost[-1] == 1, "DDS to tell that nobody says to be alive")
+    count = len(beats)
+    assert node.worker.at_it_s >= 0.2
+    release.set()
+    wait(lambda: len(beats) > count, "beats again")
+    node.trigger_deactivate()
+    wait(lambda: beats[-1].label == "inactive", "a beat of the inactive node")
+
+
+def test_diagnostics_tell_what_there_is_to_know(graph, make):
+    node = make("/told")
+    diagnostics = graph.collect(DiagnosticArray, "/diagnostics", qos.SENSOR_OUT)
+    node.start()
+    node.health.fail("trial", RuntimeError("made up"))
+    wanted = {
+        "state", "rate_hz", "frame_ms", "frame_ms_p99", "commands_dropped", "memory_points", "resident_mb", "threads",
+        "open_files", "last_error", "checkpoint",
+    }  # fmt: skip
+
+    def told():
+        statuses = [s for m in diagnostics for s in m.status if s.name == "told/world"]
+        values = {v.key: v.value for s in statuses[-1:] for v in s.values}
+        return values if values.get("state") == "active" and values["last_error"] != "none" else None
+
+    wait(told, "a report of the active node")
+    assert wanted <= told().keys()
+    assert told()["last_error"] == "trial: RuntimeError: made up"
+    assert float(told()["resident_mb"]) > 10
+
+
 def test_parameters_are_read_again_at_configure(graph, make):
     node = make("/again")
     assert node.set_parameters([Parameter("camera.width_px", value=128)])[0].successful
@@ -148,7 +191,7 @@ def test_settings_that_cannot_be_met_fail_configure_and_can_be_mended(graph, mak
     assert not change(graph, "/mend/world", Transition.TRANSITION_CONFIGURE)
     assert (node.state, endpoints(node), node.face) == ("unconfigured", bare, None)
     assert "missing.spatia is not one" in node.health.message
-    with pytest.raises(SpatiaError, match="missing.spatia is not one"):
+    with pytest.raises(SpatiaError, match=r"missing\.spatia is not one"):
         node.start()
     assert node.set_parameters([Parameter("source.memory", value="wall.spatia")])[0].successful
     assert change(graph, "/mend/world", Transition.TRANSITION_CONFIGURE)
