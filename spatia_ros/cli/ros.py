@@ -4,6 +4,7 @@
 world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; colour, depth, provenance, tf, odom out
 mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
+call     call a service of a running node (for hosts without ros2 service call)
 record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
 soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
@@ -28,6 +29,7 @@ spatia ros world --memory house.spatia --robot robot1       # topics /robot1/...
 spatia ros mapper --device realsense --set sensor.pose_source=tracked
 spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
+spatia ros call memory/save '{path: now.spatia}'
 spatia ros record --out run.mcap
 spatia ros soak-actors --minutes 10 --json out/soak.json
 """)
@@ -58,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fly.add_argument("--save", default="", metavar="FILE.spatia", help="then have the node save its memory in its data folder")
     fly.add_argument("--save-ply", default="", metavar="FILE.ply", help="then have the node export its points")
     fly.set_defaults(run=run_fly)
+    call = verbs.add_parser("call", help="call a service")
+    call.add_argument("service", metavar="NAME", help="such as memory/save, or robot1/memory/save")
+    call.add_argument("request", nargs="?", default="{}", metavar="YAML", help="such as '{path: now.spatia}'")
+    call.set_defaults(run=run_call)
     record = verbs.add_parser("record", help="record all topics")
     record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
     record.set_defaults(run=run_record)
@@ -89,6 +95,11 @@ def run_fly(args: argparse.Namespace) -> int:
     """``spatia ros fly``."""
     words = ["--trajectory", str(args.trajectory), f"--map-up={args.map_up}", "--save", args.save, "--save-ply", args.save_ply]
     return become(_TOOL, "fly", *words)
+
+
+def run_call(args: argparse.Namespace) -> int:
+    """``spatia ros call``."""
+    return become("spatia_ros.nodes.call", args.service, args.request)
 
 
 def run_record(args: argparse.Namespace) -> int:
