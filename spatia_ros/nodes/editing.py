@@ -78,28 +78,33 @@ class Editing:
         return f"{editor.history[-1]}: " + ", ".join(f"{n} {v}" for n, v in counts.items()), counts
 
 
-def region_of(request: Any, T_world_map: Float64) -> Region:
-    """The part a request names, in the memory's world.
+def region_of(request: Any, T_world_map: Float64, name: str = "edit") -> Region:
+    """The part a request names, in the memory's world: what lies in all that is given.
+
+    Args:
+        name: of the service, for errors; a kind of part that its request does not have is not asked for.
 
     Raises:
         SpatiaError: when it names none, or one with too few or too many numbers.
     """
     R, t = T_world_map[:3, :3], T_world_map[:3, 3]
+
+    def given(kind: str, count: int) -> Float64 | None:
+        values = getattr(request, kind, ())
+        return _numbers(f"{name}: {kind}", values, count) if len(values) else None
+
     parts: list[Region] = [Object(request.object)] if request.object else []
-    if len(request.box):
-        box = _numbers("box", request.box, 6)
+    if (box := given("box", 6)) is not None:
         parts.append(Box(box[:3], box[3:], T_world_map))
-    if len(request.sphere):
-        ball = _numbers("sphere", request.sphere, 4)
+    if (ball := given("sphere", 4)) is not None:
         parts.append(Sphere(R @ ball[:3] + t, ball[3]))
-    if len(request.half_space):
-        plane = _numbers("half_space", request.half_space, 6)
+    if (plane := given("half_space", 6)) is not None:
         parts.append(HalfSpace(R @ plane[:3] + t, R @ plane[3:]))
-    if len(request.component):
-        seed = _numbers("component", request.component, 4)
+    if (seed := given("component", 4)) is not None:
         parts.append(Component(R @ seed[:3] + t, seed[3]))
     if not parts:
-        raise SpatiaError("edit: expected a part (object, box, sphere, half_space or component), got none")
+        kinds = [k for k in ("object", "box", "sphere", "half_space", "component") if hasattr(request, k)]
+        raise SpatiaError(f"{name}: expected a part ({', '.join(kinds[:-1])} or {kinds[-1]}), got none")
     return parts[0] if len(parts) == 1 else Both(parts)
 
 
@@ -111,5 +116,5 @@ def bounds_in_map(thing: Thing, T_map_world: Float64) -> tuple[Float64, Float64]
 def _numbers(name: str, values: Any, count: int) -> Float64:
     out = np.asarray(values, np.float64)
     if len(out) != count or not np.isfinite(out).all():
-        raise SpatiaError(f"edit: {name}: expected {count} finite numbers, got {out.tolist()}")
+        raise SpatiaError(f"{name}: expected {count} finite numbers, got {out.tolist()}")
     return out

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -22,13 +24,26 @@ LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability
 """Maps and status: who comes late still gets the last one."""
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """The newest command is the only one that counts."""
+UPDATES = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+"""Messages of which each counts: who misses one begins anew."""
 TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 TF_STATIC_IN = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def publisher(on: Node | Endpoints, kind: type, topic: str, profile: QoSProfile) -> Publisher:
-    """A publisher whose profile the user may override by parameters."""
-    return on.create_publisher(kind, topic, _own(profile), qos_overriding_options=QoSOverridingOptions.with_default_policies())
+TELLS_MATCHES = "matched" in signature(PublisherEventCallbacks.__init__).parameters
+
+
+def publisher(
+    on: Node | Endpoints, kind: type, topic: str, profile: QoSProfile, matched: Callable[[Any], None] | None = None
+) -> Publisher:
+    """A publisher whose profile the user may override by parameters.
+
+    Args:
+        matched: told when a subscriber joins or leaves, where this ROS can tell (since Iron).
+    """
+    options = QoSOverridingOptions.with_default_policies()
+    told = {"event_callbacks": PublisherEventCallbacks(matched=matched)} if matched and TELLS_MATCHES else {}
+    return on.create_publisher(kind, topic, _own(profile), qos_overriding_options=options, **told)
 
 
 def subscription(
