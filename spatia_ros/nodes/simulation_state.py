@@ -12,7 +12,7 @@ from simulation_interfaces.msg import Result, SimulationState, SimulatorFeatures
 from simulation_interfaces.srv import GetSimulationState, ResetSimulation, SetSimulationState, StepSimulation
 
 from spatia_ros.nodes.entity_filter import Refused
-from spatia_ros.nodes.play import AlreadyThere, NotPaused, NoTransition, State, Steps
+from spatia_ros.nodes.play import AlreadyThere, NoTransition, State, Steps
 from spatia_ros.nodes.scene import EVERYTHING, Scope
 from spatia_ros.nodes.simulation_calls import Calls
 
@@ -144,7 +144,7 @@ class StateServices:
             if steps.made > told:
                 tell(steps.made)
             if steps.made < count:
-                raise NotPaused(f"simulate_steps: cancelled after {steps.made} of {count} steps")
+                raise Refused(Result.RESULT_OPERATION_FAILED, f"simulate_steps: cancelled after {steps.made} of {count} steps")
         return f"{steps.made} steps"
 
     @staticmethod

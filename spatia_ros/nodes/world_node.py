@@ -156,12 +156,16 @@ class WorldFace(MemoryFace):
         """Whether commands are taken: not while a sensor is mapped, nor without a world."""
         return not self.mapping and self.play.has_world
 
-    def check_commanded(self, name: str) -> None:
-        """Raise unless commands are taken."""
-        self.check_active(name)
+    def check_active(self, name: str) -> None:
+        """Raise unless the node works, and has a world to work in."""
+        super().check_active(name)
         if not self.play.has_world:
             got = f"the simulation is in state {self.play.state.word}"
             raise convert.Malformed("state", f"{name}: expected a world that is loaded, {got}")
+
+    def check_commanded(self, name: str) -> None:
+        """Raise unless commands are taken."""
+        self.check_active(name)
         if self.mapping:
             raise convert.Malformed("mode", f"{name}: expected mode generating or frozen, the node is mapping a sensor")
 

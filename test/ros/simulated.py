@@ -23,9 +23,9 @@ def name_of(kind):
 class Simulated:
     """One simulator in a namespace of a graph."""
 
-    def __init__(self, graph, node, namespace):
+    def __init__(self, graph, node, namespace, camera="camera"):
         self.graph, self.node, self.namespace = graph, node, namespace
-        self.images = graph.collect(Image, f"{namespace}/camera/color/image_raw")
+        self.images = graph.collect(Image, f"{namespace}/{camera}/color/image_raw")
         self._steps = ActionClient(graph.client, SimulateSteps, f"{namespace}/simulate_steps")
 
     def ask(self, kind, code=OK, **request):

@@ -46,7 +46,8 @@ from simulation_interfaces.srv import (
     UnloadWorld,
 )
 
-from spatia_ros.nodes import spawning
+from spatia_ros import geometry
+from spatia_ros.nodes import convert, spawning
 from spatia_ros.nodes.entities import Entities
 from spatia_ros.nodes.entity_filter import Refused
 from spatia_ros.nodes.play import State
@@ -56,6 +57,7 @@ from spatia_ros.nodes.world_node import WorldNode
 
 ENTITIES, STATE, WORLDS = "test_entities", "test_simulation_state", "test_simulation_worlds"
 HERE = Path(__file__).stem
+RIGS = Path(__file__).resolve().parents[2] / "config" / "rigs"
 PROVEN = {
     "SPAWNING": (ENTITIES, "test_a_library_actor_is_spawned_where_it_is_asked_for"),
     "DELETING": (ENTITIES, "test_what_is_deleted_is_gone"),
@@ -180,12 +182,17 @@ def test_what_is_told_of_an_entity_is_told_on_and_found_by(sim):
     assert list(sim.ask(GetEntities, filters=by_tag).entities) == []
 
 
+def world_fields(resource):
+    """The fields of a request to load a world, in the shape this host has."""
+    return {"uri": resource.uri} if hasattr(LoadWorld.Request, "uri") else {"world_resource": resource}
+
+
 def test_a_client_s_whole_day(sim):
     """Look round, load, spawn, watch, step, put things back, leave: each call once, in the order a client makes them."""
     assert SimulatorFeatures.WORLD_LOADING in advertised(sim)
     listed = [world.world_resource for world in sim.ask(GetAvailableWorlds).worlds]
     chosen = next(resource for resource in listed if resource.uri == "wall.spatia")
-    fields = {"uri": chosen.uri} if hasattr(LoadWorld.Request, "uri") else {"world_resource": chosen}
+    fields = world_fields(chosen)
     assert sim.ask(LoadWorld, **fields).world == sim.ask(GetCurrentWorld).world
     assert sim.state is State.STOPPED
     start = next(pose for pose in sim.ask(GetNamedPoses).poses if pose.name == "start")
@@ -211,6 +218,25 @@ def test_a_client_s_whole_day(sim):
     assert sim.state is State.NO_WORLD
     sim.ask(LoadWorld, **fields)
     sim.become(State.PLAYING)
+
+
+def test_every_camera_of_a_rig_is_an_entity_in_every_world(graph, sim, tmp_path):
+    wall_memory().save(tmp_path / "wall.spatia")
+    values = parameters(
+        generator__name="projection", rig__file=str(RIGS / "mobile_base.yaml"), data_dir=str(tmp_path),
+        simulation__start="paused",
+    )  # fmt: skip
+    node = graph.add(WorldNode(context=graph.context, namespace="/rigged", parameter_overrides=values))
+    rigged = Simulated(graph, node, "/rigged", camera="front")
+    for _ in range(2):
+        assert list(rigged.ask(GetEntities, filters=EntityFilters()).entities) == ["ego", "front", "left", "rear"]
+        ego, front = (convert.from_pose(rigged.ask(GetEntityState, entity=name).state.pose) for name in ("ego", "front"))
+        np.testing.assert_allclose(geometry.inverse(ego) @ front, geometry.pose(np.eye(3), np.array([0.15, 0, 0.3])), atol=1e-9)
+        (image,) = rigged.step()
+        assert (image.width, image.height) == (320, 240)
+        rigged.ask(LoadWorld, **world_fields(Resource(uri="wall.spatia")))
+        rigged.become(State.PAUSED)
+    graph.remove(node)
 
 
 # The 2.x shapes. Where 1.x is installed there are no such types: stand-ins with the same fields are read by the same code.

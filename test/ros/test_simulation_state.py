@@ -276,6 +276,27 @@ def test_after_a_full_reset_the_same_commands_give_the_same_frames(paused, go, g
     assert play_a_scene(paused, go) == first
 
 
+def test_after_a_full_reset_the_same_is_invented(graph, make):
+    """The shipped network, its randomness and what memory took up of it."""
+    sim = make("/inventing", generator__name="nano", simulation__start="paused")
+    start_points = len(sim.node.memory)
+
+    def look_round():
+        for y in (0.3, 0.6):
+            state = sim.ask(GetEntityState, entity="ego").state
+            state.pose.position.y = y
+            sim.ask(SetEntityState, entity="ego", state=EntityState(pose=state.pose))
+            sim.step()
+        return [bytes(image.data) for image in sim.images[-2:]], len(sim.node.memory)
+
+    first = look_round()
+    assert first[1] > start_points
+    sim.ask(ResetSimulation)
+    assert len(sim.node.memory) == start_points
+    assert look_round() == first
+    graph.remove(sim.node)
+
+
 def test_an_actor_that_was_replaced_is_in_the_way_of_the_first(paused):
     paused.ask(DeleteEntity, entity="cart")
     paused.ask(SpawnEntity, name="cart", **resource_fields(uri="library:ball"))

@@ -38,7 +38,7 @@ from spatia_ros.nodes.simulation_worlds import world_resource_of
 from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.sequence import write_tum
-from spatia_ros.srv import Restore, Snapshot
+from spatia_ros.srv import Restore, SaveMemory, Snapshot
 
 Code = LoadWorld.Response
 LAB = """
@@ -199,6 +199,7 @@ def test_without_a_world_nothing_can_be_played(graph, sim):
     go.publish(PoseStamped(header=convert.to_header(0, "map"), pose=Pose(position=Point(z=1.0))))
     wait(lambda: sim.node.health.refusals > refused, "the command to be refused")
     assert "no world" in sim.node.health.message
+    assert not graph.call(SaveMemory, "/sim/memory/save", path="now.spatia").success
     sim.ask(LoadWorld, **world_fields("lab.yaml"))
     assert sim.state is State.STOPPED
 
