@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -37,10 +38,11 @@ def compose(view: ViewImage, change: Float32) -> Generated:
     h, w = view.size
     check_array("change", change, (5, *view.image.shape[1:]), np.float32)
     change, filled = change[:, :h, :w], view.image[:4, :h, :w]
-    colour = (filled[:3] + change[:3]).transpose(1, 2, 0) * np.float32(view.colour_scale) + view.colour_mean
+    colour = (filled[:3] + change[:3]) * np.float32(view.colour_scale) + view.colour_mean[:, None, None]
+    planes = np.clip(colour * 255.0 + 0.5, 0, 255).astype(np.uint8)
     log_depth = filled[3] + change[3] + np.float32(view.log_depth_mean)
     return Generated(
-        np.clip(colour * 255.0 + 0.5, 0, 255).astype(np.uint8),
+        np.asarray(cv2.merge(list(planes)), np.uint8),  # pixel by pixel in memory, as everybody reads it
         np.clip(np.exp(log_depth), MIN_DEPTH_M, MAX_DEPTH_M).astype(np.float32),
         np.exp(np.clip(change[4], -8.0, 4.0)).astype(np.float32),
     )

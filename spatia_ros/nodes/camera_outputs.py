@@ -53,9 +53,9 @@ class CameraOutputs:
         """Publish one frame; everything carries the same stamp and frame."""
         header, lens = convert.to_header(stamp_ns, self._frame_id), picture.camera.lens
         offer(self._colour_info, lambda: convert_camera.to_lens_info(lens, header))
+        offer(self._colour, lambda: convert.to_image(picture.rgb, header))
         offer(self._depth_info, lambda: convert.to_camera_info(lens.camera, header))
         offer(self._depth, lambda: convert.to_depth(picture.depth_rect, header))
-        offer(self._colour, lambda: convert.to_image(picture.rgb, header))
         offer(self._jpeg, lambda: convert.to_compressed(picture.rgb, header))
         offer(self._packed_depth, lambda: convert_camera.to_compressed_depth(picture.depth_rect, header))
         offer(self._cloud, lambda: convert_camera.to_frame_cloud(picture.rgb_rect, picture.depth_rect, lens.camera, header))

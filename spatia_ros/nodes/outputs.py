@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -65,16 +64,16 @@ class RigOutputs:
     def publish(self, stamp_ns: int, others: Sequence[TransformStamped] = ()) -> None:
         """The rig's pose at a time, which is the pose that the image of this stamp was made from."""
         self.publish_tf(stamp_ns, others)
-        self._odom.publish(self._rig.odometry(stamp_ns))
+        offer(self._odom, lambda: self._rig.odometry(stamp_ns))
         header = convert.to_header(stamp_ns, self._rig.names.map)
         pose = PoseStamped(header=header, pose=convert.to_pose(self._rig.pose.T_map_base))
-        self._pose.publish(pose)
+        offer(self._pose, lambda: pose)
         self._poses.append(pose)
         offer(self._path, lambda: PathMessage(header=header, poses=list(self._poses)))
 
 
 def metadata_of(step: Step, move: Move, world: World, total_ms: float, rung: Rung) -> GeneratedFrame:
-    """What is known of a frame beyond its pixels; the header is the publisher's.
+    """What is known of a frame beyond its pixels; header, camera and mean confidence are the publisher's.
 
     Args:
         total_ms: from the command to now. rung: how the frame was made.
@@ -83,7 +82,7 @@ def metadata_of(step: Step, move: Move, world: World, total_ms: float, rung: Run
     return GeneratedFrame(
         step=step.index, clip_index=move.index, clip_length=move.length, seed=step.seed,
         animation_s=float(step.animation_s[0]), actors=len(step.actors[0]),
-        remembered_ratio=figures["remembered_ratio"], mean_confidence=float(np.mean(step.provenance) / 255.0),
+        remembered_ratio=figures["remembered_ratio"],
         render_ms=figures["render_ms"], generate_ms=figures["generate_ms"], actors_ms=figures["actors_ms"],
         total_ms=total_ms, quality=rung.quality, sampling_steps=rung.steps,
         model=world.generator.name, engine_sha256=getattr(engine, "sha256", ""), synthetic=True,

@@ -55,7 +55,8 @@ def local_disagreement(generated: Float32, view: View) -> Float32:
 
 def local_discolouring(generated: UInt8, view: View) -> Float32:
     """Mean difference (0..1) of generated and remembered colour around each pixel (0 where none is near)."""
-    return _mean_nearby(cv2.absdiff(generated, view.rgb).max(-1) * np.float32(1.0 / 255.0), view.coverage)
+    red, green, blue = cv2.split(cv2.absdiff(generated, view.rgb))
+    return _mean_nearby(cv2.max(cv2.max(red, green), blue) * np.float32(1.0 / 255.0), view.coverage)
 
 
 def _mean_nearby(error: Float32, covered: Bool) -> Float32:
