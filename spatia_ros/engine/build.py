@@ -186,7 +186,7 @@ class Plan:
             last = (log.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
             raise SpatiaError(f"build {self.name}/{part}: Polygraphy ended with {done.returncode}: {last} (all of it: {log})")
         os.replace(partial, path)
-        return Record(key=key, file=path.name, sha256=sha256(path))
+        return Record(key=key, file=path.name, bytes=path.stat().st_size, sha256=sha256(path))
 
 
 @contextmanager

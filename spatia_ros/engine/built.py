@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spatia_ros.engine.bundle import FP32, WEIGHTS, Bundle, read_bundle, sha256
+from spatia_ros.engine.bundle import FP32, MAX_WEIGHTS_BYTES, WEIGHTS, Bundle, read_bundle, sha256
 from spatia_ros.engine.table import GRAPHS
 from spatia_ros.types import SpatiaError
 
@@ -64,13 +64,14 @@ class Key(BaseModel):
 
 
 class Record(BaseModel):
-    """One built graph: its key, and the file it is in."""
+    """One built graph: its key, the file it is in, its digest, and its size (0 in records of earlier releases)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: Key
     file: str
     sha256: str
+    bytes: int = Field(0, ge=0, le=MAX_WEIGHTS_BYTES)
 
 
 def cache_folder() -> Path:
@@ -124,7 +125,7 @@ def read_records(folder: Path) -> dict[str, Record]:
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise ValueError(f"{path.stat().st_size} bytes")
         return {name: Record.model_validate(values) for name, values in json.loads(path.read_text()).items()}
-    except (ValidationError, ValueError, AttributeError) as error:
+    except (ValidationError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise SpatiaError(f"engine {path}: not a record of built engines ({error}); delete it and build again") from None
 
 
@@ -154,7 +155,9 @@ def checked_plan(folder: Path, name: str, part: str, record: Record) -> Path:
         SpatiaError: when it is missing or another one.
     """
     path = folder / Path(record.file).name
-    if not path.is_file() or sha256(path) != record.sha256:
+    got = path.stat().st_size if path.is_file() else -1
+    fits = 0 <= got <= MAX_WEIGHTS_BYTES and got == (record.bytes or got)
+    if not fits or sha256(path) != record.sha256:
         again = f"build it again: spatia build-engine {name}"
         raise SpatiaError(f"TensorRT engine {name}/{part}: {path} is not the file that was built; {again}")
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _read(folder: Path) -> dict[str, Any]:
         raise SpatiaError(f"engine {path}: expected at most {MAX_MANIFEST_BYTES} bytes, got {path.stat().st_size}")
     try:
         values = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SpatiaError(f"engine {path}: not a manifest: {error}") from None
     if not isinstance(values, dict):
         raise SpatiaError(f"engine {path}: not a manifest: expected an object, got {type(values).__name__}")
@@ -168,11 +169,28 @@ def checked_graph(folder: Path, bundle: Bundle, precision: str, graph: str) -> P
     import onnx
 
     path, weights = checked_file(folder, bundle, precision, graph), bundle.file(precision, WEIGHTS)
-    for tensor in onnx.load(str(path), load_external_data=False).graph.initializer:
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf raises its own, and UnicodeDecodeError
+        raise SpatiaError(f"engine {path}: expected an ONNX graph, got {type(error).__name__}: {error!s:.200}") from None
+    for tensor in tensors_in(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
             continue
         where = {entry.key: entry.value for entry in tensor.external_data}
-        end = int(where.get("offset", 0)) + int(where.get("length", 0))
-        if where.get("location") != weights.file or not 0 < end <= weights.bytes:
-            raise SpatiaError(f"engine {path}: tensor {tensor.name}: expected data inside {weights.file}, got {where}")
+        numbers = [where.get(key, "0") for key in ("offset", "length")]
+        fit = all(number.isascii() and number.isdecimal() and len(number) < 20 for number in numbers)
+        if where.get("location") != weights.file or not fit or not 0 < sum(map(int, numbers)) <= weights.bytes:
+            raise SpatiaError(f"engine {path}: {tensor.name!r:.80}: expected data inside {weights.file}, got {where!r:.90}")
     return path
+
+
+def tensors_in(message: Any) -> Iterator[Any]:
+    """Every tensor in an ONNX model: of its graph, of the attributes and branches of its nodes, of its functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            # Of one message and of many alike: a field that repeats is no message itself.
+            for each in value if not hasattr(value, "DESCRIPTOR") else [value]:
+                yield from tensors_in(each)

@@ -35,10 +35,17 @@ def places(path: Path) -> dict[str, Place]:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
             raise SpatiaError(f"weights {path}: expected a safetensors header, got one of {length} in a file of {size} bytes")
-        header = json.loads(file.read(length))
+        data = file.read(length)
     begin = 8 + length
-    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
-    return {name: (begin + start, end - start) for name, (start, end) in spans.items()}
+    try:
+        header = json.loads(data)
+        spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
+        found = {name: (begin + start, end - start) for name, (start, end) in spans.items()}
+        if any(offset < begin or count < 0 or offset + count > size for offset, count in found.values()):
+            raise ValueError(f"tensors outside the {size} bytes")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SpatiaError(f"weights {path}: expected a safetensors header, got {type(error).__name__}: {error!s:.200}") from None
+    return found
 
 
 def content_of(array: AnyArray) -> tuple[str, tuple[int, ...], str]:

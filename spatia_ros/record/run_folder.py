@@ -174,8 +174,10 @@ class RunFolder(Sequence[Shot]):
             if state["identity"] != self.identity:
                 changed = ", ".join(sorted(k for k in self.identity if state["identity"].get(k) != self.identity[k]))
                 raise SpatiaError(f"{self.path}: holds another run ({changed} differ); choose another --out, or --overwrite")
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise SpatiaError(f"{path}: expected the state of a run, got something else ({error!r}); use --overwrite") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, SpatiaError):
+                raise
+            raise SpatiaError(f"{path}: expected the state of a run, got {error!r:.200}; use --overwrite") from None
         return state
 
     def clear(self) -> None:

@@ -79,7 +79,7 @@ def _json(path: Path) -> tuple[float, float, float, float, float]:
         values = json.loads(path.read_text())
         K = np.array(values["intrinsic_matrix"], np.float64).reshape(3, 3).T
         scale = float(values.get("depth_scale", DEPTH_SCALE))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SpatiaError(f"{path}: expected intrinsic_matrix with 9 numbers, got {type(error).__name__}: {error}") from None
     return float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2]), scale
 

@@ -98,10 +98,13 @@ def load_average(folder: Path, network: nn.Module) -> int | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    with safe_open(path, "pt") as file:
-        names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118  (no mapping)
-        weights = {name.removeprefix("average."): file.get_tensor(name) for name in names}
-        state = json.loads(file.metadata()["state"])
+    try:
+        with safe_open(path, "pt") as file:
+            names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118  (no mapping)
+            weights = {name.removeprefix("average."): file.get_tensor(name) for name in names}
+            state = json.loads(file.metadata()["state"])
+    except Exception as error:  # safetensors raises its own unrelated type for a file it cannot read
+        raise SpatiaError(f"{path}: not a checkpoint ({error!s:.200})") from None
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

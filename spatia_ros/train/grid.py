@@ -245,7 +245,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise SpatiaError(f"grid {path}: expected at most {MAX_JSON_BYTES} bytes, got {path.stat().st_size}")
         values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SpatiaError(f"grid {path}: cannot be read ({error})") from None
     if not isinstance(values, dict):
         raise SpatiaError(f"grid {path}: expected a mapping, got {type(values).__name__}")

@@ -7,7 +7,9 @@ difference (bits, exclusive or) from the one before: exact, and a whole row cost
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from spatia_ros.types import Float32, Float64, SpatiaError, UInt8, UInt16, check
 
 MAX_ROW_BYTES = 1 << 30
 """A row larger than this, unpacked, is refused."""
+DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+"""What the readers of a damaged file raise."""
 _BYTES_A_PIXEL = 3 + 4 + 2
 _SLACK = 1 << 16
 
@@ -86,7 +90,7 @@ def read_row(path: Path) -> Row:
         with np.load(path, allow_pickle=False) as kept:
             rgb, depth, ids = (_summed(kept[name]) for name in ("rgb", "depth", "ids"))
             return Row(kept["times_s"], kept["T_world_cam"], rgb, np.ascontiguousarray(depth).view(np.float32), ids)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise SpatiaError(f"grid row {path}: cannot be read ({error}); delete it and write the grid again") from None
 
 
