@@ -44,6 +44,8 @@ from spatia_ros.types import (
 UNIT_TOLERANCE = 1e-4
 """How far ``|q|^2`` may be from 1."""
 MAX_PATH_POSES = 100_000
+MAX_SPEED = 1e4
+"""m/s and rad/s: faster, and a frame later a pose has lost its digits."""
 MAX_CLOUD_POINTS = 1 << 26
 NS = 1_000_000_000
 
@@ -137,11 +139,13 @@ def to_transform(T_parent_child: Float64, stamp_ns: int, parent: str, child: str
 
 
 def from_twist(msg: Twist, name: str = "twist") -> Float64:
-    """float64 [6]: linear (m/s) then angular (rad/s) velocity, finite."""
+    """float64 [6]: linear (m/s) then angular (rad/s) velocity, finite and at most ``MAX_SPEED``."""
     v, w = msg.linear, msg.angular
     twist = np.array([v.x, v.y, v.z, w.x, w.y, w.z], np.float64)
     if not np.isfinite(twist).all():
         raise Malformed("not_finite", f"{name}: expected finite velocities, got {twist.tolist()}")
+    if np.abs(twist).max() > MAX_SPEED:
+        raise Malformed("too_fast", f"{name}: expected velocities of at most {MAX_SPEED:g} m/s or rad/s, got {twist.tolist()}")
     return twist
 
 
