@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spatia_ros.nodes.exporting import Exporter
 from spatia_ros.nodes.goals import Turn
 from spatia_ros.nodes.navigate import Navigator
 from spatia_ros.nodes.part import Part
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class RigActions(Part):
-    """navigate_to_object, generate_trajectory: one goal at a time, and a newer command takes its place, too."""
+    """navigate_to_object, generate_trajectory, export_dataset: one goal at a time; a newer command takes its place, too."""
 
     def __init__(self, face: WorldFace) -> None:
         self._turn = Turn()
         Navigator(face, self._turn)
         Trajectories(face, self._turn)
+        Exporter(face, self._turn)
 
     def deactivate(self) -> None:
         """The goals in progress end."""

@@ -59,10 +59,12 @@ class RunSet:
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], world: World) -> None:
-        with_actors = (path / ACTORS).is_file() if (path / "config.yaml").is_file() else bool(len(world.cast))
+        begun = (path / "config.yaml").is_file()
+        with_actors = (path / ACTORS).is_file() if begun else bool(len(world.cast))
         self._config = dump(world.config)
         self.folder = RunFolder(path, dict(identity), world.camera, with_actors=with_actors)
-        self.folder.reopen()
+        if begun:
+            self.folder.reopen()
 
     def __len__(self) -> int:
         return len(self.folder)
@@ -83,7 +85,7 @@ class RunSet:
 
     def close(self, world: World, complete: bool) -> None:
         """Write the memory."""
-        if len(self.folder):
+        if len(self.folder) and not self.folder.complete:
             self.folder.checkpoint(world, complete)
 
 

@@ -69,6 +69,8 @@ class BagFolder:
         self._topics: list[Topic] = []
         self.counts: Counter[str] = Counter()
         """Messages by topic."""
+        self.last_ns: dict[str, int] = {}
+        """Log time of the last of them."""
         if go_on:
             self._take_up()
         self._file: McapFile | None = None
@@ -93,6 +95,7 @@ class BagFolder:
         topic = self._topics[number]
         self._file.write(self._file.add(topic), log_ns, data)
         self.counts[topic.name] += 1
+        self.last_ns[topic.name] = max(self.last_ns.get(topic.name, log_ns), log_ns)
 
     def flush(self) -> None:
         """What was written survives the death of this process."""
@@ -163,7 +166,9 @@ class BagFolder:
             file = McapFile(path, go_on=True)
             for number, count in file.counts.items():
                 self.add(file.topics[number])
-                self.counts[file.topics[number].name] += count
+                name, last_ns = file.topics[number].name, file.last_ns.get(number, 0)
+                self.counts[name] += count
+                self.last_ns[name] = max(self.last_ns.get(name, last_ns), last_ns)
             self._note(path.name, file)
             file.close()
 

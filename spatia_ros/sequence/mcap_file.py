@@ -76,6 +76,7 @@ class _Known:
     schemas: dict[str, int] = field(default_factory=dict)
     topics: dict[int, Topic] = field(default_factory=dict)
     counts: dict[int, int] = field(default_factory=dict)
+    last_ns: dict[int, int] = field(default_factory=dict)
     schema_records: list[bytes] = field(default_factory=list)
     channel_records: list[bytes] = field(default_factory=list)
     chunk_records: list[bytes] = field(default_factory=list)
@@ -126,6 +127,11 @@ class McapFile:
     def counts(self) -> dict[int, int]:
         """Messages by number of their topic, those not flushed included."""
         return dict(self._known.counts)
+
+    @property
+    def last_ns(self) -> dict[int, int]:
+        """Log time of the last message by number of its topic."""
+        return dict(self._known.last_ns)
 
     @property
     def span_ns(self) -> tuple[int, int]:
@@ -224,6 +230,7 @@ class McapFile:
     def _note_message(self, number: int, log_ns: int, at: int) -> None:
         self._chunk.messages.setdefault(number, []).append((log_ns, at))
         self._known.counts[number] += 1
+        self._known.last_ns[number] = max(self._known.last_ns.get(number, 0), log_ns)
         for each in (self._chunk, self._known):
             each.begin_ns, each.end_ns = min(each.begin_ns, log_ns), max(each.end_ns, log_ns)
 
