@@ -135,3 +135,16 @@ class Troupe:
             time.sleep(0.2)  # its last lines may still be on their way to the log
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise SpatiaError(f"the {child.name} {how}; its last lines ({child.log}):\n{child.last_words()}")
+
+
+def newest_child(pid: int) -> int | None:
+    """The process whose parent this is, the one started last of several; None where it has none."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(words[1]) == pid and words[0] != "Z":
+            found.append((int(words[19]), int(stat.parent.name)))
+    return max(found)[1] if found else None

@@ -15,6 +15,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
 from spatia_ros import checkpoint
+from spatia_ros.cli.processes import newest_child
 from spatia_ros.memory import Memory
 from spatia_ros.nodes.soak_hands import Hands
 from spatia_ros.nodes.soak_ledger import Ledger
@@ -30,19 +31,6 @@ LONGEST_LIFE_S = 8.0
 """A kill comes within this of its being decided."""
 ASK_S, START_S = 3.0, 180.0
 CAME_BACK, HELD = "came_back.ply", "held.ply"
-
-
-def child_of(pid: int) -> int | None:
-    """The process whose parent this is, the newest of several; None where it has none."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(words[1]) == pid and words[0] != "Z":
-            found.append((int(words[19]), int(stat.parent.name)))  # by when it was started
-    return max(found)[1] if found else None
 
 
 class Life:
@@ -65,7 +53,7 @@ class Life:
 
     def kill(self) -> None:
         """Kill it at a random moment of whatever it does, wait for it to come back, and compare."""
-        pid = child_of(self._supervisor)
+        pid = newest_child(self._supervisor)
         if pid is None:
             raise SpatiaError(f"soak: expected a world under process {self._supervisor}, there is none")
         self._hands.mark(DOOMED)
@@ -83,7 +71,7 @@ class Life:
         held = self._flushed(said)
         self._hands.forget()
         self._hands.mark(GONE)
-        self._hands.wait(lambda: child_of(self._supervisor) not in (None, pid), "the supervisor to start it again", START_S)
+        self._hands.wait(lambda: newest_child(self._supervisor) not in (None, pid), "the supervisor to start it again", START_S)
         self._wake()
         self.back_s.append(time.monotonic() - killed_s)
         self._compare(held)
@@ -179,6 +167,7 @@ class Life:
 
     def _greet(self) -> None:
         """Make frames until they are heard here and by the checker; then it counts as alive."""
+        self._player.let_play()
         until = time.monotonic() + START_S
         while not self._heard():
             if time.monotonic() > until:
@@ -195,5 +184,6 @@ class Life:
 
     def report(self) -> dict[str, Any]:
         """How long restarts took, s."""
-        took = np.array(self.back_s or [np.nan])
-        return {"restart_s": {"p50": float(np.median(took)), "max": float(took.max()), "all": self.back_s}}
+        if not self.back_s:
+            return {}
+        return {"restart_s": {"p50": float(np.median(self.back_s)), "max": max(self.back_s), "all": self.back_s}}

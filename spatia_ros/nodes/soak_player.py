@@ -198,7 +198,7 @@ class Player:
         """Remove, move or recolour a ball of the place; nothing may be there."""
         motion = Pose()
         motion.position.z = float(self._rng.uniform(0.05, 0.3))
-        asked = {"sphere": [*self._ahead(self._rng.uniform(0.8, 2.5)), float(self._rng.uniform(0.1, 0.4))], "motion": motion}
+        asked = {"sphere": [*self._ahead(self._rng.uniform(0.8, 2.5)), float(self._rng.uniform(0.1, 0.5))], "motion": motion}
         operation = int(self._rng.choice([Edit.REMOVE, Edit.MOVE, Edit.RECOLOUR]))
         colour = Edit().color
         colour.r, colour.a = 1.0, 0.5
@@ -281,6 +281,14 @@ class Player:
         fine = answer.result.result == Result.RESULT_OK
         self._expect(fine, f"set_simulation_state {state}: {answer.result.result} {answer.result.error_message}")
 
+    def let_play(self) -> None:
+        """Whatever it was at when it was ended: play, and generate."""
+        playing = SimulationState(state=SimulationState.STATE_PLAYING)
+        answer = self.hands.call(SetSimulationState, "set_simulation_state", state=playing)
+        fine = (Result.RESULT_OK, SetSimulationState.Response.ALREADY_IN_TARGET_STATE)
+        self._expect(answer.result.result in fine, f"set_simulation_state: {answer.result.error_message}")
+        self._call(SetMode, "memory/set_mode", mode=SetMode.Request.GENERATING)
+
     def step(self) -> None:
         """Paused, a command makes no frame; so many steps are so many frames; played, the rest comes."""
         self.hands.settled(0.3)
@@ -304,6 +312,7 @@ class Player:
         answer = self.hands.call(ResetSimulation, "reset_simulation", scope=ResetSimulation.Request.SCOPE_DEFAULT)
         self._expect(answer.result.result == Result.RESULT_OK, f"reset_simulation: {answer.result.error_message}")
         self.actors.present = []
+        self.hands.poses.clear()  # stamps come again
         self.hands.mark(TIME)
 
 
