@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ABOUT = (
     "entities: the ego (the rig), its camera, and actors; resource strings of entities are one entry of an actor script "
-    "(docs/actors.md), those of worlds a description (docs/ros.md); one step is one frame"
+    "(docs/actors.md), those of worlds a description (docs/simulation_interfaces.md); one step is one frame"
 )
 
 

@@ -30,7 +30,7 @@ class StateServices:
         self._face, self._calls, self._play, self._scene = face, calls, face.play, face.scene
         changes, steps, asking = (MutuallyExclusiveCallbackGroup() for _ in range(3))
         calls.serve(GetSimulationState, "get_simulation_state", self._get, aside=asking, active=False, world=False)
-        calls.serve(SetSimulationState, "set_simulation_state", self._set, aside=changes, world=False)
+        calls.serve(SetSimulationState, "set_simulation_state", self._set, aside=changes, active=False, world=False)
         calls.serve(ResetSimulation, "reset_simulation", self._reset)
         calls.serve(StepSimulation, "step_simulation", self._step, aside=steps, world=False)
         face.endpoints.action(
@@ -61,6 +61,8 @@ class StateServices:
         if wanted not in list(State):
             raise Refused(Code.INCORRECT_TRANSITION, f"state: expected one of 0..{max(State)}, got {wanted}")
         target, before = State(wanted), self._play.state
+        if target is not State.QUITTING:
+            self._calls.need_active("set_simulation_state")
         try:
             self._play.check(target)
         except AlreadyThere as error:

@@ -357,6 +357,7 @@ def test_quitting_answers_frees_everything_and_ends_whoever_spins_the_node(folde
     with Graph() as graph:
         node = graph.add(WorldNode(context=graph.context, namespace="/leaving", parameter_overrides=values))
         sim = Simulated(graph, node, "/leaving")
+        node.trigger_deactivate()  # even a node that rests can be left
         sim.become(State.QUITTING)
         wait(lambda: not graph.context.ok(), "the context to be shut down")
         assert sim.node.state == "finalized"
