@@ -190,7 +190,7 @@ class Player:
 
     def _ahead(self, metres: float) -> list[float]:
         """A point before the rig, in the map."""
-        T = convert.from_pose(self.hands.poses[-1].pose)
+        T = convert.from_pose(self.hands.poses[-1].pose) if self.hands.poses else self._poses[0]
         at = T[:3, 3] + T[:3, :3] @ self._rng.uniform((0.8 * metres, -0.4, -0.4), (1.2 * metres, 0.4, 0.4))
         return [float(v) for v in at]
 
