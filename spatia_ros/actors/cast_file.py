@@ -55,8 +55,9 @@ def save(cast: Cast, path: Path | str) -> None:
         raise SpatiaError(f"{path}: expected a cast of at most {MAX_UNPACKED_BYTES} bytes, got a larger one")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # never through a link that somebody put there
             np.savez_compressed(file, **{TEXT: np.frombuffer(text, np.uint8)}, **arrays)  # type: ignore[arg-type]
         os.replace(temporary, path)
     finally:

@@ -91,6 +91,8 @@ def read_mesh(path: Path | str, up: str = "", unit_m: float = 0.0) -> Mesh:
     """
     import trimesh
 
+    from spatia_ros.formats.mesh_resolver import Beside, check_document
+
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise SpatiaError(f"mesh: expected one of {', '.join(SUFFIXES)}, got {path.name!r}")
@@ -98,7 +100,10 @@ def read_mesh(path: Path | str, up: str = "", unit_m: float = 0.0) -> Mesh:
         got = f"one of {path.stat().st_size} bytes" if path.is_file() else "none"
         raise SpatiaError(f"mesh: {path}: expected a file of at most {MAX_FILE_BYTES} bytes, got {got}")
     try:
-        loaded = trimesh.load_scene(path, split_objects=True) if path.suffix.lower() == ".obj" else trimesh.load_scene(path)
+        if path.suffix.lower() == ".dae":
+            check_document(path)
+        whole = {"split_objects": True} if path.suffix.lower() == ".obj" else {}
+        loaded = trimesh.load_scene(path, resolver=Beside(str(path)), **whole)
         names = _object_names(path, loaded)
         said_up, said_unit = _said(path)
         return _assembled(path, loaded, names, pose(upright(up or said_up), np.zeros(3)), unit_m or said_unit)

@@ -165,8 +165,9 @@ def _write_whole(path: Path, parts: list[bytes]) -> None:
     """Write beside the target, force to disk, then rename over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + f".{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:  # never through a link that somebody put there
             for part in parts:
                 file.write(part)
             file.flush()

@@ -20,6 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary file beside ``path`` (same ending) that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary.unlink(missing_ok=True)  # a link that somebody put there is not written through
     try:
         yield temporary
         os.replace(temporary, path)

@@ -19,7 +19,10 @@ from spatia_ros.types import Float32, Float64, SpatiaError, UInt8, UInt16, check
 
 MAX_ROW_BYTES = 1 << 30
 """A row larger than this, unpacked, is refused."""
-DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+DAMAGED = (
+    OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
 """What the readers of a damaged file raise."""
 _BYTES_A_PIXEL = 3 + 4 + 2
 _SLACK = 1 << 16
