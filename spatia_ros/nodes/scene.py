@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntFlag
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spatia_ros.actors import Actor
 from spatia_ros.config import MemoryConfig
+from spatia_ros.formats import cloud_file, mesh_file
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes.frames import RigPose
 from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.settings import SourceSettings
 from spatia_ros.nodes.snapshots import Kept
+from spatia_ros.sequence import BAG_SUFFIXES
+from spatia_ros.sequence.folder import is_image_folder
 from spatia_ros.types import Camera, Float64, SpatiaError
 from spatia_ros.world import World
 
@@ -65,15 +69,30 @@ class Label:
         return replace(self, description=words)
 
 
-def label_of(source: SourceSettings, story: str) -> Label:
-    """What is said of the world that the parameters name."""
+def kind_of_world(path: Path) -> str:
+    """What a file or folder is as a world, in a word; empty: nothing."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        recorded = (path / "rgb.txt").is_file() or (path / "metadata.yaml").is_file()
+        return "recording" if recorded or is_image_folder(path) else ""
+    kinds = {"memory": (".spatia",), "recording": BAG_SUFFIXES, "mesh": mesh_file.SUFFIXES, "cloud": cloud_file.SUFFIXES}
+    if suffix == ".ply":
+        try:
+            return "mesh" if mesh_file.ply_has_faces(path) else "cloud"
+        except (SpatiaError, OSError):
+            return "cloud"
+    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
+
+
+def label_of(source: SourceSettings, story: str, folder: Path) -> Label:
+    """What is said of the world that the parameters name; relative paths start in the folder."""
     if source.sequence == "builtin" or not any((source.sequence, source.memory, source.place, source.cloud_topic)):
         uri = ROOM if source.sequence else EMPTY
         return Label(uri, uri, description=BUILTIN[uri], tags=("builtin",))
-    kind = next(kind for kind in ("sequence", "memory", "place", "cloud_topic") if getattr(source, kind))
-    name = getattr(source, kind)
-    tag = {"sequence": "recording", "cloud_topic": "cloud"}.get(kind, kind)
-    return Label(name, "" if kind == "cloud_topic" else name, description=story, tags=(tag,))
+    if source.cloud_topic:
+        return Label(source.cloud_topic, description=story, tags=("cloud",))
+    uri = source.sequence or source.memory or source.place
+    return Label(Path(uri).stem, uri, description=story, tags=(kind_of_world(folder / uri),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +170,10 @@ class Scene(Part):
         """An actor was spawned, as it is now."""
         self._spawned_as[actor.id] = actor
 
+    def deleted(self, actor: Actor) -> None:
+        """An actor is no more."""
+        self._spawned_as.pop(actor.id, None)
+
     def _is_spawned(self, actor: Actor) -> bool:
         return actor.id not in self._first_ids
 
@@ -179,7 +202,7 @@ class Scene(Part):
         elif Scope.SPAWNED in scope:
             for actor in face.cast:
                 if self._is_spawned(actor):
-                    face.cast.remove(actor.id)
+                    self.deleted(face.cast.remove(actor.id))
         face.world.start_ns = face.world.time_ns - round(seconds * 1e9)
         if Scope.TIME in scope:
             face.frames.go_back(self._first_stamp_ns)
@@ -202,4 +225,5 @@ class Scene(Part):
         face.worker.halt()
         face.put(world)
         face.rig.pose = start.kept.pose
+        self._spawned_as = {actor.id: actor for actor in stayed}
         self.on_state_reset()

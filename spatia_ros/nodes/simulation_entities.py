@@ -98,7 +98,7 @@ class EntityServices:
         actor = self._entities.actor(request.entity)
         if actor is None:
             raise Refused(Result.RESULT_OPERATION_FAILED, f"{request.entity}: is part of the robot and stays")
-        self._face.cast.remove(actor.id)
+        self._face.scene.deleted(self._face.cast.remove(actor.id))
         self._entities.forget(request.entity)
         return ""
 

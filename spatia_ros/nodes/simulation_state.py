@@ -85,6 +85,8 @@ class StateServices:
         if target is State.STOPPED:
             self._calls.on_worker(lambda: self._scene.reset(EVERYTHING))
         self._play.become(target)
+        if target is State.PAUSED:
+            self._settle()
         if target is State.QUITTING:
             self._face.node.quit()
 

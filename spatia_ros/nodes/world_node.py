@@ -82,7 +82,7 @@ class WorldFace(MemoryFace):
         self.T_map_world, self.map_frame = self.rig.T_map_world, settings.frames.map
         self._mode = SimStatus.GENERATING
         self.frames = FrameLoop(self)
-        label = keeper.put_back(saved) if saved else label_of(settings.source, seed.story)
+        label = keeper.put_back(saved) if saved else label_of(settings.source, seed.story, self.files.root)
         self.serve(SetMode, "memory/set_mode", self._set_mode)
         self.serve(SetAnimationTime, "set_animation_time", self._set_animation_time)
         self.add(Commands(self))
@@ -91,6 +91,7 @@ class WorldFace(MemoryFace):
         self._serve_simulation()
         self.add(Prompt(self))
         self.add(RigActions(self))
+        self.add(EngineBuilder(self))
         self._cloud_seed = None if saved else self._awaited_cloud(settings)
         self._begin()
         camera = self._world.camera

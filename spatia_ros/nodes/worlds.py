@@ -21,15 +21,13 @@ from spatia_ros.formats import cloud_file, mesh_file
 from spatia_ros.generator import Generator
 from spatia_ros.nodes.entity_filter import Refused
 from spatia_ros.nodes.files import DataFolder
-from spatia_ros.nodes.scene import BUILTIN, EMPTY, ROOM, Label, NamedPose
+from spatia_ros.nodes.scene import BUILTIN, EMPTY, ROOM, Label, NamedPose, kind_of_world
 from spatia_ros.nodes.seeding import Seed, open_seed
 from spatia_ros.nodes.settings import SourceSettings, WorldSettings
-from spatia_ros.sequence import BAG_SUFFIXES
-from spatia_ros.sequence.folder import is_image_folder
 from spatia_ros.types import Float64, SpatiaError
 
 Code = LoadWorld.Response
-MEMORY, SCRIPTS = (".spatia",), (".yaml", ".yml")
+SCRIPTS = (".yaml", ".yml")
 CASTS = (".npz", *SCRIPTS)
 FORMATS = ("builtin", "spatia", "yaml", "tum", "rosbag2", "mcap", *(s[1:] for s in (*mesh_file.SUFFIXES, *cloud_file.SUFFIXES)))
 KEYS = ("name", "description", "tags", "place", "first", "frames", "every", "actors", "start", "poses")
@@ -165,7 +163,8 @@ class Worlds:
                 return
             with _parsed():
                 path = self._files.inside(name)
-                loaded = cast_file.load(path) if path.suffix == ".npz" else script.load(path, self._files.inside)
+                cast_saved = path.suffix.lower() == ".npz"
+                loaded = cast_file.load(path) if cast_saved else script.load_text(read_text(path), self._files.inside, path.name)
                 cast.restore(loaded.snapshot())
             return
         for entry in entries:
@@ -264,21 +263,6 @@ class Worlds:
             return [_labelled(Label(path.stem, uri), root)]
         except (SpatiaError, OSError):
             return []
-
-
-def kind_of_world(path: Path) -> str:
-    """What a file or folder is as a world, in a word; empty: nothing."""
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        recorded = (path / "rgb.txt").is_file() or (path / "metadata.yaml").is_file()
-        return "recording" if recorded or is_image_folder(path) else ""
-    kinds = {"memory": MEMORY, "recording": BAG_SUFFIXES, "mesh": mesh_file.SUFFIXES, "cloud": cloud_file.SUFFIXES}
-    if suffix == ".ply":
-        try:
-            return "mesh" if mesh_file.ply_has_faces(path) else "cloud"
-        except (SpatiaError, OSError):
-            return "cloud"
-    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 
 def read_text(path: Path) -> str:

@@ -112,7 +112,7 @@ def test_a_simulator_starts_in_the_state_it_was_told_and_says_so(graph, make, si
     assert sim.state is State.PAUSED
     status = graph.collect(SimStatus, "/sim/world/status", qos.LATCHED)
     wait(lambda: status, "a status")
-    assert (status[0].simulation_state, status[0].world) == (State.PAUSED, "wall.spatia")
+    assert (status[0].simulation_state, status[0].world) == (State.PAUSED, "wall")
     other = make("/stopped", simulation__start="stopped")
     assert other.state is State.STOPPED
     graph.remove(other.node)
@@ -154,6 +154,19 @@ def test_playing_carries_out_what_was_commanded_while_paused(paused, go):
     paused.become(State.PLAYING)
     wait(lambda: len(paused.images) == before + 2, "the path to be flown")
     assert x_of(paused, "ego") == pytest.approx(0.2)
+
+
+def test_paused_no_frame_comes_after_the_answer(graph, make):
+    sim = make("/streaming", motion__stream=True, motion__pace="fast")
+    frames = sim.node.frames
+    for _ in range(5):
+        wait(lambda: frames.made > 2, "frames")
+        sim.become(State.PAUSED)
+        made = frames.made
+        sim.ask(StepSimulation, steps=1)
+        assert frames.made == made + 1
+        sim.become(State.PLAYING)
+    graph.remove(sim.node)
 
 
 def test_steps_are_refused_unless_paused(graph, paused):

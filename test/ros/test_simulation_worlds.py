@@ -120,7 +120,7 @@ def depth_m(sim):
 
 def test_the_world_that_was_started_is_told(sim):
     world = sim.ask(GetCurrentWorld).world
-    assert (world.name, world.world_resource.uri, list(world.tags)) == ("wall.spatia", "wall.spatia", ["memory"])
+    assert (world.name, world.world_resource.uri, list(world.tags)) == ("wall", "wall.spatia", ["memory"])
 
 
 def test_a_loaded_world_is_stopped_as_it_began_and_everything_of_the_old_one_is_gone(graph, sim):
