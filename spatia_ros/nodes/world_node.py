@@ -19,6 +19,7 @@ from spatia_ros.formats.cloud_file import Piece
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import clocks, convert
+from spatia_ros.nodes.building import EngineBuilder
 from spatia_ros.nodes.checkpoint import Keeper, reopened
 from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.commands import Commands
