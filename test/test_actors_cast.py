@@ -152,7 +152,7 @@ def test_a_body_of_another_make_is_not_saved(tmp_path):
 def parts_of(path) -> tuple[dict, dict[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    text = json.loads(np.load(io.BytesIO(members.pop("cast.npy"))).tobytes())
+    text = json.loads(np.load(io.BytesIO(members.pop("cast.npy")), allow_pickle=False).tobytes())
     return text, members
 
 

@@ -217,7 +217,7 @@ def test_what_a_path_can_be(tmp_path, cloud):
 
 
 def test_the_garden(tmp_path):
-    garden = np.load(recording("garden_points/test_garden.npz"))
+    garden = np.load(recording("garden_points/test_garden.npz"), allow_pickle=False)
     trimesh.PointCloud(garden["means3d"], garden["colors"]).export(tmp_path / "garden.ply")
     place = seed_cloud(tmp_path / "garden.ply", MemoryConfig())
     assert place.figures["read"] == 138_766

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from spatia_ros.formats.plain_yaml import parse_yaml
 from spatia_ros.sequence.mcap_file import McapFile
 from spatia_ros.sequence.mcap_records import Topic
 from spatia_ros.types import SpatiaError
@@ -141,7 +142,7 @@ class BagFolder:
         topics = [
             {"topic_metadata": {
                 "name": topic.name, "type": topic.kind, "serialization_format": "cdr",
-                "offered_qos_profiles": yaml.safe_load(topic.qos) or [], "type_description_hash": topic.type_hash,
+                "offered_qos_profiles": parse_yaml(topic.qos, topic.name) or [], "type_description_hash": topic.type_hash,
             }, "message_count": self.counts[topic.name]}
             for topic in self._topics
         ]  # fmt: skip
