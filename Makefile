@@ -14,13 +14,14 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m spatia_ros.nodes.environment
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test bench train lint clean distclean ros-build set-up-run set-up-test
+.PHONY: help demo gallery test tutorials bench train lint clean distclean ros-build set-up-run set-up-test
 
 help:
 	@echo "make demo                 fly a camera through a scanned room and beyond what was scanned, through ROS 2; see out/demo/"
 	@echo "make demo SEQUENCE=DIR    the same in your own recording (TUM RGB-D folder or rosbag2); OUT=DIR for the results"
 	@echo "make gallery              films of what can be done with space and time; see out/gallery/index.html; OUT=DIR, ARGS=--help"
 	@echo "make test                 every test; ARGS=\"-k memory -x\" to choose"
+	@echo "make tutorials            the commands of docs/tutorials, as they stand there; SPATIA_DATA names the recordings"
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
 	@echo "make lint                 ruff, and mypy on the core"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
@@ -37,6 +38,9 @@ gallery: set-up-run
 
 test: set-up-test
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)
+
+tutorials: set-up-test
+	@$(RUN) $(BIN)/python scripts/tutorial.py docs/tutorials/[a-z]*.md $(ARGS)
 
 bench: set-up-run
 	@mkdir -p out

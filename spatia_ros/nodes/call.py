@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from spatia_ros.formats.plain_yaml import parse_yaml
 from spatia_ros.nodes import environment
 from spatia_ros.types import SpatiaError
 
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(prog="spatia ros call", description="Call a service of a running node.")
     out.add_argument("service", help="its name, relative to the root: memory/save")
     out.add_argument("request", nargs="?", default="{}", help="YAML: {path: room.spatia}; what is left out is empty")
-    out.add_argument("--wait-s", type=float, default=20.0, metavar="S", help="longest wait for the service (default: 20 s)")
+    out.add_argument("--wait-s", type=float, default=60.0, metavar="S", help="longest wait for the service (default: 60 s)")
     out.add_argument("--answer-s", type=float, default=120.0, metavar="S", help="longest wait for its answer (default: 120 s)")
     return out
 
@@ -87,10 +88,7 @@ def call(name: str, request: str, wait_s: float, answer_s: float) -> dict[str, A
     """
     import rclpy
 
-    try:
-        values = yaml.safe_load(request) or {}
-    except yaml.YAMLError as error:
-        raise SpatiaError(f"request: expected YAML, got {request!r}: {error}") from None
+    values = parse_yaml(request, "request")
     rclpy.init()
     node = rclpy.create_node("caller")
     try:

@@ -8,6 +8,8 @@ from typing import Any
 
 import rclpy
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
 from nav_msgs.msg import Path as PathMessage
 
 from spatia_ros.msg import GeneratedFrame, SimStatus
@@ -53,6 +55,7 @@ class Pilot:
         topic = f"{rig.names.camera}/color/metadata"
         self._watch = self.node.create_subscription(GeneratedFrame, topic, self._on_frame, qos.SENSOR_OUT)
         self.node.create_subscription(SimStatus, "world/status", self._on_status, qos.LATCHED)
+        self._lifecycle, self._state = self.node.create_client(GetState, "world/get_state"), None
         self._done, self._heard_s = 0, time.monotonic()
         self._complaint, self._old_complaint = "", ""
 
@@ -72,12 +75,23 @@ class Pilot:
             Failed: when no node takes commands, or it gives up (in its own words), or falls silent.
         """
         self._wait(lambda: self._command.get_subscription_count() and self._watch.get_publisher_count(), "a world node")
+        self._wait(self._is_active, "an active world node")
         self._spin(SETTLE_S)
         self._old_complaint, self._heard_s = self._complaint, time.monotonic()
         self._command.publish(path_message(self.trajectory, self.rig))
         while self._done < len(self.trajectory):
             done = self._done
             self._wait(lambda done=done: self._done > done, f"frame {done + 1} of {len(self.trajectory)}")
+
+    def _is_active(self) -> bool:
+        """Whether the node takes commands by now: asked again and again while it configures and warms up."""
+        if self._state is not None and self._state.done():
+            if self._state.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
+                return True
+            self._state = None
+        if self._state is None and self._lifecycle.service_is_ready():
+            self._state = self._lifecycle.call_async(GetState.Request())
+        return False
 
     def save(self, kind: type, service: str, path: str) -> None:
         """Have the node write a file.

@@ -44,7 +44,7 @@ def test_what_fails_is_seen_in_the_exit_status(folder):
     ("words", "says"),
     [
         (("memory/save", "{file: a}"), "expected one of path"),
-        (("memory/save", "{path: [1}"), "expected YAML"),
+        (("memory/save", "{path: [1}"), "request"),
         (("memory/save", "7"), "expected fields"),
         (("get_entities", "{filters: {filter: 7}}"), "request.filters.filter: expected str"),
         (("get_entities", "{filters: {categories: [one]}}"), "request.filters.categories"),
