@@ -6,6 +6,7 @@ mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
 call     call a service of a running node (for hosts without ros2 service call)
 record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
+soak     minutes of random commands, edits, saves, kills and restarts of a world, while a checker verifies every promise
 soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
 
@@ -16,7 +17,7 @@ import os
 import sys
 from pathlib import Path
 
-from spatia_ros.cli import soak_actors
+from spatia_ros.cli import soak, soak_actors
 from spatia_ros.cli.camera_topics import DEVICES
 from spatia_ros.cli.options import examples
 from spatia_ros.cli.place import SEQUENCE_HELP
@@ -31,6 +32,8 @@ spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
 spatia ros call memory/save '{path: now.spatia}'
 spatia ros record --out run.mcap
+spatia ros soak --minutes 20 --json out/soak.json           # make soak MINUTES=20
+spatia ros soak --minutes 0 --kills 50                      # kill -9 at 50 random moments
 spatia ros soak-actors --minutes 10 --json out/soak.json
 """)
 _RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tool"
@@ -44,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for node in (world, mapper):
         node.add_argument("--params", action="append", default=[], metavar="FILE", help="parameter file (YAML); may be repeated")
         node.add_argument("--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE", help="one parameter")
+        node.add_argument("--respawn", action="store_true", help="start it again when it dies or hangs, where it was")
         node.add_argument("--write-params", metavar="FILE", help="write every parameter with its default, described, and stop")
         node.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="what follows goes to ROS as it is")
     source = world.add_mutually_exclusive_group()
@@ -67,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     record = verbs.add_parser("record", help="record all topics")
     record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
     record.set_defaults(run=run_record)
+    soak.add_arguments(verbs.add_parser("soak", help="play with a world, kill it, and check every promise"))
     soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
 
 
@@ -83,6 +88,7 @@ def run_node(args: argparse.Namespace) -> int:
         words += ["--set", f"source.actors={args.actors.resolve()}"]
     if args.robot:
         words += ["--set", f"frames.prefix={args.robot}/"]
+    words += ["--respawn"] if args.respawn else []
     words += ["--write-params", args.write_params] if args.write_params else []
     names = DEVICES[args.device].remappings() if args.device else {}
     names |= {"__ns": f"/{args.robot}"} if args.robot else {}

@@ -178,7 +178,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
     def destroy_node(self) -> None:
         """End the work, then take the node down."""
         try:
-            self._close()
+            self._close(for_good=True)
         except Exception as error:
             self.health.fail("shutdown", error)
         super().destroy_node()
@@ -199,8 +199,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
         if self._fault is not None:
             raise self._fault
 
-    def _close(self) -> None:
-        """Stop, undo all that was opened, and let go of it."""
+    def _close(self, for_good: bool = False) -> None:
+        """Stop, undo all that was opened, and let go of it; for good where the process is about to end anyway."""
         face, endpoints = self.face, self._endpoints
         self.face = self._endpoints = None
         try:
@@ -210,7 +210,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
             if endpoints is not None:
                 endpoints.close()
             del face, endpoints
-            gc.collect()  # nodes, parts and callbacks know each other: only this frees their arrays now
+            if not for_good:
+                gc.collect()  # nodes, parts and callbacks know each other: only this frees their arrays now
 
     def _attempt(self, name: str, work: Callable[[], None], freed: bool = False) -> TransitionCallbackReturn:
         """Do a transition's work; settings that ask for what is not there fail it, anything else is an error."""

@@ -9,19 +9,28 @@ What follows ``--ros-args`` goes to ROS as it is. Ctrl-C ends the node after the
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
+import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from spatia_ros.nodes import environment
+from spatia_ros.nodes.supervise import GAVE_UP, WRONG_SETTINGS, Patience, supervise
 from spatia_ros.types import SpatiaError
 
 NODES = ("world", "mapper")
 THREADS = 12
 """Commands, services (those that read files, load worlds, step or change the state wait each on its own), and actions."""
+FAILED = 3
+"""Exit status when the node could not be started, for no fault of its settings."""
+LOADING_S = 0.3
+"""How long an interrupted start may go on."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     one = "one parameter, e.g. frame_rate_hz=5.0; may be repeated"
     out.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=one)
     out.add_argument("--write-params", metavar="FILE", help="write a parameter file with every default, described, and stop")
+    again = "start it again when it dies, hangs or gives up, with the state it kept last (checkpoint.*)"
+    out.add_argument("--respawn", action="store_true", help=again)
+    out.add_argument("--watch", default="", help=argparse.SUPPRESS)  # pipe and attempt, from the supervisor
     out.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for ROS, e.g. -r __ns:=/robot1")
     return out
 
@@ -81,10 +93,11 @@ def write_params(name: str, path: Path) -> None:
     os.replace(partial, path)
 
 
-def spin(name: str, arguments: Sequence[str]) -> int:
+def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int:
     """Run a node until it is interrupted or ROS shuts down; returns the exit status.
 
-    Commands are received on one thread, services and actions wait on others; the world has one of its own.
+    Commands are received on one thread, services and actions wait on others; the world has one of its own. The node starts
+    on yet another, so that it tells its state and can be interrupted while it loads.
     """
     import rclpy
     from rclpy.exceptions import InvalidHandle
@@ -92,13 +105,15 @@ def spin(name: str, arguments: Sequence[str]) -> int:
     from rclpy.impl.implementation_singleton import rclpy_implementation
 
     rclpy.init(args=list(arguments))
-    node = None
+    node, starting = None, None
     try:
         node = node_of(name)()
-        if node.live.now.autostart:
-            node.start()
+        if watch:
+            watch.over(node)
         executor = MultiThreadedExecutor(num_threads=THREADS)
         executor.add_node(node)
+        if node.live.now.autostart:
+            starting = Starting(node)
         while rclpy.ok():
             # A subscription that is let go of while the executor gathers what to wait for ends spin.
             with contextlib.suppress(InvalidHandle):
@@ -111,27 +126,113 @@ def spin(name: str, arguments: Sequence[str]) -> int:
             raise
     except SpatiaError as error:
         rclpy.logging.get_logger(name).fatal(str(error))
-        return 2
+        return WRONG_SETTINGS
     finally:
+        if starting is not None:
+            starting.end()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return starting.status if starting else 0
+
+
+class Starting:
+    """Brings a node to active on a thread of its own; where that fails, ROS is shut down, and ``status`` says why."""
+
+    def __init__(self, node: Any) -> None:
+        self.status, self._node = 0, node
+        self._thread = threading.Thread(target=self._start, name="start", daemon=True)
+        self._thread.start()
+
+    def _start(self) -> None:
+        try:
+            self._node.start()
+        except Exception as error:
+            if self._node.context.ok():
+                self._node.get_logger().fatal(f"cannot start: {error}")
+                self.status = WRONG_SETTINGS if isinstance(error, SpatiaError) else FAILED
+            self._node.context.try_shutdown()
+
+    def end(self) -> None:
+        """Wait for it; a node that still loads has nothing to lose, so the process ends there and then."""
+        self._thread.join(LOADING_S)
+        if self._thread.is_alive():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+
+class Watch:
+    """Tells the supervisor through a pipe how a node fares.
+
+    Args:
+        pipe: file descriptor. attempt: starts before this one.
+    """
+
+    def __init__(self, pipe: int, attempt: int) -> None:
+        self._pipe, self._attempt = pipe, attempt
+
+    def over(self, node: Any) -> None:
+        """Watch a node. One with nowhere to keep its state gets a folder by its own name, and begins anew at the first start."""
+        from rclpy.parameter import Parameter
+
+        node.heartbeat.told = lambda word: self._say(GAVE_UP if node.faulty is not None else word)
+        settings = node.live.now
+        if hasattr(settings, "checkpoint") and not settings.checkpoint.folder:
+            folder, again = f"checkpoint{node.get_fully_qualified_name()}", self._attempt > 0
+            given = {"checkpoint.folder": folder} | ({} if again else {"checkpoint.resume": False})
+            node.set_parameters([Parameter(parameter, value=value) for parameter, value in given.items()])
+
+    def _say(self, word: str) -> None:
+        try:
+            os.write(self._pipe, f"{word}\n".encode())
+        except BrokenPipeError:  # the supervisor is gone, and nobody would restart this
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def supervised(arguments: Sequence[str]) -> int:
+    """This program, run by a supervisor: the same arguments, again and again."""
+    rest = [word for word in arguments if word != "--respawn"]
+
+    def command(attempt: int, pipe: int) -> list[str]:
+        return [sys.executable, "-m", "spatia_ros.nodes.runner", f"--watch={pipe},{attempt}", *rest]
+
+    return supervise(command, Patience())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(arguments)
     environment.enter()
     try:
         if options.write_params:
             write_params(options.node, Path(options.write_params))
             return 0
-        return spin(options.node, ros_arguments(options))
+        words = ros_arguments(options)
+        if options.respawn:
+            return supervised(arguments)
+        return spin(options.node, words, Watch(*map(int, options.watch.split(","))) if options.watch else None)
     except SpatiaError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return WRONG_SETTINGS
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with a status, once what others can see of it is closed.
+
+    Taking down torch, numba and what else was imported takes Python several times as long as all of the node's own end.
+    """
+    gc.collect()  # the node, and with it what it has open
+    if "rclpy" in sys.modules:
+        import rclpy
+
+        rclpy.get_default_context().destroy()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

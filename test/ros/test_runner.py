@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from harness import wait, wall_memory
+from nav_msgs.msg import Path as NavPath
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
+from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert, qos, runner
 from spatia_ros.types import SpatiaError
 
@@ -48,6 +52,51 @@ def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interr
         process.wait()
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
+
+
+def child_of(process):
+    """The process that a supervisor runs now, or None."""
+    return next(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()), None)
+
+
+def test_a_world_that_is_killed_comes_back_where_it_was(graph, tmp_path):
+    """kill -9, and no manual step: the number of the frame goes on from the last checkpoint, its stamp from the last frame."""
+    wall_memory().save(tmp_path / "wall.spatia")
+    command = run(
+        "world", "--respawn", "--set", f"data_dir={tmp_path}", "--set", "generator.name=projection",
+        "--set", "camera.width_px=96", "--set", "camera.height_px=64", "--set", "source.memory=wall.spatia",
+        "--ros-args", "-r", "__ns:=/phoenix",
+    )  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        told = graph.collect(GeneratedFrame, "/phoenix/camera/color/metadata")
+        path = graph.publisher(NavPath, "/phoenix/cmd_trajectory", qos.COMMAND)
+        msg = NavPath(header=convert.to_header(0, "map"))
+        msg.poses = [PoseStamped(pose=convert.to_pose(np.eye(4))) for _ in range(3)]
+        wait(lambda: [path.publish(msg)] and len(told) >= 3, "the first frames")
+        assert graph.call(Trigger, "/phoenix/checkpoint").success
+        kept = max(frame.step for frame in told)
+        first = child_of(process)
+        os.kill(first, signal.SIGKILL)
+        before = len(told)
+        wait(lambda: child_of(process) != first, "its end")
+
+        def flown_again():
+            if path.get_subscription_count():
+                path.publish(msg)
+            return len(told) > before
+
+        wait(flown_again, "a frame after the restart")
+        assert told[before].step >= kept
+        assert convert.time_ns(told[before].header.stamp) > convert.time_ns(told[before - 1].header.stamp)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.terminate()
+        process.wait()
+    assert process.returncode == 0, errors
+    assert "killed by SIGKILL; started again" in errors
+    assert "world of checkpoint 1" in errors
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""The supervisor: what it restarts, what it leaves, and that signals go through. Its children here are a few lines each."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from spatia_ros.nodes.supervise import Patience, Supervisor
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = Patience(start_s=60.0, silence_s=0.3, end_s=20.0, backoff_s=0.001, longest_backoff_s=0.004, restarts=4)
+BEAT = """
+import os, sys, signal, time
+attempt, pipe = int(sys.argv[1]), int(sys.argv[2])
+beat = lambda word: os.write(pipe, word)
+beat(b"active\\n")
+"""
+
+
+def supervised(body, patience=QUICK):
+    """A supervisor of a child that beats once and then runs some lines, and the list of what it says."""
+    said = []
+    return Supervisor(
+        lambda attempt, pipe: [sys.executable, "-c", BEAT + body, str(attempt), str(pipe)], patience, said.append
+    ), said
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+        ("sys.exit(3)", "ended with status 3"),
+        ("beat(b'gave up\\n'); time.sleep(60)", "its work failed"),
+        ("time.sleep(60)", "said nothing"),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)", "said nothing"),
+    ],
+    ids=["killed", "failed", "gave-up", "silent", "deaf"],
+)
+def test_a_child_that_ends_badly_or_hangs_is_started_again(end, why):
+    patience = Patience(start_s=60.0, silence_s=0.3, end_s=0.4, backoff_s=0.001)
+    supervisor, said = supervised(f"\nif attempt == 0:\n    {end}", patience)
+    assert supervisor.run() == 0
+    assert supervisor.starts == 2
+    assert len(said) == 1
+    assert why in said[0]
+
+
+def test_one_that_never_lives_long_is_left_in_the_end():
+    supervisor, said = supervised("sys.exit(3)")
+    assert supervisor.run() == 3
+    assert supervisor.starts == QUICK.restarts + 1
+    assert "left as it is" in said[-1]
+
+
+def test_an_end_by_its_own_will_and_settings_that_cannot_be_met_are_not_repeated():
+    done, said = supervised("")
+    assert (done.run(), done.starts, said) == (0, 1, [])
+    wrong = Supervisor(lambda *_: [sys.executable, "-c", "raise SystemExit(2)"], QUICK, said.append)
+    assert (wrong.run(), wrong.starts, said) == (2, 1, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_child_and_end_both(number):
+    program = f"""
+import sys
+from spatia_ros.nodes.supervise import Patience, supervise
+child = {BEAT!r} + "signal.signal(signal.{number.name}, lambda *_: sys.exit(0)); print('ready', flush=True); time.sleep(60)"
+sys.exit(supervise(lambda *numbers: [sys.executable, "-c", child, *map(str, numbers)], Patience(silence_s=120.0)))
+"""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, env=env)
+    watchdog = threading.Timer(60.0, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        assert process.wait() == 0
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.stdout.close()
