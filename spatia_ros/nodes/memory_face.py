@@ -52,7 +52,7 @@ class MemoryFace:
         self.stamp_ns = 0  # of the newest frame
         self._parts: list[Part] = []
         self._editing = Editing(self.files)
-        self._cloud = CloudOutput(endpoints)
+        self._cloud = CloudOutput(endpoints, node.health)
         self._status = qos.publisher(endpoints, SimStatus, "~/status", qos.LATCHED)
         self._version = 0  # of the memory
         self._sizes = (0, 0)  # points and keyframes, as last noted by the worker
