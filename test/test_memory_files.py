@@ -196,6 +196,15 @@ def test_a_killed_writer_loses_nothing_that_was_flushed(tmp_path: Path) -> None:
     verify(reopened)
 
 
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    path, old, fresh = (tmp_path / name for name in ("[a].spatia", "[a].spatia.12.partial", "[a].spatia.13.partial"))
+    for file in (old, fresh):
+        file.write_bytes(b"half")
+    os.utime(old, (1.0, 1.0))
+    room_memory()[0].save(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, fresh.name]
+
+
 def test_a_snapshot_of_an_attached_memory_brings_everything_back(tmp_path: Path) -> None:
     path = tmp_path / "m.spatia"
     in_commits(path)

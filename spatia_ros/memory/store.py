@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,7 @@ from spatia_ros.types import SpatiaError
 @contextmanager
 def replaced_by(path: Path) -> Iterator[Log]:
     """A new log beside a file, put in its place at the end; whoever commits to it decides when it is on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + f".{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    partial = _beside(path)
     log = Log(partial, write=True, new=True)
     try:
         yield log
@@ -37,6 +37,21 @@ def replaced_by(path: Path) -> Iterator[Log]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+ABANDONED_S = 60.0
+"""A file that nobody has written to for so long has no writer any more, on this machine or another."""
+
+
+def _beside(path: Path) -> Path:
+    """Where a file is written before it takes its place; what writers of it that were killed have left is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + f".{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{escape(path.name)}.*.partial"):
+        if left.stat().st_mtime < time.time() - ABANDONED_S:
+            left.unlink(missing_ok=True)
+    return partial
 
 
 def _sync_folder(folder: Path) -> None:
@@ -163,9 +178,7 @@ def verify(memory: Memory) -> None:
 
 def _write_whole(path: Path, parts: list[bytes]) -> None:
     """Write beside the target, force to disk, then rename over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + f".{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
+    partial = _beside(path)
     try:
         with partial.open("xb") as file:  # never through a link that somebody put there
             for part in parts:
