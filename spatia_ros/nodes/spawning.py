@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl
 
 import numpy as np
 from rclpy.exceptions import InvalidNamespaceException
@@ -22,6 +22,7 @@ from spatia_ros.actors.script import actor_from
 from spatia_ros.nodes.entities import Entities, box_message
 from spatia_ros.nodes.entity_filter import Refused
 from spatia_ros.nodes.files import DataFolder
+from spatia_ros.nodes.uris import uri_of
 from spatia_ros.types import SpatiaError
 
 Code = SpawnEntity.Response
@@ -57,13 +58,15 @@ def actor_of(request: Any, files: DataFolder) -> Actor:
         raise Refused(Code.NO_RESOURCE, "spawn: expected a uri or a resource_string, got neither")
     if not uri:
         return _parsed(lambda: actor_from(_entry(text), files.inside))
-    parts = urlsplit(uri)
-    if parts.scheme == SCHEME:
-        return _from_library(unquote(parts.path or parts.netloc).strip("/"), parts.query)
-    if parts.scheme not in ("", "file") or (parts.scheme and parts.netloc not in ("", "localhost")):
+    try:
+        named = uri_of(uri)
+    except SpatiaError as error:
+        raise Refused(Code.UNSUPPORTED_FORMAT, f"spawn: {error}") from None
+    if named.scheme == SCHEME:
+        return _from_library((named.path or named.host).strip("/"), named.query)
+    if not named.is_file:
         raise Refused(Code.UNSUPPORTED_FORMAT, f"spawn: expected {SCHEME}:KIND or a file of the data folder, got {uri!r:.200}")
-    name = unquote(parts.path) if parts.scheme else uri
-    return _from_file(_existing(name, files), name, files)
+    return _from_file(_existing(named.path, files), named.path, files)
 
 
 def _from_library(kind: str, query: str) -> Actor:

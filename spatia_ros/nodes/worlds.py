@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from simulation_interfaces.msg import Result
 from simulation_interfaces.srv import GetAvailableWorlds, LoadWorld
@@ -24,6 +23,7 @@ from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.scene import BUILTIN, EMPTY, ROOM, Label, NamedPose, kind_of_world
 from spatia_ros.nodes.seeding import Seed, open_seed
 from spatia_ros.nodes.settings import SourceSettings, WorldSettings
+from spatia_ros.nodes.uris import uri_of
 from spatia_ros.types import Float64, SpatiaError
 
 Code = LoadWorld.Response
@@ -85,16 +85,19 @@ class Worlds:
 
     def _path(self, uri: str) -> Path | None:
         """The file that a URI names; None: a builtin world."""
-        parts = urlsplit(uri)
-        if parts.scheme == "builtin" or uri == "builtin":
+        try:
+            named = uri_of(uri)
+        except SpatiaError as error:
+            raise Refused(Code.UNSUPPORTED_FORMAT, f"load_world: {error}") from None
+        if named.scheme == "builtin" or uri == "builtin":
             if uri not in ("builtin", *BUILTIN):
                 raise Refused(Code.MISSING_ASSETS, f"load_world: expected one of {', '.join(BUILTIN)}, got {uri!r:.80}")
             return None
-        if parts.scheme not in ("", "file") or (parts.scheme and parts.netloc not in ("", "localhost")):
+        if not named.is_file:
             expected = "expected a builtin world or a file of the data folder"
             raise Refused(Code.UNSUPPORTED_FORMAT, f"load_world: {expected}, got {uri!r:.200}")
         try:
-            path = self._files.inside(unquote(parts.path) if parts.scheme else uri)
+            path = self._files.inside(named.path)
         except (SpatiaError, OSError) as error:
             raise Refused(Code.MISSING_ASSETS, str(error)) from None
         if not path.exists():
@@ -220,9 +223,9 @@ class Worlds:
         found = [Label(uri, uri, description=said, tags=("builtin",)) for uri, said in BUILTIN.items()]
         failed: list[str] = []
         for source in [None, *sources]:
-            if source is not None and urlsplit(source).scheme not in ("", "file") and offline:
-                continue
             try:
+                if offline and source is not None and not uri_of(source).is_file:
+                    continue
                 found += self._in_folder(self._files.root if source is None else self._folder(source), MAX_WORLDS - len(found))
             except (SpatiaError, OSError) as error:
                 if not go_on:
@@ -233,10 +236,10 @@ class Worlds:
         return list({label.uri: label for label in found}.values()), failed
 
     def _folder(self, source: str) -> Path:
-        parts = urlsplit(source)
-        if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+        named = uri_of(source)
+        if not named.is_file:
             raise SpatiaError(f"source: expected a folder of the data folder, as nothing remote is read; got {source!r:.200}")
-        folder = self._files.inside(unquote(parts.path) if parts.scheme else source)
+        folder = self._files.inside(named.path)
         if not folder.is_dir():
             raise SpatiaError(f"source: expected a folder of the data folder, got {source!r:.200}")
         return folder

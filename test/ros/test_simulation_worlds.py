@@ -257,6 +257,8 @@ def test_while_a_world_is_loading_the_simulation_rests(graph, sim, monkeypatch):
         ("photo.jpg", Code.UNSUPPORTED_FORMAT),
         ("http://example.org/wall.spatia", Code.UNSUPPORTED_FORMAT),
         ("file://elsewhere/wall.spatia", Code.UNSUPPORTED_FORMAT),
+        ("http://[wall", Code.UNSUPPORTED_FORMAT),
+        ("x://[[]", Code.UNSUPPORTED_FORMAT),
         ("walker.yaml", Code.RESOURCE_PARSE_ERROR),
     ],
 )
@@ -355,7 +357,7 @@ def test_worlds_are_found_by_their_tags(sim):
 def test_more_sources_are_folders_of_the_data_folder(sim):
     usual = uris(sim.ask(GetAvailableWorlds))
     assert uris(sim.ask(GetAvailableWorlds, additional_sources=["more", "file:more"])) == [*usual, "more/off.pcd"]
-    for source in ("https://example.org/worlds", "nowhere", "../elsewhere", "wall.spatia"):
+    for source in ("https://example.org/worlds", "nowhere", "../elsewhere", "wall.spatia", "http://[more"):
         sim.ask(GetAvailableWorlds, FAILED, additional_sources=[source])
         going_on = sim.ask(GetAvailableWorlds, additional_sources=[source, "more"], continue_on_error=True)
         assert uris(going_on) == [*usual, "more/off.pcd"]
