@@ -6,6 +6,8 @@ PYTHON ?=
 SEQUENCE ?=
 # Where demo leaves its results.
 OUT ?=
+# How long soak goes on, in minutes.
+MINUTES ?= 20
 # Further arguments: make test ARGS="-k memory -x", make bench ARGS=--help, make train ARGS=--help
 ARGS ?=
 
@@ -23,6 +25,7 @@ help:
 	@echo "make test                 every test; ARGS=\"-k memory -x\" to choose"
 	@echo "make tutorials            the commands of docs/tutorials, as they stand there; SPATIA_DATA names the recordings"
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
+	@echo "make soak MINUTES=20      play with a live world, kill it, check every promise; see out/soak.html; ARGS=--help"
 	@echo "make lint                 ruff, and mypy on the core"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
 	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"
@@ -45,6 +48,10 @@ tutorials: set-up-test
 bench: set-up-run
 	@mkdir -p out
 	@$(RUN) $(BIN)/spatia bench --city --json out/bench.json $(ARGS)
+
+soak: set-up-run
+	@mkdir -p out
+	@$(RUN) $(BIN)/spatia ros soak --minutes $(MINUTES) --json out/soak.json $(ARGS)
 
 train: set-up-test
 	@$(RUN) $(BIN)/spatia train $(ARGS)
