@@ -54,8 +54,8 @@ class CameraEntry(_Section):
     name: str
     xyz_m: Vector = (0.0, 0.0, 0.0)
     rpy_rad: Vector = (0.0, 0.0, 0.0)
-    width_px: int = Field(ge=16, le=8192)
-    height_px: int = Field(ge=16, le=8192)
+    width_px: int = Field(ge=16, le=4096)
+    height_px: int = Field(ge=16, le=4096)
     hfov_deg: float | None = Field(None, gt=0.0, lt=180.0)
     intrinsics: Intrinsics | None = None
     distortion: Distortion | None = None

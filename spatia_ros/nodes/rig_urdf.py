@@ -139,9 +139,9 @@ def _lens(path: Path, sensor: Element, usual: Camera) -> Lens:
 
     width, height = (number(name, image.findtext(name)) for name in ("width", "height"))
     hfov_rad = number("hfov", camera.findtext("horizontal_fov"))
-    if not 0.0 < hfov_rad < np.pi or min(width, height) < 16:
+    if not 0.0 < hfov_rad < np.pi or not 16 <= min(width, height) <= max(width, height) <= 4096:
         got = f"{width:g}x{height:g} px and {hfov_rad:g} rad"
-        raise SpatiaError(f"{path}: expected an image of 16 px at least and a field of view of 0..3.14 rad, got {got}")
+        raise SpatiaError(f"{path}: expected an image of 16..4096 px a side and a field of view of 0..3.14 rad, got {got}")
     bent = camera.find("distortion")
     k1, k2, p1, p2, k3 = (
         float(_numbers(path, name, (bent.findtext(name) if bent is not None else "") or "0", 1)[0])

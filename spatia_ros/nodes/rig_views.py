@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from spatia_ros.beside import beside
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes.camera_outputs import CameraOutputs
-from spatia_ros.rig import Picture, RigCamera
+from spatia_ros.rig import Picture, RigCamera, prepare
 from spatia_ros.types import Float64, Step
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class RigViews:
 
     def __init__(self, face: WorldFace) -> None:
         self._face = face
+        for camera in face.rig.cameras:
+            prepare(camera)
         self._out = [CameraOutputs(face.endpoints, camera) for camera in face.rig.cameras]
 
     def first(self, step: Step, instant: Instant) -> Picture:

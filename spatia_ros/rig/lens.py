@@ -8,6 +8,7 @@ PAMI 2006). A place is always seen through a pinhole; what a lens shows is looke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ MAX_ANGLE_RAD = np.radians(75.0)
 """Rays farther from the axis are not drawn: the pinhole picture behind them would be many times the lens's."""
 MAX_COEFFICIENT = 1e3
 NEWTON_STEPS = 24
+DONE_PX = 1e-6
 MISFIT_PX = 0.02
 """A pixel whose ray, bent again, ends farther from it than this has no ray: the model folds over there."""
 
@@ -67,27 +69,19 @@ class Lens:
         Newton's method on :meth:`bent`; a ray counts when it leads back to its pixel, on the side of the model that does
         not fold over, within :data:`MAX_ANGLE_RAD` of the axis.
         """
-        c = self.camera
-        u, v = np.meshgrid((np.arange(c.width) + 0.5 - c.cx) / c.fx, (np.arange(c.height) + 0.5 - c.cy) / c.fy)
-        wanted = np.stack([u, v], -1).reshape(-1, 2)
-        xy = _start_equidistant(wanted, self.coefficients) if self.model == "equidistant" else wanted.copy()
-        turned: Float64 = np.ones(len(xy))
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for _ in range(NEWTON_STEPS):
-                missing = self.bent(xy) - wanted
-                J = self._jacobian(xy)
-                turned = J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
-                step = np.stack([
-                    J[:, 1, 1] * missing[:, 0] - J[:, 0, 1] * missing[:, 1],
-                    J[:, 0, 0] * missing[:, 1] - J[:, 1, 0] * missing[:, 0],
-                ], -1) / turned[:, None]  # fmt: skip
-                length = np.linalg.norm(step, axis=1, keepdims=True)
-                limit = 0.5 * (1.0 + np.linalg.norm(xy, axis=1, keepdims=True))
-                xy = xy - step * np.minimum(1.0, limit / np.maximum(length, 1e-300))
-            misfit = np.abs((self.bent(xy) - wanted) * (c.fx, c.fy)).max(1)
-            sound = (misfit < MISFIT_PX) & (turned > 0) & (np.linalg.norm(xy, axis=1) < np.tan(MAX_ANGLE_RAD))
-        xy = np.where(sound[:, None], xy, 0.0)
-        return xy.reshape(c.height, c.width, 2), sound.reshape(c.height, c.width)
+        return _rays_of(self)
+
+    def _step(self, xy: Float64, wanted: Float64) -> tuple[Float64, Bool]:
+        """A step of Newton's method for rays [N, 2], nowhere a long one; and which of them are not turned over there."""
+        missing, J = self.bent(xy) - wanted, self._jacobian(xy)
+        turned = J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
+        step = np.stack([
+            J[:, 1, 1] * missing[:, 0] - J[:, 0, 1] * missing[:, 1],
+            J[:, 0, 0] * missing[:, 1] - J[:, 1, 0] * missing[:, 0],
+        ], -1) / turned[:, None]  # fmt: skip
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        limit = 0.5 * (1.0 + np.linalg.norm(xy, axis=1, keepdims=True))
+        return xy - step * np.minimum(1.0, limit / np.maximum(length, 1e-300)), turned > 0
 
     def _jacobian(self, xy: Float64) -> Float64:
         """How :meth:`bent` changes with a ray [N, 2, 2], by central differences."""
@@ -132,6 +126,29 @@ class Lens:
         place = xy * (source.fx, source.fy) + (source.cx - 0.5, source.cy - 0.5)
         place[~sound] = -10.0
         return place[..., 0].astype(np.float32), place[..., 1].astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _rays_of(lens: Lens) -> tuple[Float64, Bool]:
+    c = lens.camera
+    u, v = np.meshgrid((np.arange(c.width) + 0.5 - c.cx) / c.fx, (np.arange(c.height) + 0.5 - c.cy) / c.fy)
+    wanted = np.stack([u, v], -1).reshape(-1, 2)
+    xy = _start_equidistant(wanted, lens.coefficients) if lens.model == "equidistant" else wanted.copy()
+    sound, left = np.zeros(len(xy), np.bool_), np.arange(len(xy))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for _ in range(NEWTON_STEPS):
+            xy[left], upright = lens._step(xy[left], wanted[left])
+            misfit = np.abs((lens.bent(xy[left]) - wanted[left]) * (c.fx, c.fy)).max(1)
+            done = misfit < DONE_PX
+            sound[left] = (misfit < MISFIT_PX) & upright
+            left = left[~done]
+            if not len(left):
+                break
+        sound &= np.linalg.norm(xy, axis=1) < np.tan(MAX_ANGLE_RAD)
+    rays, has = np.where(sound[:, None], xy, 0.0).reshape(c.height, c.width, 2), sound.reshape(c.height, c.width)
+    for array in (rays, has):  # all who ask are given the same
+        array.flags.writeable = False
+    return rays, has
 
 
 def remapped(picture: np.ndarray, places: tuple[Float32, Float32], *, linear: bool) -> np.ndarray:

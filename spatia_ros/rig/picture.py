@@ -10,7 +10,7 @@ from spatia_ros import geometry
 from spatia_ros.rig.camera import RigCamera
 from spatia_ros.rig.lens import remapped
 from spatia_ros.rig.shutter import rolled
-from spatia_ros.types import Float32, Float64, SpatiaError, Step, UInt8, UInt16
+from spatia_ros.types import Camera, Float32, Float64, SpatiaError, Step, UInt8, UInt16
 
 
 @lru_cache(maxsize=64)
@@ -27,6 +27,17 @@ def turns_of(camera: RigCamera) -> Float32:
     rays = geometry.pixel_rays(camera.source)
     bent = camera.lens.bent(rays[..., :2]) * (size.fx, size.fy) + (size.cx, size.cy)
     return camera.shutter.turn_of(bent, size.width, size.height)
+
+
+def prepare(camera: RigCamera) -> None:
+    """Work out a camera's tables and load what it needs, so that its first frame need not wait for that."""
+    if camera.lens.bends:
+        places_of(camera)
+    if camera.rolls:
+        turns_of(camera)
+        small, still = Camera.from_fov(4, 4, 1.0), np.tile(np.eye(4), (2, 1, 1))
+        grey, nothing = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 2), np.uint16)
+        rolled(grey, np.ones((4, 4), np.float32), nothing, small, np.zeros((4, 4), np.float32), still)
 
 
 class Picture:

@@ -102,9 +102,13 @@ def _nearest(depth: np.ndarray, k: np.ndarray, turn: np.ndarray, back: np.ndarra
             z = depth[j, i] if depth[j, i] > 0 else FAR_M
             x, y = (i + 0.5 - k[2]) / k[0] * z, (j + 0.5 - k[3]) / k[1] * z
             u, v, w = float(i) + 0.5, float(j) + 0.5, z
+            at = -1
             for _ in range(4):  # which row sees it depends on where it is, and the other way round
                 row, column = min(max(int(v), 0), height - 1), min(max(int(u), 0), width - 1)
-                X, Y, w = _moved(back[int(turn[row, column] * last + 0.5)], x, y, z)
+                before, at = at, int(turn[row, column] * last + 0.5)
+                if at == before:
+                    break
+                X, Y, w = _moved(back[at], x, y, z)
                 if w <= 1e-3:
                     break
                 u, v = X / w * k[0] + k[2], Y / w * k[1] + k[3]
@@ -146,19 +150,20 @@ def _found(
     return 0.0, 0.0, 0.0
 
 
-@njit(cache=True)
-def _mixed(rgb: np.ndarray, depth: np.ndarray, u: float, v: float, channel: int) -> float:
+@njit(cache=True, inline="always")
+def _mix(rgb: np.ndarray, depth: np.ndarray, u: float, v: float, out: np.ndarray) -> None:
     """Colour between pixels, of those on the surface at a place."""
     height, width = depth.shape
     here = depth[int(v), int(u)]
     left, top = int(np.floor(u - 0.5)), int(np.floor(v - 0.5))
-    total, weight = 0.0, 0.0
+    red, green, blue, weight = 0.0, 0.0, 0.0, 0.0
     for row in range(max(top, 0), min(top + 2, height)):
         for column in range(max(left, 0), min(left + 2, width)):
             if abs(depth[row, column] - here) <= SAME_SURFACE * here:
                 share = (1.0 - abs(u - 0.5 - column)) * (1.0 - abs(v - 0.5 - row))
-                total, weight = total + share * rgb[row, column, channel], weight + share
-    return total / weight
+                red, green = red + share * rgb[row, column, 0], green + share * rgb[row, column, 1]
+                blue, weight = blue + share * rgb[row, column, 2], weight + share
+    out[0], out[1], out[2] = red / weight + 0.5, green / weight + 0.5, blue / weight + 0.5
 
 
 @njit(cache=True, parallel=True)
@@ -181,8 +186,7 @@ def _look_up(
                 continue
             seen[i] = 1
             row, column = int(v), int(u)
-            for c in range(3):
-                rgb_out[j, i, c] = np.uint8(_mixed(rgb, depth, u, v, c) + 0.5)
+            _mix(rgb, depth, u, v, rgb_out[j, i])
             depth_out[j, i] = np.float32(z) if depth[row, column] > 0 else np.float32(0.0)
             for c in range(labels.shape[2]):
                 labels_out[j, i, c] = labels[row, column, c]
