@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from spatia_ros.nodes import qos
+from spatia_ros.nodes.namesakes import Namesakes
 from spatia_ros.types import SpatiaError
 
 
@@ -38,7 +39,7 @@ class Health:
         self.failed = 0
         self.message = ""
         """The last refusal or failure in words."""
-        self._reported = (0, 0)
+        self._reported, self._namesakes = (0, 0), Namesakes(node)
         self._since_s = time.monotonic()
 
     def refuse(self, topic: str, error: SpatiaError) -> None:
@@ -91,7 +92,7 @@ class Health:
         with self._lock:
             before, self._reported = self._reported, (self.refusals, self.failed)
             refused, failed = dict(self.refused), self.failed
-        fresh = self._reported != before
+        fresh, concern = self._reported != before, concern or self._namesakes.concern()
         warn = DiagnosticStatus.WARN if fresh or concern else DiagnosticStatus.OK
         level = DiagnosticStatus.ERROR if failed > before[1] else warn
         values = {**figures, **self._resources(), "last_error": self.message or "none"}

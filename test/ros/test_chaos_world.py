@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from harness import START, parameters, wait, wall_memory
 from nav_msgs.msg import Path
@@ -201,3 +202,26 @@ def test_fifty_who_flood_it_with_commands_keep_nobody_from_an_answer_and_the_lat
     last = pose_at(0.3)
     graph.publisher(PoseStamped, at(world, "cmd_pose")).publish(last)
     wait(lambda: abs(poses[-1].pose.position.y - last.pose.position.y) < 1e-6, "the newest command's frame")
+
+
+def test_a_second_node_of_the_same_name_is_told_and_stops_nothing(graph, world, domain):
+    name = world.get_fully_qualified_name()[1:]
+    reports = graph.collect(DiagnosticArray, "/diagnostics", 10)
+
+    def newest():
+        return next((status for msg in reversed(reports) for status in msg.status if status.name == name), None)
+
+    wait(lambda: newest() and newest().level == DiagnosticStatus.OK, "a report that all is well")
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    twin = Node(world.get_name(), context=context, namespace=world.get_namespace())
+    try:
+        wait(lambda: newest().level == DiagnosticStatus.WARN, "a warning")
+        assert "more of this name" in newest().message
+        told = graph.collect(GeneratedFrame, at(world, "camera/color/metadata"))
+        graph.publisher(PoseStamped, at(world, "cmd_pose")).publish(pose_at(0.0))
+        wait(lambda: told, "a frame all the same")
+    finally:
+        twin.destroy_node()
+        rclpy.shutdown(context=context)
+    wait(lambda: newest().level == DiagnosticStatus.OK, "a report that all is well again")
