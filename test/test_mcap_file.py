@@ -159,7 +159,7 @@ def test_a_folder_is_gone_on_with(tmp_path: Path, closed: bool) -> None:
             bag.write(number, k, said(str(k)))
         bag.flush()
         (bag.close if closed else bag.abandon)()
-    assert mend(tmp_path / "run") == {"/a": 5}
+    assert mend(tmp_path / "run") == (tmp_path / "run", {"/a": 5})
     assert [text for _, _, text in heard(tmp_path / "run")] == list("01234")
     with pytest.raises(SpatiaError, match="not overwritten"):
         BagFolder(tmp_path / "run")
@@ -186,6 +186,6 @@ def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
         flushed = [int(writer.stdout.readline()) for _ in range(5)][-1]
         writer.send_signal(signal.SIGKILL)
     assert not (tmp_path / "run" / "metadata.yaml").exists()
-    counts = mend(tmp_path / "run")
+    _, counts = mend(tmp_path / "run")
     assert counts["/a"] > flushed
     assert [text for _, _, text in heard(tmp_path / "run")] == [f"message {k}" for k in range(counts["/a"])]

@@ -5,7 +5,9 @@ world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; co
 mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
 call     call a service of a running node (for hosts without ros2 service call)
-record   record all topics to one MCAP file, until Ctrl-C (for hosts without ros2 bag)
+record   record topics to an MCAP file or a rosbag2 folder, until Ctrl-C (for hosts without ros2 bag)
+play     publish a bag again, with its time as /clock
+mend     close a bag whose recorder was killed
 soak     minutes of random commands, edits, saves, kills and restarts of a world, while a checker verifies every promise
 soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
@@ -17,7 +19,7 @@ import os
 import sys
 from pathlib import Path
 
-from spatia_ros.cli import soak, soak_actors
+from spatia_ros.cli import bag_arguments, soak, soak_actors
 from spatia_ros.cli.camera_topics import DEVICES
 from spatia_ros.cli.options import examples
 from spatia_ros.cli.place import SEQUENCE_HELP
@@ -32,6 +34,8 @@ spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
 spatia ros call memory/save '{path: now.spatia}'
 spatia ros record --out run.mcap
+spatia ros record --out run --split-mb 1000                 # a rosbag2 folder of several files
+spatia ros play run.mcap --clock 100
 spatia ros soak --minutes 20 --json out/soak.json           # make soak MINUTES=20
 spatia ros soak --minutes 0 --kills 50                      # kill -9 at 50 random moments
 spatia ros soak-actors --minutes 10 --json out/soak.json
@@ -69,8 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     call.add_argument("request", nargs="?", default="{}", metavar="YAML", help="such as '{path: now.spatia}'")
     call.set_defaults(run=run_call)
     record = verbs.add_parser("record", help="record all topics")
-    record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
-    record.set_defaults(run=run_record)
+    bag_arguments.add_record(record)
+    record.set_defaults(run=lambda args: become(_TOOL, "record", *bag_arguments.record_words(args)))
+    play = verbs.add_parser("play", help="publish a bag again")
+    bag_arguments.add_play(play)
+    play.set_defaults(run=lambda args: become(_TOOL, "play", *bag_arguments.play_words(args)))
+    mend = verbs.add_parser("mend", help="close a bag whose recorder was killed")
+    bag_arguments.add_mend(mend)
+    mend.set_defaults(run=lambda args: become(_TOOL, "mend", str(args.bag)))
     soak.add_arguments(verbs.add_parser("soak", help="play with a world, kill it, and check every promise"))
     soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
 
@@ -106,11 +116,6 @@ def run_fly(args: argparse.Namespace) -> int:
 def run_call(args: argparse.Namespace) -> int:
     """``spatia ros call``."""
     return become("spatia_ros.nodes.call", args.service, args.request)
-
-
-def run_record(args: argparse.Namespace) -> int:
-    """``spatia ros record``."""
-    return become(_TOOL, "record", "--out", str(args.out))
 
 
 def become(module: str, *arguments: str) -> int:

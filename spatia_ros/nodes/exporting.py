@@ -62,7 +62,7 @@ class Started:
             begun, first_ns = dict(state["goal"]), state["first_ns"]
             if not (first_ns is None or (isinstance(first_ns, int) and 0 <= first_ns < 1 << 63)):
                 raise ValueError(f"first_ns {first_ns!r}")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise SpatiaError(f"{NAME}.folder: {name}/{STATE}: expected the state of a data set, got {error}") from None
         if begun != self._goal:
             differ = ", ".join(sorted(key for key in self._goal if begun.get(key) != self._goal[key]))

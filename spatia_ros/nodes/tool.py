@@ -1,7 +1,9 @@
-"""Programs beside the nodes: fly a world node along a path, record all topics, and try the actors of a live world.
+"""Programs beside the nodes: fly a world node along a path, record and play topics, and try the actors of a live world.
 
     python -m spatia_ros.nodes.tool fly --trajectory path.txt --map-up z
     python -m spatia_ros.nodes.tool record --out run.mcap --wait-for camera/color/image_raw
+    python -m spatia_ros.nodes.tool play run.mcap --clock 100
+    python -m spatia_ros.nodes.tool mend run.mcap.partial        # a recorder was killed
     python -m spatia_ros.nodes.tool soak-actors --trajectory path.txt --folder DIR   # worlds in /live and /still
 
 All report on standard output, one JSON object a line, and end with 0 only when all went well.
@@ -18,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spatia_ros.cli import bag_arguments
 from spatia_ros.nodes import environment
 from spatia_ros.types import SpatiaError
 
@@ -34,10 +37,15 @@ def parser() -> argparse.ArgumentParser:
     fly.add_argument("--save", default="", metavar="FILE.spatia", help="then have the node save its memory in its data folder")
     fly.add_argument("--save-ply", default="", metavar="FILE.ply", help="then have the node export its points")
     fly.set_defaults(program=run_fly)
-    record = programs.add_parser("record", help="record all topics into an MCAP file, until Ctrl-C")
-    record.add_argument("--out", type=Path, required=True, metavar="FILE.mcap", help="file to make; it must not exist")
-    record.add_argument("--wait-for", nargs="*", default=[], metavar="TOPIC", help="say ready once these are connected")
+    record = programs.add_parser("record", help="record all topics into a bag, until Ctrl-C")
+    bag_arguments.add_record(record)
     record.set_defaults(program=run_record)
+    play = programs.add_parser("play", help="publish a bag again")
+    bag_arguments.add_play(play)
+    play.set_defaults(program=run_play)
+    mend = programs.add_parser("mend", help="close a bag whose recorder was killed")
+    bag_arguments.add_mend(mend)
+    mend.set_defaults(program=run_mend)
     soak = programs.add_parser("soak-actors", help="random clocks and spawns in the world in /live, none in its twin in /still")
     soak.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="a walk through the place: camera poses")
     soak.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the nodes' parameter frames.map_up (default: z)")
@@ -63,13 +71,38 @@ def run_fly(args: argparse.Namespace) -> None:
 
 def run_record(args: argparse.Namespace) -> None:
     """Record until interrupted."""
+    stop = _interrupted()
+    from spatia_ros.nodes.recorder import Limits, record
+
+    limits = Limits(args.split_mb, args.split_s, not args.no_compression)
+    counts = record(args.out, args.wait_for, stop, lambda: tell({"ready": args.wait_for}), limits, args.topics)
+    tell({"recorded": str(args.out), "messages": dict(sorted(counts.items()))})
+
+
+def run_play(args: argparse.Namespace) -> None:
+    """Play to the end, or until interrupted."""
+    stop = _interrupted()
+    from spatia_ros.nodes.player import Playing, play
+
+    playing = Playing(args.rate, args.start_offset, args.loop, args.clock, tuple(args.topics), tuple(args.wait_for))
+    counts = play(args.bag, playing, stop, lambda topics: tell({"playing": topics}))
+    tell({"played": str(args.bag), "messages": dict(sorted(counts.items()))})
+
+
+def run_mend(args: argparse.Namespace) -> None:
+    """Close what a killed recorder left open."""
+    from spatia_ros.sequence.bag_folder import mend
+
+    path, counts = mend(args.bag)
+    tell({"mended": str(path), "messages": dict(sorted(counts.items()))})
+
+
+def _interrupted() -> threading.Event:
+    """Set by the first Ctrl-C or SIGTERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    from spatia_ros.nodes.recorder import record
-
-    counts = record(args.out, args.wait_for, stop, lambda: tell({"ready": args.wait_for}))
-    tell({"recorded": str(args.out), "messages": dict(sorted(counts.items()))})
+    return stop
 
 
 def run_soak(args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from spatia_ros.formats.plain_yaml import parse_yaml
 from spatia_ros.sequence.mcap_file import McapFile
+from spatia_ros.sequence.mcap_file import mend as mend_file
 from spatia_ros.sequence.mcap_records import Topic
 from spatia_ros.types import SpatiaError
 
@@ -174,14 +175,23 @@ class BagFolder:
             file.close()
 
 
-def mend(folder: Path) -> dict[str, int]:
-    """Close a folder whose writer could not; returns the messages in it by topic.
+def mend(path: Path) -> tuple[Path, dict[str, int]]:
+    """Close a file or folder whose writer could not; returns where it is then, and the messages in it by topic.
 
     Raises:
         SpatiaError: when it is no bag.
     """
-    if not list(folder.glob("*.mcap*")):
-        raise SpatiaError(f"{folder}: expected a folder with .mcap files, found none")
-    bag = BagFolder(folder, go_on=True)
-    bag.close()
-    return dict(bag.counts)
+    if path.is_dir():
+        if not list(path.glob("*.mcap*")):
+            raise SpatiaError(f"{path}: expected a folder with .mcap files, found none")
+        bag = BagFolder(path, go_on=True)
+        bag.close()
+        return path, dict(bag.counts)
+    if not path.is_file():
+        raise SpatiaError(f"{path}: expected an .mcap file or a folder of them, found none")
+    counts, whole = mend_file(path), path.with_name(path.name.removesuffix(PARTIAL))
+    if whole != path:
+        if whole.exists():
+            raise SpatiaError(f"{path}: is mended, but {whole} exists; recordings are not overwritten")
+        os.replace(path, whole)
+    return whole, counts

@@ -201,6 +201,6 @@ def test_after_kill_9_the_same_goal_goes_on(folder):
     with Graph() as graph:  # one that does not know the dead
         begun, later = cut_off(graph, command, goal, told + 3)
     assert begun > told, "what was written is not made again"
-    counts = mend(folder / "killed")
+    _, counts = mend(folder / "killed")
     assert counts["/killed/camera/color/metadata"] >= later
     check(folder / "killed", rig, poses[: len(open_sequence(folder / "killed").stamps_ns)])
