@@ -50,7 +50,7 @@ def check_pose(name: str, T: Any) -> None:
     if not np.isfinite(T).all():
         raise SpatiaError(f"{name}: expected finite numbers, got NaN or infinity")
     R = T[:3, :3]
-    if np.abs(R @ R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(R) < 0:
+    if np.abs(R).max() > 2.0 or np.abs(R @ R.T - np.eye(3)).max() > 1e-4 or np.linalg.det(R) < 0:
         raise SpatiaError(f"{name}: expected a rotation (R R^T = I within 1e-4, det +1), got {R.tolist()}")
     if np.abs(T[3] - (0, 0, 0, 1)).max() > 1e-9:
         raise SpatiaError(f"{name}: expected last row 0 0 0 1, got {T[3].tolist()}")

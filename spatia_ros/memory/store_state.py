@@ -32,6 +32,7 @@ from spatia_ros.memory.blocks import (
     SMALLEST_RUN,
     Blocks,
     BlockStore,
+    live_places,
     rehash,
     run_class,
 )
@@ -73,6 +74,9 @@ def store_of(arrays: Mapping[str, np.ndarray], max_points: int, channels: int) -
     b.counts[MAX_POINTS] = limit
     if not (_chunks_sound(b, blocks, chunks) and _runs_sound(b, blocks, places)):
         raise SpatiaError("block store: expected blocks, chunks and runs that fit together, got others")
+    at = live_places(b)  # what lies in the others was never anything
+    if not (np.isfinite(b.xyz[at]).all() and np.isfinite(b.weight[at]).all() and (b.weight[at] >= 0).all()):
+        raise SpatiaError("block store: expected finite points of some weight, got others")
     b.hash_key[:] = EMPTY
     b.chunk_hash_key[:] = EMPTY
     rehash(b)
