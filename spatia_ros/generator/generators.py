@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from spatia_ros.generator.condition import ClipView, images_of
-from spatia_ros.generator.image import ViewImage
-from spatia_ros.generator.sample import Generated, compose
+from spatia_ros.generator.condition import ClipView
+from spatia_ros.generator.image import visible_statistics
+from spatia_ros.generator.sample import MAX_DEPTH_M, MIN_DEPTH_M, Generated
 from spatia_ros.generator.stream import Stream
-from spatia_ros.types import Float64, Frame, SpatiaError
+from spatia_ros.memory import Keyframe
+from spatia_ros.types import Float32, Float64, Frame, SpatiaError, View
 
 
 class Carried(Protocol):
@@ -69,6 +70,28 @@ class Stepwise(Protocol):
         """The same generator in another number of steps; a stream of one serves the other."""
 
 
+class Plain(NamedTuple):
+    """A view, and the mean of what it shows."""
+
+    view: View
+    colour: Float32  # [3], 0..1
+    depth_m: float
+
+    @classmethod
+    def of(cls, view: View, references: Sequence[Keyframe]) -> Plain:
+        """The means of a view; of its references where it shows next to nothing."""
+        colour, _, log_depth = visible_statistics(view, references)
+        return cls(view, colour, float(np.exp(log_depth)))
+
+    def filled(self) -> Generated:
+        """The view with its means in the holes."""
+        shown, mean = self.view.coverage, np.clip(self.colour * 255.0 + 0.5, 0, 255).astype(np.uint8)
+        depth = np.where(shown, self.view.depth, np.float32(self.depth_m)).clip(MIN_DEPTH_M, MAX_DEPTH_M)
+        rgb = self.view.rgb.copy()
+        rgb[~shown] = mean
+        return Generated(rgb, depth.astype(np.float32, copy=False), np.ones(depth.shape, np.float32))
+
+
 class ProjectionGenerator:
     """The null generator: what memory shows, and the mean of it in the holes."""
 
@@ -83,16 +106,13 @@ class ProjectionGenerator:
         """Nothing is carried."""
         return Stream(context_frames=0)
 
-    def condition(self, shown: ClipView, stream: Stream) -> list[ViewImage]:  # noqa: ARG002
-        """What memory shows, with the mean of it in the holes."""
-        told = images_of(shown)
-        for each in told:
-            each.image[:4, each.image[4] == 0] = 0.0  # the mean, in normalised units
-        return told
+    def condition(self, shown: ClipView, stream: Stream) -> list[Plain]:  # noqa: ARG002
+        """What memory shows, and the mean of it."""
+        return [Plain.of(view, references) for view, references in zip(shown.views, shown.references, strict=True)]
 
-    def sample(self, told: list[ViewImage], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
-        """The frames: the condition itself."""
-        return [compose(each, np.zeros((5, *each.image.shape[1:]), np.float32)) for each in told]
+    def sample(self, told: list[Plain], stream: Stream, rng: np.random.Generator) -> list[Generated]:  # noqa: ARG002
+        """The frames: what memory shows, with the mean of it in the holes, as unsure of its depth as can be."""
+        return [each.filled() for each in told]
 
 
 class MemoryAlone(ProjectionGenerator):
@@ -103,7 +123,7 @@ class MemoryAlone(ProjectionGenerator):
 
     name = "memory-alone"
 
-    def sample(self, told: list[ViewImage], stream: Stream, rng: np.random.Generator) -> list[Generated]:
+    def sample(self, told: list[Plain], stream: Stream, rng: np.random.Generator) -> list[Generated]:
         """The frames, endlessly unsure of their depth."""
         made = super().sample(told, stream, rng)
         return [replace(each, depth_spread=np.full_like(each.depth_spread, np.inf)) for each in made]

@@ -14,7 +14,6 @@ from tf2_msgs.msg import TFMessage
 
 from spatia_ros import beside, geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.generator.sample import compose
 from spatia_ros.memory import Memory
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert, convert_camera, qos, rig_views
@@ -247,8 +246,7 @@ def test_with_always_all_are_made_and_what_they_invent_is_remembered(graph, make
 
 def inventive(self, told, stream, rng):
     """A generator that is sure of the depth it invents."""
-    made = [compose(each, np.zeros((5, *each.image.shape[1:]), np.float32)) for each in told]
-    return [replace(each, depth_spread=np.full_like(each.depth_spread, 0.01)) for each in made]
+    return [replace(each.filled(), depth_spread=np.full(each.view.depth.shape, 0.01, np.float32)) for each in told]
 
 
 def test_compressed_depth_is_depth(graph, world, go, start):
