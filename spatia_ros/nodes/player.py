@@ -197,6 +197,7 @@ def play(path: Path, playing: Playing, stop: threading.Event, ready: Callable[[l
                 publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=1.0))
         finally:
             tape.close()
+            node.destroy_node()
         return player.counts
     finally:
         rclpy.try_shutdown()

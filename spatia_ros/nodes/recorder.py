@@ -235,11 +235,12 @@ def record(
     target = open_target(path, limits)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
-        bag = Bag(target)
+        bag, node = Bag(target), rclpy.create_node("recorder")
         try:
-            recorder = Recorder(rclpy.create_node("recorder"), bag, topics)
+            recorder = Recorder(node, bag, topics)
             _listen(recorder, wait_for, stop, ready)
         finally:
+            node.destroy_node()
             bag.close()
         if path.suffix == ".mcap":
             os.replace(path.with_name(path.name + PARTIAL), path)
