@@ -17,7 +17,7 @@ from typing import Any
 from spatia_ros.actors.actor import Actor
 from spatia_ros.actors.body import BodyPoints, RigidBody
 from spatia_ros.actors.cast import CastSnapshot
-from spatia_ros.actors.clock import Clock
+from spatia_ros.actors.clock import Change, Clock
 from spatia_ros.actors.jointed import JointedBody, Part
 from spatia_ros.actors.observed import Observation, ObservedBody
 from spatia_ros.actors.track import PoseTrack
@@ -36,8 +36,8 @@ from spatia_ros.world import WorldSnapshot
 KNOWN: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        Actor, Anchor, BodyPoints, Camera, CastSnapshot, Clock, Context, ContextFrame, DrawnBox, Held, JointedBody, Keyframe,
-        Observation, ObservedBody, Part, PoseTrack, RigidBody, StreamState,
+        Actor, Anchor, BodyPoints, Camera, CastSnapshot, Change, Clock, Context, ContextFrame, DrawnBox, Held, JointedBody,
+        Keyframe, Observation, ObservedBody, Part, PoseTrack, RigidBody, StreamState,
     )
 }  # fmt: skip
 """What a world may be made of."""
@@ -95,8 +95,8 @@ def read(path: Path) -> Saved:
     log = Log(path)
     try:
         return _read(log)
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise SpatiaError(f"{path}: not a usable checkpoint: {type(error).__name__}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise SpatiaError(f"{path}: not a usable checkpoint: {type(error).__name__}: {error!s:.300}") from error
     finally:
         log.close()
 

@@ -1,7 +1,7 @@
 """Values of known kinds as a text and plain arrays, and back, bit by bit: what was one object twice is one object again.
 
-Nothing is executed on the way back: only the dataclasses that the caller names are made, through their own constructors,
-which check what they are given.
+Nothing is executed on the way back: only the dataclasses and named tuples that the caller names are made, through their own
+constructors, which check what they are given.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Flattening:
     """Values become a tree for json; their arrays are collected beside it, each once.
 
     Args:
-        known: the dataclasses there may be, by name.
+        known: the dataclasses and named tuples there may be, by name.
     """
 
     def __init__(self, known: Mapping[str, type]) -> None:
@@ -50,8 +50,7 @@ class Flattening:
         if isinstance(value, np.ndarray):
             out = self._array(value)
         elif type(value) in self._names:
-            fields = [f.name for f in dataclasses.fields(value) if f.init]
-            out = {"object": self._names[type(value)], "fields": {n: self.tree(getattr(value, n)) for n in fields}}
+            out = {"object": self._names[type(value)], "fields": {n: self.tree(getattr(value, n)) for n in _fields(value)}}
         else:
             raise SpatiaError(f"expected a value of a known kind, got {type(value).__module__}.{type(value).__qualname__}")
         self._seen[id(value)] = len(self._seen)
@@ -89,7 +88,7 @@ class Rebuilding:
         """
         try:
             return self._value(tree)
-        except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise SpatiaError(f"a tree of values that cannot be: {type(error).__name__}: {error}") from error
 
     def _value(self, tree: Any) -> Any:
@@ -121,6 +120,11 @@ class Rebuilding:
         out = out.reshape(shape)
         out.flags.writeable = not tree["fixed"]
         return out
+
+
+def _fields(value: Any) -> list[str]:
+    """What a dataclass or named tuple is made with."""
+    return list(value._fields) if isinstance(value, tuple) else [f.name for f in dataclasses.fields(value) if f.init]
 
 
 def _plain(name: str) -> np.dtype[Any]:

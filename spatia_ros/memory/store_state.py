@@ -32,6 +32,7 @@ from spatia_ros.memory.blocks import (
     SMALLEST_RUN,
     Blocks,
     BlockStore,
+    chunk_key_of,
     live_places,
     rehash,
     run_class,
@@ -101,7 +102,9 @@ def _chunks_sound(b: Blocks, blocks: int, chunks: int) -> bool:
         seen_chunk[chunk] = True
         block, last = b.first_block[chunk], NONE
         while block != NONE:
-            if block < 0 or block >= blocks or seen[block] or b.key[block] == EMPTY or b.chunk[block] != chunk:
+            if block < 0 or block >= blocks or seen[block] or b.chunk[block] != chunk:
+                return False
+            if b.key[block] == EMPTY or chunk_key_of(b.key[block]) != b.chunk_key[chunk]:
                 return False
             seen[block], last, block = True, block, b.next_block[block]
         if last != b.last_block[chunk]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from spatia_ros.nodes import environment
+from spatia_ros.nodes.shared_memory import remove_left_over
 from spatia_ros.nodes.supervise import GAVE_UP, WRONG_SETTINGS, Patience, supervise
 from spatia_ros.types import SpatiaError
 
@@ -104,6 +105,7 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
     from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
     from rclpy.impl.implementation_singleton import rclpy_implementation
 
+    remove_left_over()
     rclpy.init(args=list(arguments))
     node, starting = None, None
     try:

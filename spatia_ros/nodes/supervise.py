@@ -17,10 +17,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from spatia_ros.nodes.shared_memory import remove_left_over
+
 WRONG_SETTINGS = 2
 """Exit status of a child whose settings cannot be met: the same ones would not be met again."""
 GAVE_UP = "gave up"
 """What a child says that freed everything because its work failed."""
+ACTIVE = "active"
+"""What a child says that works; one that was active once is taken to be able to."""
 LOOK_S = 0.2
 
 
@@ -78,6 +82,12 @@ class Supervisor:
                 return status
             if status == WRONG_SETTINGS and not lived and self.starts == 1:
                 return status  # it said why
+            if freed := remove_left_over():
+                self._say(f"{freed / 1e6:.0f} MB that killed processes had left in shared memory are free again")
+            if lived and status == -signal.SIGKILL:  # no fault of its own; it came to life, so it will again
+                self._say(f"{why}; started again")
+                backoff_s = self._patience.backoff_s
+                continue
             if time.monotonic() - began_s > self._patience.well_s:
                 backoff_s = self._patience.backoff_s
             recent.append(time.monotonic())
@@ -92,7 +102,7 @@ class Supervisor:
             backoff_s = min(2 * backoff_s, self._patience.longest_backoff_s)
 
     def _one_life(self) -> tuple[int, bool, str]:
-        """Run the child once: its exit status, whether it ever lived, and why it ended, in words."""
+        """Run the child once: its exit status, whether it was ever active, and why it ended, in words."""
         pipe, inherited = os.pipe()
         try:
             # A session of its own: Ctrl-C reaches it through this process alone, once.
@@ -113,8 +123,8 @@ class Supervisor:
         return status, lived, why or _ended(status)
 
     def _watch(self, child: subprocess.Popen[bytes], pipe: int) -> tuple[bool, str]:
-        """Wait until the child is to be ended or has ended: whether it ever lived, and why it has to end (empty: it did)."""
-        lived, heard_s = False, time.monotonic()
+        """Wait until the child is to be ended or has ended: whether it was ever active, and why it has to end (empty: it did)."""
+        lived, heard_s, heard = False, time.monotonic(), False
         while child.poll() is None:
             ready, _, _ = select.select([pipe], [], [], LOOK_S)
             said = os.read(pipe, 65536) if ready else b""
@@ -123,10 +133,11 @@ class Supervisor:
             if GAVE_UP.encode() in said:
                 return True, "its work failed"
             if said:
-                lived, heard_s = True, time.monotonic()
+                heard, heard_s = True, time.monotonic()
+                lived |= any(word == ACTIVE.encode() for word in said.split())
             if self._told is not None:
                 return lived, self._awaited(child)
-            patience_s = self._patience.silence_s if lived else self._patience.start_s
+            patience_s = self._patience.silence_s if heard else self._patience.start_s
             if time.monotonic() - heard_s > patience_s:
                 return lived, f"it said nothing for {patience_s:.0f} s"
         return lived, ""
