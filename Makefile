@@ -26,6 +26,7 @@ help:
 	@echo "make tutorials            the commands of docs/tutorials, as they stand there; SPATIA_DATA names the recordings"
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
 	@echo "make soak MINUTES=20      play with a live world, kill it, check every promise; see out/soak.html; ARGS=--help"
+	@echo "make bench-ros            from a command to its image through ROS, and real time, into out/bench_ros.json"
 	@echo "make lint                 ruff, and mypy on the core"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
 	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"
@@ -43,7 +44,7 @@ test: set-up-test
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)
 
 tutorials: set-up-test
-	@$(RUN) $(BIN)/python scripts/tutorial.py docs/tutorials/[a-z]*.md $(ARGS)
+	@$(RUN) $(BIN)/python scripts/tutorial.py docs/tutorials/*.md $(ARGS)
 
 bench: set-up-run
 	@mkdir -p out
@@ -52,6 +53,9 @@ bench: set-up-run
 soak: set-up-run
 	@mkdir -p out
 	@$(RUN) $(BIN)/spatia ros soak --minutes $(MINUTES) --json out/soak.json $(ARGS)
+
+bench-ros: set-up-run
+	@$(RUN) $(BIN)/python bench/ros.py --json out/bench_ros.json $(ARGS)
 
 train: set-up-test
 	@$(RUN) $(BIN)/spatia train $(ARGS)
