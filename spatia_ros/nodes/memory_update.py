@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.memory.updates import Updates
+from spatia_ros.memory.updates import Update, Updates
 from spatia_ros.msg import MemoryUpdate
 from spatia_ros.nodes import convert, convert_memory, qos
 from spatia_ros.nodes.part import Part
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from spatia_ros.nodes.memory_face import MemoryFace
 
 PERIOD_S = 0.1
+OTHERS_SHARE = 4.0
+"""Times as long as telling took, the worker is left to its frames."""
 POINT_BYTES = 28
 """Of a point in a message: 16 of its own, 12 of its voxel."""
 
@@ -23,7 +25,7 @@ class MemoryUpdates(Part):
     """Tells listeners of the memory everything once, when one joins, and then what changes.
 
     While nobody listens nothing is computed or kept. One message at a time, of ``update.max_points`` voxels; the next one
-    waits until it is paid for (``update.max_bytes_per_s``).
+    waits until it is paid for (``update.max_bytes_per_s``), and until the worker has had four times as long for its frames.
     """
 
     def __init__(self, face: MemoryFace) -> None:
@@ -62,18 +64,22 @@ class MemoryUpdates(Part):
 
     def _tell(self) -> None:
         """Publish the next part of what is not told yet, if there is any (on the worker's thread)."""
-        face, joined = self._face, self._joined
+        face, joined, began_s = self._face, self._joined, time.monotonic()
         if self._updates is None or joined != self._served:
             self._updates, self._served = Updates(), joined
         if not self._updates.look(face.memory):
             return
         limits = face.settings.update
         update = self._updates.take(face.memory, limits.max_points)
-        if not (update.size or update.clear):
-            return
+        if update.size or update.clear:
+            self._publish(update)
+        spent_s = time.monotonic() - began_s
+        self._free_at_s = time.monotonic() + max(update.size * POINT_BYTES / limits.max_bytes_per_s, spent_s * OTHERS_SHARE)
+
+    def _publish(self, update: Update) -> None:
+        face = self._face
         header = convert.to_header(face.stamp_ns, face.map_frame)
         self._publisher.publish(
             convert_memory.to_update(update, face.T_map_world, face.memory.config.voxel_m, self._sequence, header)
         )
         self._sequence += 1
-        self._free_at_s = time.monotonic() + update.size * POINT_BYTES / limits.max_bytes_per_s

@@ -302,3 +302,18 @@ def test_mounts_may_be_left_to_the_robots_own_description(graph, make):
     wait(lambda: told, "a frame")
     assert not [t for t in seen if t.child_frame_id.startswith("r/")]
     graph.client.destroy_subscription(late)
+
+
+def test_another_world_is_seen_through_the_same_cameras(graph, world, go, start, folder):
+    standard = pytest.importorskip("simulation_interfaces.srv")
+    answer = graph.call(standard.LoadWorld, "/rig/load_world", uri="wall.spatia")
+    assert answer.result.result == answer.result.RESULT_OK, answer.result.error_message
+    playing = pytest.importorskip("simulation_interfaces.msg").SimulationState(state=1)
+    assert graph.call(standard.SetSimulationState, "/rig/set_simulation_state", state=playing).result.result == 1
+    wait(lambda: not world.worker.busy, "rest")
+    assert world.world.camera == world.rig.first.source == world.rig.cameras[0].lens.camera
+    images = {n: graph.collect(Image, f"/rig/{n}/color/image_raw") for n in ("front", "bent")}
+    go.publish(command(world.rig.base_of(START)))
+    wait(lambda: all(images.values()), "both images")
+    assert [(i[-1].width, i[-1].height) for i in images.values()] == [(96, 64), (80, 60)]
+    assert images["front"][-1].header.stamp == images["bent"][-1].header.stamp
