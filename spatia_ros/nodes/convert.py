@@ -368,7 +368,9 @@ def from_cloud_fields(msg: PointCloud2, name: str = "cloud") -> dict[str, np.nda
     Raises:
         SpatiaError: when the array's size disagrees with its description.
     """
-    n, order = msg.width * msg.height, ">" if msg.is_bigendian else "<"
+    n, order, names = msg.width * msg.height, ">" if msg.is_bigendian else "<", [f.name for f in msg.fields]
+    if "" in names or len(set(names)) != len(names):
+        raise Malformed("encoding", f"{name}: expected fields of different names, got {names!r:.200}")
     single = [f for f in msg.fields if f.count == 1 and f.datatype in _NUMBERS]
     fit = all(f.offset + np.dtype(_NUMBERS[f.datatype]).itemsize <= msg.point_step for f in single)
     whole = msg.row_step >= msg.width * msg.point_step and len(msg.data) == msg.row_step * msg.height
