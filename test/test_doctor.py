@@ -74,6 +74,7 @@ BAD = [
     ({"profile": Profile("mine.xml")}, "DDS profile", "warn", "lost"),
     ({"shm": Disk("/dev/shm", 50 * MB, True)}, "/dev/shm", "fail", "--shm-size"),
     ({"shm": Disk("/dev/shm", 80 * MB, True)}, "/dev/shm", "warn", "third"),
+    ({"ros": ros(left_over_bytes=35 * MB)}, "left over", "warn", "--fix"),
     ({"loopback": None}, "images", "warn", "--no-loopback"),
     ({"loopback": {"sent": 30, "arrived": 2, "taken_ms": [9.0, 9.0]}}, "images", "fail", "/dev/shm"),
     ({"loopback": {"sent": 30, "arrived": 29, "taken_ms": [9.0] * 29}}, "images", "warn", "busy"),

@@ -21,6 +21,7 @@ from spatia_ros.cli.options import examples
 EXAMPLES = examples("""
 spatia doctor
 spatia doctor --no-loopback --data-dir /data/spatia    # without the second of images; the world node's data_dir
+spatia doctor --fix                                    # and remove what killed processes left in shared memory
 spatia doctor --json | jq '.findings[] | select(.level != "ok")'
 """)
 MARKS = {"ok": ("ok", "32"), "warn": ("warn", "33"), "fail": ("FAIL", "31")}
@@ -34,14 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="the findings as JSON: to a file, or instead of the text"
     )
+    parser.add_argument("--fix", action="store_true", help="first remove what killed processes left in shared memory")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """``spatia doctor``."""
-    from spatia_ros.cli.doctor_host import look
+    from spatia_ros.cli.doctor_host import ask_ros, look
     from spatia_ros.cli.doctor_rules import findings
 
+    if args.fix:
+        ask_ros("tidy")
     found = findings(look(args.data_dir, not args.no_loopback))
     report: dict[str, Any] = {"ok": all(f.level != "fail" for f in found), "findings": [f._asdict() for f in found]}
     if args.json == "-":

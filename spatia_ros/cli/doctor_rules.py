@@ -125,6 +125,9 @@ def transport(host: Host) -> Iterator[Finding]:
     """Whether images get from one process to another."""
     yield profile(host)
     yield shared_memory(host)
+    if left := host.ros.get("left_over_bytes"):
+        text = f"{left / MB:.0f} MB left in /dev/shm by processes that were killed"
+        yield Finding("transport", "left over", "warn", text, "spatia doctor --fix removes it")
     if host.ros.get("rclpy"):
         yield arrival(host)
 

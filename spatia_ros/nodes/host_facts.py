@@ -1,6 +1,7 @@
 """What ROS there is on this machine, as one line of JSON: for ``spatia doctor``, which imports no ROS itself.
 
     python -m spatia_ros.nodes.host_facts                 # what is installed, and the environment in force
+    python -m spatia_ros.nodes.host_facts tidy            # remove what killed processes left in shared memory
     python -m spatia_ros.nodes.host_facts loopback        # images from another process for a second: which arrive
 
 Whatever is missing is a value in the answer and never an error: that is what it is for.
@@ -21,6 +22,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from spatia_ros.nodes import environment
+from spatia_ros.nodes.shared_memory import remove_left_over
 
 IMAGES, RATE_HZ, SIZE = 30, 30.0, (640, 480)
 PATIENCE_S = 10.0
@@ -52,6 +54,7 @@ def facts() -> dict[str, Any]:
         "rmw": rclpy.get_rmw_implementation_identifier() if rclpy else None,
         "environment": {name: os.environ[name] for name in IN_FORCE if name in os.environ},
         "packages": {name: package(name) for name in MESSAGES},
+        "left_over_bytes": remove_left_over(look_only=True),
         "optional": {name: find_spec(name) is not None for name in ("cv_bridge", "launch_ros", "rosbag2_py", "tf2_ros")},
     }
 
@@ -162,7 +165,8 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["send"]:
         send(arguments[1])
         return 0
-    answer = loopback() if arguments[:1] == ["loopback"] else facts()
+    programs = {"loopback": loopback, "tidy": lambda: {"removed_bytes": remove_left_over()}}
+    answer = programs.get(next(iter(arguments), ""), facts)()
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 

@@ -22,8 +22,8 @@ YOUNG_S = 2.0
 """A younger one may be about to be locked."""
 
 
-def remove_left_over(folder: Path = SHARED) -> int:
-    """Remove the segments whose owners are gone; returns how many bytes that set free.
+def remove_left_over(folder: Path = SHARED, look_only: bool = False) -> int:
+    """Remove the segments whose owners are gone; returns how many bytes that set free (or would, with ``look_only``).
 
     What belongs to somebody else and may not be removed stays, as does all whose owner lives.
     """
@@ -32,19 +32,20 @@ def remove_left_over(folder: Path = SHARED) -> int:
         name = LOCK.fullmatch(lock.name)
         if name is not None:
             with suppress(OSError):  # another user's, or gone meanwhile
-                freed += _remove_if_left(lock, folder / name[1])
+                freed += _remove_if_left(lock, folder / name[1], look_only)
     return freed
 
 
-def _remove_if_left(lock: Path, segment: Path) -> int:
+def _remove_if_left(lock: Path, segment: Path, look_only: bool) -> int:
     if time.time() - lock.stat().st_mtime < YOUNG_S:
         return 0
     descriptor = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while the owner lives
         size = segment.stat().st_size if segment.exists() else 0
-        segment.unlink(missing_ok=True)
-        lock.unlink(missing_ok=True)
+        if not look_only:
+            segment.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
     return size

@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import sys
+import tempfile
 import types
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from spatia_ros.nodes.settings import MapperSettings, WorldSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"world": WorldSettings, "mapper": MapperSettings}
-PROGRAMS = {"world": "world", "mapper": "mapper", "replay": "mapper", "two_robots": "world"}
+PROGRAMS = {"world": "world", "mapper": "mapper", "replay": "mapper", "two_robots": "world", "secured": "world"}
 """By launch file, the node it starts."""
 
 
@@ -79,7 +80,15 @@ def started(name, **given):
     (function,) = of_kind(actions, "OpaqueFunction")
     context = {a.args[0]: a.default_value for a in of_kind(actions, "DeclareLaunchArgument")}
     assert given.keys() <= context.keys()
-    return function.function({"bag": "a.mcap"} | context | ({"bag": "a.mcap"} if "bag" in context else {}) | given)
+    needed = {"bag": "a.mcap", "keystore": keystore()}
+    return function.function(context | {n: value for n, value in needed.items() if n in context} | given)
+
+
+def keystore():
+    """A folder that looks like one."""
+    folder = Path(tempfile.mkdtemp())
+    (folder / "enclaves" / "spatia" / "world").mkdir(parents=True)
+    return str(folder)
 
 
 def ours(things):
@@ -102,7 +111,7 @@ def test_a_launch_file_starts_a_node_that_exists_with_parameters_it_has(stand_in
         given = set(node.parameters[1]) - {"frames.prefix"}
         assert given == {"data_dir", "use_sim_time", "autostart"}, "what is not given is left to the parameter file"
         assert node.parameters[1]["data_dir"] == ("y", str)
-    every = started(name, **{n: "given" for n in arguments if n != "device"})
+    every = started(name, **{n: "given" for n in arguments if n not in ("device", "keystore")})
     for node in ours(every):
         assert set(node.parameters[1]) <= known
         assert len(node.parameters[1]) > 4
@@ -139,6 +148,20 @@ def test_two_robots_differ_in_namespace_and_frames(stand_in):
     assert one.parameters[1]["frames.prefix"] == "robot1/"
     assert other.parameters[1]["frames.prefix"] == "robot2/"
     assert one.parameters[1]["source.memory"] == other.parameters[1]["source.memory"] == ("house.spatia", str)
+
+
+def test_a_secured_world_refuses_whoever_has_no_keys(stand_in):
+    things = started("secured")
+    values = dict(a.args for a in of_kind(things, "SetEnvironmentVariable"))
+    assert values["ROS_SECURITY_ENABLE"] == "true"
+    assert values["ROS_SECURITY_STRATEGY"] == "Enforce"
+    assert Path(values["ROS_SECURITY_KEYSTORE"]).is_dir()
+    policies = (ROOT / "config" / "sros2" / "policies.xml").read_text()
+    for node in of_kind(things, "Node"):
+        enclave = node.ros_arguments[node.ros_arguments.index("--enclave") + 1]
+        assert f'<enclave path="{enclave}">' in policies
+    with pytest.raises(ValueError, match="keystore"):
+        started("secured", keystore="/nowhere")
 
 
 def test_a_replay_plays_the_bag_on_its_own_clock(stand_in):
