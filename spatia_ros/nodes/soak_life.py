@@ -66,6 +66,11 @@ class Life:
             pass
         finally:
             doom.cancel()
+        self.recover(pid)
+        self._ledger.counts["kills"] += 1
+
+    def recover(self, pid: int) -> None:
+        """After process ``pid`` was killed: wait for the next, and hold what came back against what was flushed."""
         killed_s = time.monotonic()
         said = self._hands.status.checkpoint if self._hands.status else 0
         held = self._flushed(said)
@@ -76,7 +81,6 @@ class Life:
         self.back_s.append(time.monotonic() - killed_s)
         self._compare(held)
         self._greet()
-        self._ledger.counts["kills"] += 1
 
     def _strike(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)

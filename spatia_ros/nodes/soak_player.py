@@ -47,7 +47,7 @@ class Player:
     ) -> None:
         self.hands, self.ledger, self._rng, self._folder = hands, ledger, rng, folder
         self._period_ns, self._expect, self._poses = period_ns, ledger.expect, poses
-        self._walk = Walk(poses, rng)
+        self.walk = Walk(poses, rng)
         self.actors = a = ActorChanges(hands, ledger, poses, folder, rng)
         self._kept: list[str] | None = None
         self._saved: dict[str, int] = {}
@@ -101,7 +101,7 @@ class Player:
 
     def pose(self) -> None:
         """To a pose; the frame shows it from there."""
-        T = self._walk.next()
+        T = self.walk.next()
         msg = PoseStamped(header=convert.to_header(0, "map"), pose=convert.to_pose(T))
         told = self.hands.frames_of(lambda: self.hands.send("cmd_pose", msg), 1, "a pose")[-1]
         off = float(np.abs(self.hands.pose_at(told.header.stamp) - T).max())
@@ -109,11 +109,11 @@ class Player:
 
     def path(self) -> None:
         """Along a path: as many frames as poses, each from its own."""
-        self._fly(self._walk.path(int(self._rng.integers(2, SLOW_LENGTH))))
+        self._fly(self.walk.path(int(self._rng.integers(2, SLOW_LENGTH))))
 
     def slow_path(self) -> None:
         """Along a path whose stamps give the timing."""
-        path = self._walk.path(SLOW_LENGTH)
+        path = self.walk.path(SLOW_LENGTH)
         for k, pose in enumerate(path.poses):
             pose.header = convert.to_header((k + 1) * SLOW_PERIODS * self._period_ns, "map")
         self._fly(path)
@@ -132,7 +132,7 @@ class Player:
         """A path that a newer one takes the place of: what is lost is counted."""
         self.hands.settled(0.3)
         dropped = self.hands.status.commands_dropped
-        first, second = self._walk.path(20), self._walk.path(3)
+        first, second = self.walk.path(20), self.walk.path(3)
         self.hands.frames_of(lambda: self.hands.send("cmd_trajectory", first), 1, "a path")
         self._fly_after(second)
         self.hands.settled(0.3)
@@ -158,7 +158,7 @@ class Player:
 
     def teleport(self) -> None:
         """By rviz's pose button."""
-        T = self._walk.next()
+        T = self.walk.next()
         msg = PoseWithCovarianceStamped(header=convert.to_header(0, "map"))
         msg.pose.pose = convert.to_pose(T)
         told = self.hands.frames_of(lambda: self.hands.send("initialpose", msg), 1, "an initialpose")[-1]
@@ -294,7 +294,7 @@ class Player:
         self.hands.settled(0.3)
         self._state(SimulationState.STATE_PAUSED)
         frames, steps = self.hands.frames, int(self._rng.integers(1, 4))
-        self.hands.send("cmd_trajectory", self._walk.path(5))
+        self.hands.send("cmd_trajectory", self.walk.path(5))
         self.hands.pause(0.5)
         self._expect(self.hands.frames == frames, "paused: a command made a frame")
         answer = self.hands.call(StepSimulation, "step_simulation", steps=steps)
