@@ -113,6 +113,11 @@ def test_a_ros_before_type_hashes_is_fine():
     assert says(replace(GOOD, ros=ros(packages=old)))["type hashes"].level == "ok"
 
 
+def test_a_comment_changes_no_message():
+    host = replace(GOOD, definitions={"msg/SimStatus.msg": "# what it is\n\nbool   a   # a remark\n"})
+    assert says(host)["spatia_ros"].level == "ok"
+
+
 def test_the_stand_in_is_told_from_the_real_one():
     assert "built here" in says(GOOD)["simulation_interfaces"].text
     real = packages(simulation_interfaces=package(version="2.1.0", maintainer="someone@robotec.ai"))

@@ -213,7 +213,7 @@ def messages(host: Host) -> Iterator[Finding]:
 def own_messages(host: Host) -> Iterator[Finding]:
     """Whether the compiled messages are those of the checkout."""
     built = host.ros["packages"].get("spatia_ros", {}).get("definitions", {})
-    stale = sorted(n for n, text in host.definitions.items() if built.get(n) != text) if built else []
+    stale = sorted(n for n, text in host.definitions.items() if fields(built.get(n, "")) != fields(text)) if built else []
     if stale:
         shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if len(stale) > 3 else "")
         yield Finding(
@@ -227,6 +227,12 @@ def own_messages(host: Host) -> Iterator[Finding]:
         yield Finding(
             "messages", "spatia_ros", "ok", f"{len(built)} definitions" + (", those of the checkout" if host.definitions else "")
         )
+
+
+def fields(definition: str) -> list[str]:
+    """What of a definition makes the type: without comments and spaces."""
+    lines = (" ".join(line.split("#")[0].split()) for line in definition.splitlines())
+    return [line for line in lines if line]
 
 
 def simulation_interfaces(host: Host) -> Iterator[Finding]:
