@@ -188,7 +188,7 @@ class Keeper(Part):
         about = {
             "stamp_ns": face.stamp_ns, "start_ns": kept.start_ns, "rig": [pose.T_map_odom, pose.T_odom_base, pose.twist],
             "mode": int(face.mode), "play": int(face.play.state), "camera": world.camera, "fits": fits(world.config),
-            "label": None if label is None else dataclasses.asdict(label),
+            "label": None if label is None else dataclasses.asdict(label), "first_ids": sorted(face.scene.first_ids),
         }  # fmt: skip
         self.held_ms = (time.perf_counter() - began_s) * 1e3
         return Saved(kept.world, about)

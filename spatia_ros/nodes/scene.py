@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from pathlib import Path
@@ -108,13 +108,15 @@ class Scene(Part):
     """The world that is loaded. All but the label is for the worker's thread.
 
     Args:
-        label: of the world that the face has now.
+        label: of the world that the face has now; None: of none.
+        first_ids: actors that were there when it began; None: all that are there now.
     """
 
-    def __init__(self, face: WorldFace, label: Label) -> None:
+    def __init__(self, face: WorldFace, label: Label | None, first_ids: Iterable[int] | None = None) -> None:
         self._face = face
-        self.label: Label | None = label
-        self._first_ids = frozenset[int]()
+        self.label = label
+        self.first_ids = frozenset[int]()
+        """Numbers of the actors that were not spawned."""
         self._first_s = 0.0
         self._first_stamp_ns = face.stamp_ns
         self._spawned_as: dict[int, Actor] = {}
@@ -124,6 +126,8 @@ class Scene(Part):
         self.start_pose: Float64 = np.eye(4)
         """Where the rig was in the map when the world began, [4, 4]."""
         self.begin()
+        if first_ids is not None:
+            self.first_ids = frozenset(first_ids)
 
     def fill(self, status: SimStatus) -> None:
         """The state of the simulation, and the world's name."""
@@ -132,7 +136,7 @@ class Scene(Part):
     def begin(self) -> None:
         """What is now is how the world began."""
         face = self._face
-        self._first_ids, self._first_s = frozenset(actor.id for actor in face.cast), face.world_s
+        self.first_ids, self._first_s = frozenset(actor.id for actor in face.cast), face.world_s
         self.start_pose = face.rig.pose.T_map_base
         self._spawned_as.clear()
         self._start = None
@@ -175,7 +179,7 @@ class Scene(Part):
         self._spawned_as.pop(actor.id, None)
 
     def _is_spawned(self, actor: Actor) -> bool:
-        return actor.id not in self._first_ids
+        return actor.id not in self.first_ids
 
     def _as_spawned(self, actor: Actor) -> Actor:
         """How an actor was when it was spawned; as it is, where that is another one or not known."""
@@ -212,7 +216,7 @@ class Scene(Part):
         if start is None:
             raise SpatiaError("reset: expected simulation.keep_start to be true: how the world began was not kept")
         old = face.world
-        taken = {actor.name for actor in start.kept.world.cast.actors}
+        taken = {actor.name for actor in start.kept.world.cast.actors if not self._is_spawned(actor)}
         twice = sorted(actor.name for actor in stayed if actor.name in taken)
         if twice:
             expected = "expected SPAWNED beside STATE, to go back to the first"
@@ -220,6 +224,8 @@ class Scene(Part):
         # Memory is a new one, so that edits of the old one cannot be undone in it.
         world = World(old.config, Memory(start.memory), old.generator, start.camera)
         world.restore(start.kept.world)
+        for actor in filter(self._is_spawned, world.cast):  # a start that is a checkpoint has them
+            world.cast.remove(actor.id)
         for actor in stayed:
             world.cast.add(actor)
         face.worker.halt()

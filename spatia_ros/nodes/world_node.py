@@ -88,7 +88,7 @@ class WorldFace(MemoryFace):
         self.serve(SetAnimationTime, "set_animation_time", self._set_animation_time)
         self.add(Commands(self))
         self.snapshots = self.add(Snapshots(self))
-        self.scene = self.add(Scene(self, label))
+        self.scene = self.add(Scene(self, label, saved.about.get("first_ids") if saved else None))
         self._serve_simulation()
         self.add(Prompt(self))
         self.add(RigActions(self))

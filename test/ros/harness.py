@@ -11,6 +11,7 @@ import rclpy
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -52,7 +53,7 @@ class Graph:
         self.context = Context()
         rclpy.init(context=self.context)
         self.client = Node("client", context=self.context)
-        self._executor = MultiThreadedExecutor(num_threads=4, context=self.context)
+        self._executor = MultiThreadedExecutor(num_threads=8, context=self.context)
         self._clients = {}
         self._executor.add_node(self.client)
         self._nodes = []
@@ -63,8 +64,12 @@ class Graph:
     def _spin(self):
         # A node that is removed while the executor gathers what to wait for ends spin (rclpy minds it for all but events).
         while self.context.ok():
-            with contextlib.suppress(ExternalShutdownException, InvalidHandle):
-                self._executor.spin()
+            try:
+                with contextlib.suppress(ExternalShutdownException, InvalidHandle):
+                    self._executor.spin()
+            except rclpy_implementation.RCLError:
+                if self.context.ok():  # a node that quits takes the context from under the executor
+                    raise
 
     def __exit__(self, *_):
         rclpy.try_shutdown(context=self.context)

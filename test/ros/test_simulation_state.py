@@ -353,6 +353,23 @@ def test_an_entity_put_elsewhere_while_paused_is_seen_there_at_the_next_step(pau
     assert x_of(paused, "ego") == pytest.approx(0.3)
 
 
+def test_a_node_that_goes_on_with_a_checkpoint_knows_what_was_spawned(make, graph):
+    sim = make("/resumed", simulation__start="paused", checkpoint__folder="kept", checkpoint__every_s=0.0)
+    sim.ask(SpawnEntity, name="ball", **resource_fields(uri="library:ball"))
+    sim.step()
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        getattr(sim.node, f"trigger_{transition}")()
+    assert sim.state is State.PAUSED
+    sim.ask(SetEntityState, entity="ball", state=EntityState(pose=Pose(position=Point(x=4.0))))
+    sim.ask(ResetSimulation, scope=Ask.SCOPE_STATE)
+    assert names(sim) == ["ego", "camera", "cart", "ball"]
+    sim.ask(ResetSimulation, scope=Ask.SCOPE_SPAWNED)
+    assert names(sim) == ["ego", "camera", "cart"]
+    sim.ask(ResetSimulation, scope=Ask.SCOPE_ALL)
+    assert names(sim) == ["ego", "camera", "cart"]
+    graph.remove(sim.node)
+
+
 def test_a_node_that_is_not_active_answers_with_its_state(make, graph):
     sim = make("/resting", simulation__start="paused")
     sim.node.trigger_deactivate()
