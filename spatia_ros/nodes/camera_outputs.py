@@ -7,12 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
 
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert, convert_camera, qos
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.outputs import offer
 from spatia_ros.rig import Picture, RigCamera
+from spatia_ros.types import Float32
 
 
 class CameraOutputs:
@@ -21,9 +23,13 @@ class CameraOutputs:
     ``color/image_raw`` is what comes out of the lens, and ``color/camera_info`` says its D; provenance and segmentation go
     with it pixel for pixel. ``depth/image_rect``, ``depth/camera_info`` and ``points`` are without the lens (D = 0). Without
     a lens the two are one; with one there are ``color/image_rect`` and ``depth/image_raw`` besides.
+
+    Args:
+        millimetres: depth images are 16UC1, not 32FC1.
     """
 
-    def __init__(self, endpoints: Endpoints, camera: RigCamera) -> None:
+    def __init__(self, endpoints: Endpoints, camera: RigCamera, millimetres: bool = False) -> None:
+        self._millimetres = millimetres
         self._all: list[Publisher] = []
 
         def out(kind: type, topic: str) -> Publisher:
@@ -55,15 +61,15 @@ class CameraOutputs:
         offer(self._colour_info, lambda: convert_camera.to_lens_info(lens, header))
         offer(self._colour, lambda: convert.to_image(picture.rgb, header))
         offer(self._depth_info, lambda: convert.to_camera_info(lens.camera, header))
-        offer(self._depth, lambda: convert.to_depth(picture.depth_rect, header))
+        offer(self._depth, lambda: self._depth_of(picture.depth_rect, header))
         offer(self._jpeg, lambda: convert.to_compressed(picture.rgb, header))
-        offer(self._packed_depth, lambda: convert_camera.to_compressed_depth(picture.depth_rect, header))
+        offer(self._packed_depth, lambda: self._packed_of(picture.depth_rect, header))
         offer(self._cloud, lambda: convert_camera.to_frame_cloud(picture.rgb_rect, picture.depth_rect, lens.camera, header))
         offer(self._provenance, lambda: convert.to_image(picture.provenance, header))
         offer(self._segmentation, lambda: convert.to_labels(picture.segmentation, header))
         if self._straight and self._raw_depth:
             offer(self._straight, lambda: convert.to_image(picture.rgb_rect, header))
-            offer(self._raw_depth, lambda: convert.to_depth(picture.depth, header))
+            offer(self._raw_depth, lambda: self._depth_of(picture.depth, header))
 
         def labelled() -> GeneratedFrame:
             msg = metadata()
@@ -72,3 +78,11 @@ class CameraOutputs:
             return msg
 
         offer(self._metadata, labelled)
+
+    def _depth_of(self, depth: Float32, header: Header) -> Image:
+        return convert_camera.to_depth_mm(depth, header) if self._millimetres else convert.to_depth(depth, header)
+
+    def _packed_of(self, depth: Float32, header: Header) -> CompressedImage:
+        if self._millimetres:
+            return convert_camera.to_compressed_depth_mm(depth, header)
+        return convert_camera.to_compressed_depth(depth, header)

@@ -6,13 +6,13 @@ import struct
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from spatia_ros import geometry
-from spatia_ros.nodes.convert import _bytes, to_camera_info, to_cloud
+from spatia_ros.nodes.convert import _bytes, to_camera_info, to_cloud, to_labels
 from spatia_ros.rig import Lens
-from spatia_ros.types import Camera, Float32, SpatiaError, UInt8, check_array
+from spatia_ros.types import Camera, Float32, SpatiaError, UInt8, UInt16, check_array
 
 INVERSE_DEPTH = 0
 DEPTH_QUANTISATION = 100.0
@@ -52,6 +52,23 @@ def to_frame_cloud(rgb: UInt8, depth: Float32, camera: Camera, header: Header) -
     return msg
 
 
+def millimetres(depth: Float32) -> UInt16:
+    """uint16 [H, W] of float32 [H, W] metres; 0 is unknown, and so is what is beyond 65.5 m (REP-118)."""
+    check_array("depth", depth, (None, None), np.float32)
+    mm = np.floor(depth.astype(np.float64) * 1000.0 + 0.5)
+    return np.where(mm < 65536.0, mm, 0.0).astype(np.uint16)
+
+
+def to_depth_mm(depth: Float32, header: Header) -> Image:
+    """A 16UC1 message, millimetres, from float32 [H, W]."""
+    return to_labels(millimetres(depth), header)
+
+
+def to_compressed_depth_mm(depth: Float32, header: Header) -> CompressedImage:
+    """A depth image of millimetres as compressed_depth_image_transport sends it: its header, empty, then a PNG."""
+    return _packed("16UC1", millimetres(depth), 0.0, 0.0, header)
+
+
 def to_compressed_depth(depth: Float32, header: Header) -> CompressedImage:
     """A depth image as compressed_depth_image_transport sends it: a header of 12 bytes, then a PNG of inverse depth.
 
@@ -64,26 +81,32 @@ def to_compressed_depth(depth: Float32, header: Header) -> CompressedImage:
     with np.errstate(divide="ignore"):
         inverse = a / depth.astype(np.float64) + b
     known = (depth > 0) & (depth < DEPTH_MAX_M) & (inverse < 65535.5)
-    packed = np.where(known, np.floor(inverse + 0.5), 0.0).astype(np.uint16)
-    done, png = cv2.imencode(".png", packed, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return _packed("32FC1", np.where(known, np.floor(inverse + 0.5), 0.0).astype(np.uint16), a, b, header)
+
+
+def _packed(encoding: str, values: UInt16, a: float, b: float, header: Header) -> CompressedImage:
+    done, png = cv2.imencode(".png", values, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
-        raise SpatiaError(f"compressedDepth: expected a PNG of {depth.shape}, got none")
-    data = _HEADER.pack(INVERSE_DEPTH, a, b) + png.tobytes()
-    return CompressedImage(header=header, format="32FC1; compressedDepth png", data=_bytes(np.frombuffer(data, np.uint8)))
+        raise SpatiaError(f"compressedDepth: expected a PNG of {values.shape}, got none")
+    data = np.frombuffer(_HEADER.pack(INVERSE_DEPTH, a, b) + png.tobytes(), np.uint8)
+    return CompressedImage(header=header, format=f"{encoding}; compressedDepth png", data=_bytes(data))
 
 
 def from_compressed_depth(msg: CompressedImage, name: str = "depth") -> Float32:
-    """float32 [H, W], metres, 0 unknown, of a 32FC1 image of compressed_depth_image_transport.
+    """float32 [H, W], metres, 0 unknown, of a 32FC1 or 16UC1 image of compressed_depth_image_transport.
 
     Raises:
         SpatiaError: when it is something else.
     """
     data = bytes(msg.data)
-    if not msg.format.startswith("32FC1; compressedDepth") or len(data) <= _HEADER.size:
-        raise SpatiaError(f"{name}: expected 32FC1; compressedDepth, got {msg.format!r} of {len(data)} bytes")
+    encoding, _, rest = msg.format.partition("; ")
+    if encoding not in ("32FC1", "16UC1") or not rest.startswith("compressedDepth") or len(data) <= _HEADER.size:
+        raise SpatiaError(f"{name}: expected 32FC1 or 16UC1; compressedDepth, got {msg.format!r} of {len(data)} bytes")
     _, a, b = _HEADER.unpack_from(data)
     packed = cv2.imdecode(np.frombuffer(data, np.uint8)[_HEADER.size :], cv2.IMREAD_UNCHANGED)
     if packed is None or packed.dtype != np.uint16 or packed.ndim != 2:
         raise SpatiaError(f"{name}: expected a PNG of 16 bits after the header, got none")
+    if encoding == "16UC1":
+        return packed.astype(np.float32) * np.float32(0.001)
     inverse = packed.astype(np.float32) - np.float32(b)
     return np.where(packed > 0, np.float32(a) / np.where(packed > 0, inverse, 1.0), np.float32(0.0)).astype(np.float32)

@@ -128,6 +128,7 @@ class FrameLoop:
 
     def _publish(self, step: Step, instant: Instant) -> None:
         face, stamp_ns = self._face, instant.stamp_ns
+        face.rig.take(face.settings.frames)
         self._rig_out.publish_clock(stamp_ns)
         framed = face.settings.frames.publish_actor_tf
         self._rig_out.publish(stamp_ns, self._actor_out.transforms(step, stamp_ns) if framed else [])
@@ -148,6 +149,7 @@ class FrameLoop:
 
     def repeat_tf(self) -> None:
         """Where the rig is, for who joined since the last frame; not where it was put since then without one."""
+        self._face.rig.take(self._face.settings.frames)
         if self._framed is None or self._framed is self._face.rig.pose:
             self._rig_out.publish_tf(self._face.stamp_ns)
 

@@ -85,6 +85,10 @@ class Rig:
         self.T_map_world = convert.map_from_world(settings.map_up)
         self.pose = RigPose(np.eye(4), np.eye(4), np.zeros(6))
 
+    def take(self, settings: FrameSettings) -> None:
+        """Go by the newest settings: what is published may change at any time, names do not."""
+        self.names = _prefixed(settings)
+
     def fit(self, world: World) -> None:
         """Have a world seen through the first camera; where no rig file describes it, it is the world's own."""
         if self._described:

@@ -42,7 +42,8 @@ class RigViews:
         self._face = face
         for camera in face.rig.cameras:
             prepare(camera)
-        self._out = [CameraOutputs(face.endpoints, camera) for camera in face.rig.cameras]
+        millimetres = face.settings.rig.depth_encoding == "16UC1"
+        self._out = [CameraOutputs(face.endpoints, camera, millimetres) for camera in face.rig.cameras]
 
     def first(self, step: Step, instant: Instant) -> Picture:
         """Publish the frame of the first camera; gives back its picture."""

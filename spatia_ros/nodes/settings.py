@@ -41,7 +41,7 @@ class FrameSettings(Section):
 
 
 class RigSettings(Section):
-    """Several cameras, or one with a lens, instead of frames.camera*."""
+    """Several cameras, or one with a lens, instead of frames.camera*; and what is published of each."""
 
     file: str = Field("", description="cameras of the rig: a YAML rig file or a URDF, in data_dir or its full path; empty: one")
     always: bool = Field(
@@ -50,6 +50,9 @@ class RigSettings(Section):
             "make every camera at every frame, and remember what each invents; off: the first, and others while somebody "
             "listens to them, which remember nothing"
         ),
+    )
+    depth_encoding: Literal["32FC1", "16UC1"] = Field(
+        "32FC1", description="depth images: 32FC1, metres, NaN unknown; or 16UC1, millimetres, 0 unknown (REP-118)"
     )
     publish_static: bool = Field(True, description="publish the cameras' mounts on /tf_static; off where the robot's URDF is")
 

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
 from harness import START, parameters, wait, wall_memory
 from nav_msgs.msg import Odometry, Path
 from rosgraph_msgs.msg import Clock
@@ -316,3 +317,60 @@ def test_two_namespaces_do_not_hear_each_other(graph, make):
 
     wait(lambda: {"left/base_link", "right/base_link"} <= children(), "both on tf")
     assert images["left"][0].header.frame_id == "left/camera_color_optical_frame"
+
+
+def test_who_says_where_the_rig_is_may_be_somebody_else(graph, make):
+    """publish_tf and publish_map_tf, while the node runs."""
+    node = make("/quiet", frames__prefix="q/")
+    transforms, told = graph.collect(TFMessage, "/tf", qos.TF), graph.collect(GeneratedFrame, "/quiet/camera/color/metadata")
+    go = graph.publisher(PoseStamped, "/quiet/cmd_pose")
+
+    def children(**switches):
+        assert all(r.successful for r in node.set_parameters(parameters(**switches)))
+        wait(lambda: not node.worker.busy, "rest")
+        before = len(told)
+        go.publish(command(node))
+        wait(lambda: len(told) > before, "a frame")
+        now = convert.time_ns(told[-1].header.stamp)
+
+        def said():
+            every = [t for m in list(transforms) for t in m.transforms]
+            return {t.child_frame_id for t in every if convert.time_ns(t.header.stamp) == now}
+
+        wait(lambda: said() or not any(switches.values()), "tf")
+        return said()
+
+    assert children(frames__publish_tf=True, frames__publish_map_tf=True) == {"q/base_link", "q/odom"}
+    assert children(frames__publish_tf=True, frames__publish_map_tf=False) == {"q/base_link"}
+    assert children(frames__publish_tf=False, frames__publish_map_tf=True) == {"q/odom"}
+    assert children(frames__publish_tf=False, frames__publish_map_tf=False) == set()
+    graph.remove(node)
+
+
+def test_velocities_may_come_without_a_stamp(graph, make):
+    node = make("/plain", motion__twist_stamped=False)
+    (subscription,) = [s for s in node.subscriptions if s.topic_name == "/plain/cmd_vel"]
+    assert subscription.msg_type is Twist
+    drive = graph.publisher(Twist, "/plain/cmd_vel")
+    before = node.rig.pose.T_map_base
+    drive.publish(convert.to_twist(np.array([0.5, 0, 0, 0, 0, 0])))
+    wait(lambda: node.frames.made > 2, "frames")
+    forward = np.linalg.inv(before) @ node.rig.pose.T_map_base
+    assert forward[0, 3] > 0.004
+    assert abs(forward[1:3, 3]).max() < 1e-9
+    graph.remove(node)
+
+
+def test_depth_may_be_in_millimetres(graph, make):
+    node = make("/mm", rig__depth_encoding="16UC1")
+    depth = graph.collect(Image, "/mm/camera/depth/image_rect")
+    packed = graph.collect(CompressedImage, "/mm/camera/depth/image_rect/compressedDepth")
+    graph.publisher(PoseStamped, "/mm/cmd_pose").publish(command(node))
+    wait(lambda: depth and packed, "depth")
+    metres, again = convert.from_depth(depth[0]), convert_camera.from_compressed_depth(packed[0])
+    assert (depth[0].encoding, depth[0].step, packed[0].format) == ("16UC1", 192, "16UC1; compressedDepth png")
+    assert abs(np.median(metres[metres > 0]) - 2.0) < 0.01
+    np.testing.assert_allclose(metres, again, atol=1e-6)
+    far = convert_camera.millimetres(np.array([[0.0, 0.0004, 0.0006, 65.535, 65.536, 80.0]], np.float32))
+    assert far.tolist() == [[0, 0, 1, 65535, 0, 0]]
+    graph.remove(node)
