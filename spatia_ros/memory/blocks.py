@@ -332,7 +332,7 @@ def live_places(blocks: Blocks) -> np.ndarray:
 
 
 def _grown(array: np.ndarray, length: int) -> np.ndarray:
-    out = np.empty((length, *array.shape[1:]), array.dtype)
+    out = np.zeros((length, *array.shape[1:]), array.dtype)
     out[: len(array)] = array
     return out
 
@@ -355,22 +355,24 @@ class BlockStore:
 
     Args:
         max_points: new points are refused past so many. channels: length of a point's feature vector.
+
+    Places without a point hold zeros or what was there before, never what is left in the process's memory: they go to disk, too.
     """
 
     def __init__(self, max_points: int, channels: int = 0) -> None:
         B, P, H = 1 << 10, 1 << 16, 1 << 11
-        mean, look = np.empty((P, 4), np.float32), np.empty(P, np.uint64)
+        mean, look = np.zeros((P, 4), np.float32), np.zeros(P, np.uint64)
         self.blocks = Blocks(
-            hash_key=np.full(H, EMPTY), hash_block=np.empty(H, np.int32),
-            key=np.empty(B, np.int64), chunk=np.empty(B, np.int32), next_block=np.empty(B, np.int32),
-            start=np.empty(B, np.int64), size=np.empty(B, np.int32),
-            room=np.empty(B, np.int32), voxel_place=np.empty((B, BLOCK_VOXELS), np.uint16),
-            xyz=np.empty((P, 3), np.float32), mean=mean, look=look, **_parts_of(mean, look),
-            voxel=np.empty(P, np.uint16), label=np.empty(P, np.uint16), features=np.empty((P, channels), np.uint16),
-            chunk_hash_key=np.full(H, EMPTY), chunk_hash_slot=np.empty(H, np.int32),
-            chunk_key=np.empty(B, np.int64), first_block=np.empty(B, np.int32), last_block=np.empty(B, np.int32),
+            hash_key=np.full(H, EMPTY), hash_block=np.zeros(H, np.int32),
+            key=np.zeros(B, np.int64), chunk=np.zeros(B, np.int32), next_block=np.zeros(B, np.int32),
+            start=np.zeros(B, np.int64), size=np.zeros(B, np.int32),
+            room=np.zeros(B, np.int32), voxel_place=np.zeros((B, BLOCK_VOXELS), np.uint16),
+            xyz=np.zeros((P, 3), np.float32), mean=mean, look=look, **_parts_of(mean, look),
+            voxel=np.zeros(P, np.uint16), label=np.zeros(P, np.uint16), features=np.zeros((P, channels), np.uint16),
+            chunk_hash_key=np.full(H, EMPTY), chunk_hash_slot=np.zeros(H, np.int32),
+            chunk_key=np.zeros(B, np.int64), first_block=np.zeros(B, np.int32), last_block=np.zeros(B, np.int32),
             changed=np.zeros(B, np.uint8),
-            free_next=np.empty(P // SMALLEST_RUN, np.int64), free_head=np.full(RUN_CLASSES, -1, np.int64),
+            free_next=np.zeros(P // SMALLEST_RUN, np.int64), free_head=np.full(RUN_CLASSES, -1, np.int64),
             counts=np.array([0, 0, 0, 0, max_points, 0, NONE, NONE], np.int64),
         )
 
