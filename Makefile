@@ -16,18 +16,20 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m spatia_ros.nodes.environment
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test tutorials bench train lint clean distclean ros-build set-up-run set-up-test
+.PHONY: help demo gallery test coverage tutorials bench bench-ros train fuzz lint clean distclean ros-build set-up-run set-up-test
 
 help:
 	@echo "make demo                 fly a camera through a scanned room and beyond what was scanned, through ROS 2; see out/demo/"
 	@echo "make demo SEQUENCE=DIR    the same in your own recording (TUM RGB-D folder or rosbag2); OUT=DIR for the results"
 	@echo "make gallery              films of what can be done with space and time; see out/gallery/index.html; OUT=DIR, ARGS=--help"
 	@echo "make test                 every test; ARGS=\"-k memory -x\" to choose"
+	@echo "make coverage             every test, and which lines they reach, into out/coverage/html"
 	@echo "make tutorials            the commands of docs/tutorials, as they stand there; SPATIA_DATA names the recordings"
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
 	@echo "make soak MINUTES=20      play with a live world, kill it, check every promise; see out/soak.html; ARGS=--help"
 	@echo "make bench-ros            from a command to its image through ROS, and real time, into out/bench_ros.json"
-	@echo "make lint                 ruff, and mypy on the core"
+	@echo "make lint                 ruff, mypy on the core, and the audit of what is installed"
+	@echo "make fuzz                 every reader, topic, service, action and parameter fed with what it should refuse; ARGS=--help"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
 	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"
 	@echo "make clean                remove build products, caches, out/demo and out/gallery; make distclean also .venv"
@@ -46,6 +48,11 @@ test: set-up-test
 tutorials: set-up-test
 	@$(RUN) $(BIN)/python scripts/tutorial.py docs/tutorials/*.md $(ARGS)
 
+coverage: set-up-test
+	@rm -rf out/coverage && mkdir -p out/coverage
+	@$(RUN) $(BIN)/python -m coverage run -m pytest $(ARGS); status=$$?; $(BIN)/python -m coverage combine -q && \
+	$(BIN)/python -m coverage html -q -d out/coverage/html && $(BIN)/python -m coverage report | tail -1 && exit $$status
+
 bench: set-up-run
 	@mkdir -p out
 	@$(RUN) $(BIN)/spatia bench --city --json out/bench.json $(ARGS)
@@ -60,8 +67,11 @@ bench-ros: set-up-run
 train: set-up-test
 	@$(RUN) $(BIN)/spatia train $(ARGS)
 
+fuzz: set-up-test
+	@$(BIN)/python test/fuzz/run.py --json out/fuzz.json $(ARGS)
+
 lint: set-up-test
-	@$(BIN)/ruff check .; status=$$?; $(BIN)/mypy && exit $$status
+	@status=0; $(BIN)/ruff check . || status=1; $(BIN)/mypy || status=1; $(BIN)/python scripts/audit.py || status=1; exit $$status
 
 ros-build: set-up-test
 	@$(RUN) $(BIN)/python scripts/colcon_build.py $(ARGS)
