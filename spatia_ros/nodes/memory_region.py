@@ -42,4 +42,3 @@ class Regions(Part):
         header = convert.to_header(face.stamp_ns, face.map_frame)
         response.points = convert_memory.to_sure_cloud(found, face.T_map_world, header)
         return ""
-
