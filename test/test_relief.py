@@ -31,7 +31,7 @@ class Told:
     def frame(self, cost_s: float) -> tuple[Quality, int, str]:
         """Make a frame that takes so long; how it was made, in how many steps, and by which generator."""
         rung = self.relief.prepare(self.world)
-        with self.relief.drawing(self.world):
+        with self.relief.drawing(self.world, rung):
             made = rung.quality, rung.steps, self.world.generator.name
             assert steps_of(self.world.generator) == rung.steps
             self.world.advance(path([0.3], self.world.time_ns + PERIOD_NS))
@@ -108,3 +108,14 @@ def test_what_is_made_when_the_load_is_gone_is_what_would_have_been_made() -> No
     for _ in range(3):
         a.frame(0.01), b.frame(9.0)
     np.testing.assert_array_equal(a.world.memory.points().xyz, b.world.memory.points().xyz)
+
+
+def test_a_frame_that_does_not_give_way_is_as_configured() -> None:
+    it = told()
+    for _ in range(4):
+        it.frame(9.0)
+    rung = it.relief.prepare(it.world, gives_way=False)
+    assert (rung.quality, rung.steps, rung.every) == (Quality.FULL, 4, 1)
+    with it.relief.drawing(it.world, rung):
+        assert it.world.generator.name == "tiny"
+    assert it.relief.rung.quality is Quality.LOWER_RATE

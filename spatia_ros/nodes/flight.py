@@ -6,10 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from spatia_ros.ahead import ClipAhead, Coming, generated_by
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.goals import LOOK_S, Ended, Goal
 from spatia_ros.nodes.motion import Follow, Move
@@ -36,22 +39,34 @@ class Made(NamedTuple):
 class Flight(Follow):
     """A path whose frames are asked for in their own way, and kept until they are taken.
 
+    With ``generator.clip`` above 1 so many poses' frames are generated together; they are shown, and enter memory, one by one.
+
     Args:
         asked: prompt and randomness of these frames. cameras: of the rig, whose frames are wanted; empty: all that are made.
     """
 
     asked: Asked = field(default_factory=Asked)
     cameras: frozenset[str] = frozenset()
+    gives_way: bool = False
     error: Exception | None = None
     """What making a frame, or taking it, failed of."""
     _ready: deque[Made] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _ending: bool = False
     _begun_s: float = 0.0
+    _rig: Rig | None = None
+    _ahead: ClipAhead | None = None
 
     def next(self, rig: Rig, settings: MotionSettings, period_ns: int) -> Move | None:
         """The next pose; none once something failed."""
+        self._rig = rig
         return None if self.error else super().next(rig, settings, period_ns)
+
+    def _coming(self) -> Coming:
+        """The poses after the one whose frame is made now, of the world's camera."""
+        assert self._rig is not None
+        poses = [self._rig.camera_of(T) for T in self.T[self._index :]]
+        return Coming(self.offsets_ns[self._index :] - self.offsets_ns[self._made], np.array(poses).reshape(-1, 4, 4))
 
     def skip(self, frames: int) -> None:
         """No frame is left out."""
@@ -64,11 +79,17 @@ class Flight(Follow):
     def _asked(self, world: World) -> Iterator[None]:
         self._begun_s = time.perf_counter()
         try:
-            with world.asked(self.asked):
+            with world.asked(self.asked), self._in_clips(world):
                 yield
         except Exception as error:
             self.error = error
             raise
+
+    def _in_clips(self, world: World) -> AbstractContextManager[None]:
+        if world.config.generator.clip == 1:
+            return nullcontext()
+        self._ahead = self._ahead or ClipAhead(world, world.generator, self._coming)
+        return generated_by(world, self._ahead)
 
     def made(self, camera: str, step: Step, stamp_ns: int) -> None:
         """A camera's frame was published; waits while too many others wait to be taken."""

@@ -87,7 +87,8 @@ class FrameLoop:
 
         It is published as soon as its pixels are done; then memory takes it up.
         """
-        face, rung, ahead_s = self._face, self.relief.prepare(self._face.world), self._ahead_s(motion)
+        face, ahead_s = self._face, self._ahead_s(motion)
+        rung = self.relief.prepare(face.world, motion.gives_way)
         move = motion.next(face.rig, face.settings.motion, self._stride_ns)
         if move is None:
             return False
@@ -105,13 +106,13 @@ class FrameLoop:
             if self.paced:
                 self._pace.published(period_s * rung.every)
 
-        with motion.making(face.world), self.relief.drawing(face.world):
+        with motion.making(face.world), self.relief.drawing(face.world, rung):
             step = face.world.advance(Trajectory(at, face.rig.camera_of(move.T_map_base)[None]), shown=shown)
             made = {face.rig.first.name: step} | self._views.others(step.index, instant, motion.cameras)
         face.framed(step, move, stamp_ns)
         for camera, each in made.items():
             motion.made(camera, each, stamp_ns)
-        if self.paced:
+        if self.paced and motion.gives_way:
             self.relief.took(self._now_s() - began_s, period_s)
             motion.skip(self.relief.rung.every - 1)
         return True

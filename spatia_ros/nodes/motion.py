@@ -70,6 +70,8 @@ class Plain:
 
     cameras: frozenset[str] = frozenset()
     """Cameras of the rig to be made even if nobody listens to them."""
+    gives_way: bool = True
+    """Whether a frame may be less than configured where there is no time for more."""
 
     def making(self, world: World) -> AbstractContextManager[None]:  # noqa: ARG002
         """As the world makes frames by itself."""

@@ -49,8 +49,12 @@ class Relief:
         """What has given way, in words; empty when nothing has."""
         return "" if self.rung.quality is Quality.FULL else f"deadline: {WORDS[self.rung.quality]}"
 
-    def prepare(self, world: World) -> Rung:
-        """How the next frame of a world is to be made: its generator, or the policy, may be another than before."""
+    def prepare(self, world: World, gives_way: bool = True) -> Rung:
+        """How the next frame of a world is to be made: its generator, or the policy, may be another than before.
+
+        Args:
+            gives_way: false for a frame that is to be as configured, however long it takes.
+        """
         settings = self._settings()
         rungs = ladder(steps_of(world.generator), settings.slowest)
         if rungs != self._deadline.rungs:
@@ -58,15 +62,14 @@ class Relief:
         self._deadline.rules = settings
         if settings.policy == "keep" and self.rung.quality is not Quality.FULL:
             self._became(self._deadline.reset)
-        return self.rung
+        return self.rung if gives_way else rungs[0]
 
     def _replace(self, rungs: tuple[Rung, ...]) -> None:
         self._deadline = Deadline(rungs, self._settings())
 
     @contextmanager
-    def drawing(self, world: World) -> Iterator[None]:
-        """Within, the world's frames are made as the rung says."""
-        rung = self.rung
+    def drawing(self, world: World, rung: Rung) -> Iterator[None]:
+        """Within, the world's frames are made as a rung says."""
         if rung.quality is Quality.FULL:
             yield
             return
