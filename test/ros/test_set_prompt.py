@@ -110,3 +110,26 @@ def test_the_generator_without_words_says_so(graph, make):
     assert not answer.success
     assert "generator 'projection' reads no text" in answer.message
     assert ask(graph, "", "/mute").success
+
+
+def test_the_frames_of_a_path_are_generated_together_where_that_is_wanted(graph, make, monkeypatch):
+    """Three frames a clip: the network is asked for 3 and 2 frames, the camera still shows five, one after the other."""
+    node = make("/clips", generator__name="nano", generator__runtime="onnxruntime", generator__clip=3)
+    told = graph.collect(GeneratedFrame, "/clips/camera/color/metadata")
+    goals = Goals(graph, GenerateTrajectory, "/clips/generate_trajectory")
+    asked, sample = [], node.world.generator.sample
+
+    def counted(told, stream, rng):
+        asked.append(len(told))
+        return sample(told, stream, rng)
+
+    monkeypatch.setattr(node.world.generator, "sample", counted)
+    poses = np.tile(node.rig.base_of(START), (5, 1, 1))
+    poses[:, 1, 3] += 0.02 * np.arange(5)
+    path = Path(header=convert.to_header(0, "map"), poses=[PoseStamped(pose=convert.to_pose(T)) for T in poses])
+    answer = goals.result(path=path, seed=3)
+    goals.close()
+    assert (answer.success, answer.frames) == (True, 5), answer.message
+    assert asked == [3, 2]
+    wait(lambda: len(told) == 5, "every frame")
+    assert [m.clip_index for m in told] == list(range(5))
