@@ -178,3 +178,37 @@ def test_of_one_voxel_told_twice_the_last_counts():
     copy.apply(Update(False, n3, xyz[:0], rgb[:0], voxels[:1]))
     assert len(copy) == 0
     assert copy.tiles == {}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_between_the_parts_of_an_update(seed):
+    """Told in small parts, while the memory goes on changing, the copy is the map once there is no more to tell."""
+    rng = np.random.default_rng(seed)
+    memory, updates, copy = Memory(CONFIG), Updates(), PointCopy()
+    editor, kept = Editor(memory), memory.snapshot()
+    for _ in range(25):
+        what = rng.choice(["frame", "frame", "behind", "remove", "move", "undo", "keep", "restore", "join"])
+        try:
+            if what in ("frame", "behind"):
+                far = 2.0 if what == "frame" else 3.0
+                memory.integrate(wall_frame(rng.normal(), wall_z=far, shade=int(rng.integers(70, 150)), sway=rng.normal()))
+            elif what == "remove":
+                editor.remove(Sphere(rng.normal(size=3) + (0, 0, 2), 0.5))
+            elif what == "move":
+                shift = geometry.pose(np.eye(3), rng.normal(size=3))
+                editor.move(Sphere(rng.normal(size=3) + (0, 0, 2), 0.5), shift)
+            elif what == "undo":
+                editor.undo()
+            elif what == "keep":
+                kept = memory.snapshot()
+            elif what == "restore":
+                memory.restore(kept)
+            else:
+                updates.restart()
+        except SpatiaError:
+            continue  # nothing there to edit or to undo
+        for _ in range(int(rng.integers(3))):
+            if updates.look(memory):
+                copy.apply(updates.take(memory, int(rng.integers(1, 300))))
+    catch_up(updates, copy, memory, 10_000)
+    assert len(copy) == len(memory)
