@@ -117,7 +117,7 @@ class Scene(Part):
         self.label = label
         self.first_ids = frozenset[int]()
         """Numbers of the actors that were not spawned."""
-        self._first_s = 0.0
+        self._first_ns = 0  # of the world's seconds
         self._first_stamp_ns = face.stamp_ns
         self._spawned_as: dict[int, Actor] = {}
         self._start: Start | None = None
@@ -136,12 +136,16 @@ class Scene(Part):
     def begin(self) -> None:
         """What is now is how the world began."""
         face = self._face
-        self.first_ids, self._first_s = frozenset(actor.id for actor in face.cast), face.world_s
+        self.first_ids, self._first_ns = frozenset(actor.id for actor in face.cast), self._world_ns
         self.start_pose = face.rig.pose.T_map_base
         self._spawned_as.clear()
         self._start = None
         if face.settings.simulation.keep_start:
             self._start = Start(face.snapshots.take(), face.world.memory.config, face.world.camera)
+
+    @property
+    def _world_ns(self) -> int:
+        return self._face.world.time_ns - self._face.world.start_ns
 
     @property
     def keeps_start(self) -> bool:
@@ -200,14 +204,14 @@ class Scene(Part):
         """
         face = self._face
         stayed = [] if Scope.SPAWNED in scope else [self._as_spawned(a) for a in face.cast if self._is_spawned(a)]
-        seconds = self._first_s if Scope.TIME in scope else face.world_s
+        world_ns = self._first_ns if Scope.TIME in scope else self._world_ns
         if Scope.STATE in scope:
             self._reset_state(stayed)
         elif Scope.SPAWNED in scope:
             for actor in face.cast:
                 if self._is_spawned(actor):
                     self.deleted(face.cast.remove(actor.id))
-        face.world.start_ns = face.world.time_ns - round(seconds * 1e9)
+        face.world.start_ns = face.world.time_ns - world_ns
         if Scope.TIME in scope:
             face.frames.go_back(self._first_stamp_ns)
 
