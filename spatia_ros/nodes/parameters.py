@@ -15,6 +15,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from spatia_ros.nodes.path_parameters import check_paths
 from spatia_ros.nodes.settings import NodeSettings
 from spatia_ros.types import SpatiaError
 
@@ -90,7 +91,7 @@ def validated(model: type[Settings], values: dict[str, Any]) -> Settings:
     try:
         return model.model_validate(nested(values))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.200}" for e in error.errors()]
         raise SpatiaError("parameters: " + "; ".join(lines)) from None
 
 
@@ -124,6 +125,7 @@ class LiveSettings:
         self._model, self._free, self.now = model, free, declare(node, model)
         self._live = {leaf.name for leaf in leaves(model) if leaf.live}
         self._values = {leaf.name: node.get_parameter(leaf.name).value for leaf in leaves(model)}
+        self._started = dict(self._values)
         node.add_on_set_parameters_callback(self._on_set)
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
@@ -132,6 +134,7 @@ class LiveSettings:
         if fixed and not self._free():
             return SetParametersResult(successful=False, reason=f"{', '.join(fixed)}: may be set while unconfigured only")
         try:
+            check_paths(self._started, values)
             self.now = validated(self._model, values)
         except SpatiaError as error:
             return SetParametersResult(successful=False, reason=str(error))
