@@ -66,12 +66,11 @@ def by_mcap(bag):
 
 def plain(value):
     """A message of either program as plain values."""
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (bytes, bytearray, memoryview, array)):
-        return list(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return np.frombuffer(value, np.uint8)
+    if isinstance(value, (list, tuple, array, np.ndarray)):
+        numbers = np.asarray(value) if len(value) and isinstance(value[0], (int, float, np.generic)) else None
+        return [plain(each) for each in value] if numbers is None else numbers
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.name[0].islower()}
     if isinstance(value, (str, int, float)):

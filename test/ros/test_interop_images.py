@@ -41,6 +41,7 @@ def taken(graph, tmp_path_factory):
         "color": (Image, "camera/color/image_raw"), "color_info": (CameraInfo, "camera/color/camera_info"),
         "depth": (Image, "camera/depth/image_rect"), "depth_info": (CameraInfo, "camera/depth/camera_info"),
         "compressed": (CompressedImage, "camera/color/image_raw/compressed"), "provenance": (Image, "camera/provenance"),
+        "points": (PointCloud2, "camera/points"),
     }  # fmt: skip
     pipeline.exact = ExactTime(pipeline, **topics)
     graph.add(pipeline)
@@ -113,6 +114,15 @@ def test_depth_becomes_points_that_lie_on_the_memory_within_a_pixel(taken):
         assert np.median(off) < 0.5
         assert np.percentile(off, 99) < 1.0
         np.testing.assert_allclose(points[:, 0], 2.0, atol=0.03, err_msg="the wall is at x = 2 m")
+
+
+def test_the_frames_own_cloud_is_what_its_depth_becomes(taken):
+    for together in taken.exact.sets:
+        own, made = memory_of(together["points"]), points_of(together)
+        made = made[np.isfinite(made[..., 2])]
+        assert len(own) > 0.5 * len(made)
+        distances, _ = cKDTree(made).query(own)
+        assert distances.max() < 1e-4
 
 
 def test_tf_is_the_place_that_was_commanded(taken):
