@@ -264,7 +264,6 @@ def streamed(size: str, generator: str, policy: str, options: argparse.Namespace
     try:
         world.spin(lambda: len(world.images) > 2 and len(world.frames) > 2, 600.0)
         world.settle()
-        world.images.clear()
         first, late, start = len(world.frames), world.status[-1].frames_late, time.perf_counter()
         world.spin(lambda: time.perf_counter() > start + seconds, seconds + 10.0)
         frames, last = world.frames[first:], world.status[-1]
