@@ -32,6 +32,7 @@ ALLOWED = {
     ("spatia_ros/cli/doctor_host.py", "xml.etree"): "the Fast DDS profile that the user's own environment names",
     ("spatia_ros/nodes/host_facts.py", "xml.etree"): "package.xml of the installed package",
     ("spatia_ros/nodes/rig_urdf.py", "xml.etree.ElementTree"): "builds the tree; the parser is its own, without document types",
+    ("test/test_package.py", "xml.etree"): "the package.xml of the project",
     ("test/test_environment.py", "xml.etree"): "the profile that the project writes",
     ("test/ros/test_security_policy.py", "xml.etree"): "the policies that the project writes",
     ("test/test_build_engine.py", "compile"): "sees whether a script that was written is Python",
