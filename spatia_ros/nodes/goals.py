@@ -19,6 +19,8 @@ from spatia_ros.types import SpatiaError
 MAX_GOALS = 3
 """Goals that may be in progress, the replaced ones on their way out included: each holds a thread of the executor."""
 LONGEST_CLOSE_S = 1.0
+STARTING = ("configuring", "activating")
+"""States of a node that becomes active by itself."""
 LOOK_S = 0.02
 """How often it is looked whether a frame was made, or the goal was cancelled or replaced."""
 
@@ -107,6 +109,8 @@ class Goal:
 class GoalServer:
     """Serves an action: each goal on a thread of the executor, and every way out answers.
 
+    A goal that comes while the node is starting waits until it has.
+
     Args:
         endpoints: of the node. kind: of the action. name: of the action.
         turn: shared by the actions that exclude each other.
@@ -118,6 +122,7 @@ class GoalServer:
     def __init__(
         self, endpoints: Endpoints, kind: Any, name: str, turn: Turn, health: Health, carry_out: Callable[[Goal, Any], Ended]
     ) -> None:
+        self._node = endpoints.node
         self._kind, self._name, self._turn, self._health, self._carry_out = kind, name, turn, health, carry_out
         endpoints.action(
             kind, name, self._execute, callback_group=ReentrantCallbackGroup(), goal_callback=self._on_goal,
@@ -135,7 +140,10 @@ class GoalServer:
         """One goal from beginning to end, on a thread of the executor."""
         answer, ended = self._kind.Result(), Ended.FAILED
         try:
-            ended = self._carry_out(Goal(handle, self._turn), answer)
+            goal = Goal(handle, self._turn)
+            while goal.over() is None and getattr(self._node, "state", "") in STARTING:
+                time.sleep(LOOK_S)
+            ended = self._carry_out(goal, answer)
         except (SpatiaError, OSError) as error:
             answer.message = str(error)
             self._health.refuse(self._name, error)

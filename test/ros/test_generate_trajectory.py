@@ -165,3 +165,10 @@ def test_while_a_sensor_is_mapped_nothing_is_flown(graph, node, goals):
     assert graph.call(SetMode, "/fly/memory/set_mode", mode=SimStatus.MAPPING).success
     assert "mapping a sensor" in goals.result(path=path_of(way(node, 2)), seed=-1).message
     assert graph.call(SetMode, "/fly/memory/set_mode", mode=SimStatus.GENERATING).success
+
+
+def test_a_goal_for_a_node_that_is_starting_waits_until_it_has(graph, node, goals, monkeypatch):
+    states = iter(["configuring", "activating", "activating"])
+    monkeypatch.setattr(type(node), "state", property(lambda self: next(states, "active")))
+    assert goals.result(path=path_of(way(node, 2)), seed=-1).success
+    assert next(states, None) is None
