@@ -28,6 +28,7 @@ EXAMPLES = examples("""
 spatia ros world --sequence data/lounge                     # a world seeded from a recording
 spatia ros world --memory out/run/memory.spatia --set frames.map_up=y --ros-args -r __ns:=/robot1
 spatia ros world --params config/world.yaml --set camera.width_px=512
+spatia ros world --sequence builtin --rig config/rigs/mobile_base.yaml
 spatia ros world --memory house.spatia --robot robot1       # topics /robot1/..., frames robot1/odom, robot1/base_link, ...
 spatia ros mapper --device realsense --set sensor.pose_source=tracked
 spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
@@ -58,10 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--sequence", metavar="PATH", help=f"{SEQUENCE_HELP}; 'builtin' is the built-in room")
     source.add_argument("--memory", type=Path, metavar="FILE", help="a saved memory")
     world.add_argument("--actors", type=Path, metavar="FILE", help="what moves there: a script of actors (docs/actors.md)")
+    world.add_argument("--rig", type=Path, metavar="FILE", help="the cameras: a rig file (YAML) or a URDF (docs/rigs.md)")
     world.add_argument("--robot", metavar="NAME", help="one of several robots: its namespace, and the prefix of its frames")
     world.set_defaults(run=run_node, node="world", device=None)
     mapper.add_argument("--device", choices=sorted(DEVICES), help="take the topic names of this camera's own driver")
-    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None, actors=None, robot=None)
+    mapper.set_defaults(run=run_node, node="mapper", sequence=None, memory=None, actors=None, rig=None, robot=None)
     fly = verbs.add_parser("fly", help="command a camera path")
     fly.add_argument("--trajectory", type=Path, required=True, metavar="FILE", help="TUM file of camera poses, OpenCV axes")
     fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
@@ -96,6 +98,8 @@ def run_node(args: argparse.Namespace) -> int:
         words += ["--set", f"source.memory={args.memory.resolve()}"]
     if args.actors:
         words += ["--set", f"source.actors={args.actors.resolve()}"]
+    if args.rig:
+        words += ["--set", f"rig.file={args.rig.resolve()}"]
     if args.robot:
         words += ["--set", f"frames.prefix={args.robot}/"]
     words += ["--respawn"] if args.respawn else []

@@ -37,9 +37,11 @@ SOURCE = {
     "memory": ("", "memory file to start from instead"),
     "actors": ("", "what moves there: a script of actors (YAML) or a saved cast"),
     "map_up": ("", "axis of the recording that points up: z, y or -y"),
+    "rig": ("", "the cameras: a rig file (YAML) or a URDF"),
 }
 WORDS = {
     "sequence": "source.sequence", "memory": "source.memory", "actors": "source.actors", "map_up": "frames.map_up",
+    "rig": "rig.file",
     "camera": "frames.camera", "data_dir": "data_dir", "pose_source": "sensor.pose_source", "world": "sensor.world",
 }  # fmt: skip
 """Arguments that set one parameter each; left empty, the parameter file decides."""
