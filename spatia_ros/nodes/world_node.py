@@ -95,10 +95,10 @@ class WorldFace(MemoryFace):
         self.add(EngineBuilder(self))
         self._cloud_seed = None if saved else self._awaited_cloud(settings)
         self._begin()
-        camera = self._world.camera
+        seen_by = ", ".join(f"{each.name} {each.lens.camera.width}x{each.lens.camera.height}" for each in self.rig.cameras)
         node.get_logger().info(
             f"world of {seed.story}: {len(self.memory)} points, {len(self.memory.keyframes)} keyframes, {len(self.cast)} actors; "
-            f"camera {camera.width}x{camera.height}; generator {self._world.generator.name}; files in {self.files.root}"
+            f"seen by {seen_by}; generator {self._world.generator.name}; files in {self.files.root}"
         )
 
     def _open_rig(self, settings: WorldSettings) -> Rig:
