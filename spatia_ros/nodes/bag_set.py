@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 from spatia_ros.msg import GeneratedFrame
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.definitions import Definitions
+from spatia_ros.record.files import write_text
 from spatia_ros.record.frame_sets import Taken
 from spatia_ros.sequence.bag_folder import BagFolder, qos_profile, qos_text
 from spatia_ros.sequence.mcap_records import Topic
@@ -101,9 +102,12 @@ class BagSet:
         self.last_ns = stamp_ns
 
     def close(self, world: World, complete: bool) -> None:  # noqa: ARG002
-        """Close the bag: every reader takes it then."""
+        """Close the bag: every reader takes it then; ours reads the first camera unless it is told another."""
         if self._leads:
             self._bag.folder.close()
+            own = {"colour": "color/image_raw", "depth": "depth/image_rect", "info": "color/camera_info"}
+            topics = {field: self._bag.resolved(f"{self._camera}/{topic}") for field, topic in own.items()}
+            write_text(self._bag.folder.folder / "topics.yaml", "".join(f"{name}: {topic}\n" for name, topic in topics.items()))
 
     def abandon(self) -> None:
         """Leave the bag as it is on disk, to be gone on with."""

@@ -104,7 +104,7 @@ class Exporter:
     def _fly(self, goal: Goal, answer: Any, started: Started, sets: dict[str, FrameSet], total: int) -> Ended:
         """Fly what is not written yet."""
         face, request = self._face, goal.request
-        begun = min(_poses(len(sets[each.name]), each.every) for each in face.rig.cameras if each.name in sets)
+        begun = _begun([(len(sets[each.name]), each.every) for each in face.rig.cameras if each.name in sets])
         if begun >= total:
             answer.message = "all of it was there already"
             face.worker.submit(lambda: [each.close(face.world, True) for each in sets.values()]).result()
@@ -147,9 +147,10 @@ class Exporter:
         return {name: RunSet(place, identity | {"camera": name}, face.world) for name, place in places.items()}
 
 
-def _poses(frames: int, every: int) -> int:
-    """Poses that are surely done when a camera that takes every so many of them has so many frames."""
-    return (frames - 1) * every + 1 if frames else 0
+def _begun(cameras: list[tuple[int, int]]) -> int:
+    """Poses that are surely done, from the frames that each camera has, and of how many poses it takes one."""
+    steady = [frames for frames, every in cameras if every == 1]
+    return min(steady or [(frames - 1) * every + 1 if frames else 0 for frames, every in cameras])
 
 
 def _identity(request: Any, flight: Flight) -> dict[str, Any]:

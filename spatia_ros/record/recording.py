@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spatia_ros.record.shot import Shot
-from spatia_ros.sequence import open_sequence
+from spatia_ros.sequence import BagTopics, open_sequence
 from spatia_ros.sequence.bag_file import BagFile
 from spatia_ros.types import SpatiaError, UInt8
 
@@ -23,14 +23,18 @@ class Recording(Sequence[Shot]):
     Shots are read when asked for. Frames of which a part did not arrive are left out.
 
     Args:
-        path: a bag with the topics of one camera. camera: its name.
+        path: a bag with the topics of a camera. camera: its name.
 
     Raises:
         SpatiaError: when topics are missing or malformed, or not a single frame is whole.
     """
 
     def __init__(self, path: Path, camera: str = "camera") -> None:
-        self._sequence, self._bag = open_sequence(path), BagFile(path)
+        self._bag = BagFile(path)
+        own = {"colour": "color/image_raw", "depth": "depth/image_rect", "info": "color/camera_info"}
+        topics = {field: f"/{camera}/{topic}" for field, topic in own.items()}
+        there = {field: topic for field, topic in topics.items() if topic in self._bag.types}
+        self._sequence = open_sequence(path, BagTopics(**there))
         self._topic = f"/{camera}/provenance"
         self._provenance = {stamp.stamp_ns: stamp for stamp in self._bag.stamps(self._topic)}
         self._figures = {_stamp_ns(m): _figures(m) for _, m in self._bag.messages(f"/{camera}/color/metadata")}
