@@ -100,6 +100,43 @@ def test_damage_in_the_middle_costs_what_comes_after_it(tmp_path: Path) -> None:
     assert decoded(tmp_path / "x.mcap") == told[:count]
 
 
+@pytest.mark.parametrize("compressed", [True, False])
+def test_whatever_is_in_a_file_is_mended_or_refused(tmp_path: Path, compressed: bool) -> None:
+    """Bytes changed at random, and checksums taken out so that the changes are believed."""
+    write_some(tmp_path / "whole.mcap", 35, compressed=compressed)
+    whole = bytearray((tmp_path / "whole.mcap").read_bytes())
+    for at in (i for i in range(len(whole)) if whole[i : i + 1] == b"\x06" and whole[i + 37 : i + 41] in (b"\4\0\0\0", bytes(4))):
+        whole[at + 33 : at + 37] = bytes(4)
+    rng, refused = np.random.default_rng(1), list[str]()
+    for _ in range(200):
+        data = bytearray(whole)
+        for at in rng.integers(8, len(data), rng.integers(1, 4)).tolist():
+            data[at] = rng.integers(256)
+        (tmp_path / "x.mcap").write_bytes(data)
+        try:
+            mend_file(tmp_path / "x.mcap")
+        except SpatiaError as error:
+            refused.append(str(error))
+    assert len(refused) < 200
+    assert compressed or refused
+    assert all("x.mcap" in words for words in refused)
+
+
+def test_messages_outside_chunks_are_not_cut_off(tmp_path: Path) -> None:
+    from mcap.writer import Writer as Plain
+
+    with (tmp_path / "x.mcap").open("wb") as file:
+        writer = Plain(file, use_chunking=False)
+        writer.start("ros2")
+        schema = writer.register_schema(STRING, "ros2msg", b"string data")
+        writer.add_message(writer.register_channel("/a", "cdr", schema), 1, said("x"), 1)
+        writer.finish()
+    before = (tmp_path / "x.mcap").read_bytes()
+    with pytest.raises(SpatiaError, match="expected messages in chunks"):
+        mend_file(tmp_path / "x.mcap")
+    assert (tmp_path / "x.mcap").read_bytes() == before
+
+
 def test_what_is_no_mcap_file_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "x.mcap").write_bytes(b"years of work")
     with pytest.raises(SpatiaError, match="expected an MCAP file"):

@@ -101,7 +101,7 @@ class McapFile:
         self._file: BinaryIO = path.open("r+b" if go_on else "xb")
         try:
             if go_on:
-                self._take_up()
+                self._taken_up()
             else:
                 self._file.write(MAGIC + record(HEADER, text("ros2") + text("spatia_ros")))
                 self._file.flush()
@@ -253,6 +253,17 @@ class McapFile:
         self._known.chunk_records.append(record(CHUNK_INDEX, content))
         self._chunk = _Chunk()
 
+    def _taken_up(self) -> None:
+        """Take up a file, whoever made it.
+
+        Raises:
+            SpatiaError: when what is in it fits no bag.
+        """
+        try:
+            self._take_up()
+        except (struct.error, ValueError, LookupError, OverflowError, StopIteration) as error:
+            raise SpatiaError(f"{self.path}: expected the records of a bag, got {type(error).__name__}: {error!s:.200}") from None
+
     def _take_up(self) -> None:
         """Read what is whole, cut off the rest, and write the indices of the last chunk anew."""
         if self._file.read(len(MAGIC)) != MAGIC:
@@ -266,7 +277,7 @@ class McapFile:
             elif opcode == CHUNK:
                 try:
                     name, packed, data = unpacked(content)
-                except (ValueError, struct.error, SpatiaError):
+                except SpatiaError:
                     break
                 if last:
                     self._note_chunk(last, offsets, indexed)
@@ -274,6 +285,8 @@ class McapFile:
                 last, offsets, indexed, end = Lies(start, here, name, packed, len(data)), [], here, here
             elif opcode == HEADER:
                 end = here
+            elif opcode in (SCHEMA, CHANNEL, MESSAGE):  # cutting them off would lose what is whole
+                raise SpatiaError(f"{self.path}: expected messages in chunks, as we write them; try 'mcap recover'")
             else:
                 break
         self._file.seek(end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 try:
@@ -17,7 +17,7 @@ from spatia_ros.types import SpatiaError
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, INDEX, CHUNK_INDEX = 1, 2, 3, 4, 5, 6, 7, 8
 STATISTICS, METADATA, METADATA_INDEX, SUMMARY_OFFSET, DATA_END = 0x0B, 0x0C, 0x0D, 0x0E, 0x0F
-MOST_BYTES = 1 << 31
+MOST_BYTES = 1 << 30
 """No record is longer: a length beyond it is damage."""
 
 
@@ -56,18 +56,17 @@ def unpacked(content: bytes) -> tuple[str, int, bytes]:
     """Compression, packed size and records of a chunk.
 
     Raises:
-        SpatiaError: when they are not what was written.
+        SpatiaError: when they are not what was written, or larger than any chunk of ours.
     """
-    _, _, size, crc = struct.unpack_from("<QQQI", content)
-    name, at = text_at(content, 28)
-    packed = content[at + 8 :]
-    unpack: Callable[[bytes], bytes] | None = {"": bytes, "zstd": zstd.decompress}.get(name)
-    if unpack is None or size > MOST_BYTES:
-        raise SpatiaError(f"mcap chunk: expected one of at most {MOST_BYTES} bytes, plain or zstd, got {name!r} of {size}")
     try:
-        data = unpack(packed)
-    except zstd.ZstdError as error:
-        raise SpatiaError(f"mcap chunk: {error}") from None
+        _, _, size, crc = struct.unpack_from("<QQQI", content)
+        name, at = text_at(content, 28)
+        packed = content[at + 8 :]
+        if size > MOST_BYTES or name not in ("", "zstd"):
+            raise SpatiaError(f"mcap chunk: expected at most {MOST_BYTES} bytes, plain or zstd, got {size} of {name!r:.80}")
+        data = zstd.ZstdDecompressor().decompress(packed, size + 1) if name else packed
+    except (zstd.ZstdError, struct.error, ValueError, EOFError) as error:
+        raise SpatiaError(f"mcap chunk: {error!s:.200}") from None
     if len(data) != size or (crc and zlib.crc32(data) != crc):
         raise SpatiaError("mcap chunk: expected the bytes that were written, got others")
     return name, len(packed), data
