@@ -4,7 +4,7 @@
     python bench/sensors.py [--rounds 9]
 
 Lens and rolling shutter, per image; then telling a listener of the memory: the change that one more frame makes to maps of
-rising size (it should not grow with the map), and everything, as to somebody who joins.
+rising size (it should not grow with the map), and everything, as to somebody who joins; then a second camera of a rig.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a checkout as it is
 
 from spatia_ros import geometry
+from spatia_ros.beside import beside
+from spatia_ros.config import from_dict
 from spatia_ros.evaluate.bench_memory import map_of, wall_frame
 from spatia_ros.memory.updates import Updates
+from spatia_ros.nodes.seeding import open_seed
+from spatia_ros.nodes.settings import SourceSettings
 from spatia_ros.rig import Lens, Picture, RigCamera, Shutter, prepare
 from spatia_ros.types import Camera, Step, Trajectory
 
 FRAME = Camera.from_fov(640, 480, 1.2)
 MAPS = (200_000, 1_000_000, 5_000_000)
 MESSAGE = 20_000
+SIDEWAYS = geometry.look_at(np.zeros(3), np.array([1.0, 0.0, 0.3]), np.array([0.0, -1.0, 0.0]))
 
 
 def median_ms(job: Callable[[], object], rounds: int) -> float:
@@ -93,13 +98,31 @@ def updates(rounds: int) -> None:
         print(f"| {points:,} | {np.median(took):.1f} | {voxels:,} | {sum(joining):.0f} | {max(joining):.0f} |", flush=True)
 
 
+def others(rounds: int) -> None:
+    """Print what a frame costs the world's camera, and another camera of the same size beside it."""
+    config = from_dict({"camera": {"width_px": 320, "height_px": 192}})
+    seed = open_seed(config, SourceSettings(sequence="builtin"), Path())
+    own, other = list[float](), list[float]()
+    for i in range(rounds + 2):
+        T_world_cam = seed.T_world_cam @ geometry.pose(np.eye(3), np.array([0.0, 0.0, 0.02 * i]))
+        began = time.process_time()
+        seed.world.look(T_world_cam)
+        between = time.process_time()
+        beside(seed.world, seed.world.camera, T_world_cam @ SIDEWAYS, "left")
+        own.append((between - began) * 1e3)
+        other.append((time.process_time() - between) * 1e3)
+    print("\n| the world's camera, nano 320x192 | another |\n|---|---|")
+    print(f"| {np.median(own[2:]):.0f} | {np.median(other[2:]):.0f} |", flush=True)
+
+
 def main() -> None:
-    """Both tables."""
+    """All tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     cameras(rounds)
     updates(rounds)
+    others(rounds)
 
 
 if __name__ == "__main__":
