@@ -17,6 +17,12 @@ from target import Wrong
 from value_trees import near
 
 Read = Callable[[Path], Any]
+QUICK = (
+    "config_override", "phrase", "tum_poses", "tum_groundtruth", "tum_rgb", "tum_depth", "w2c_intrinsics", "folder_matrix",
+    "cloud_ply", "mesh_glb", "mesh_dae", "mesh_obj", "image_jpg", "weights_places", "weights_big",
+)  # fmt: skip
+"""A millisecond an input: these get many."""
+SHARE = dict.fromkeys(QUICK, 8.0) | dict.fromkeys(("config", "actor_script", "bag_metadata", "mesh_gltf", "cast_values"), 0.5)
 
 
 class FileTarget:
@@ -47,6 +53,7 @@ class FileTarget:
         self._read, self._whole, self._beside, self._words, self._sealed = read, whole, beside, words, sealed
         self._tree, self._text = tree, text
         self._folder: Path | None = None
+        self.share = SHARE.get(name, 1.0)
 
     def take_valid(self) -> None:
         """Valid files are read: else what is tried would only be the first check."""

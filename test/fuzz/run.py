@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -28,9 +29,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = ("node_targets", "read_targets", "memory_targets", "engine_targets")
-SHARE = {"node_targets": 2}
-"""How many times as many inputs the targets of a module get."""
+SHARE = {"node_targets": 1.0, "memory_targets": 0.5, "engine_targets": 0.5}
+"""Of the inputs of a cheap target, so many get those of a module: theirs cost more."""
 LAST_S = 900
+"""For the names of a module's targets."""
 
 
 def all_targets(modules: tuple[str, ...] = MODULES) -> Iterator[tuple[str, Any]]:
@@ -84,38 +86,34 @@ def child(args: argparse.Namespace) -> None:
 
 
 def told(module: str, targets: list[str], inputs: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The results of a module's targets; the death of their process is a finding, and the rest are run in another."""
+    """The results of a module's targets as they come; the death of their process is a finding, the rest are run in another."""
+    targets = list(targets)
     while targets:
-        told_to = [
-            "--module",
-            module,
-            "--targets",
-            ",".join(targets),
-            "--inputs",
-            str(inputs),
-            "--seed",
-            str(args.seed),
-            "--keep",
-            args.keep,
-        ]
-        try:
-            done = _python(*told_to, timeout=LAST_S + 60 * len(targets))
-            said, code, errors = done.stdout, done.returncode, done.stderr
-        except subprocess.TimeoutExpired as error:
-            said, code, errors = (error.stdout or b"").decode(errors="replace"), -1, "expected an end in time"
-        results = [json.loads(line[7:]) for line in said.splitlines() if line.startswith("RESULT ")]
-        yield from results
-        targets = [name for name in targets if name not in {result["target"] for result in results}]
-        if targets and code == 0:
+        told_to = ["--targets", ",".join(targets), "--inputs", str(inputs), "--seed", str(args.seed), "--keep", args.keep]
+        command = [sys.executable, str(HERE / "run.py"), "--module", module, *told_to]
+        begun = ""
+        with tempfile.TemporaryFile("w+") as errors:
+            with subprocess.Popen(
+                command, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True, errors="replace"
+            ) as process:
+                for line in process.stdout or ():
+                    if ": seed " in line:
+                        begun = line.strip()
+                    elif line.startswith("RESULT "):
+                        result = json.loads(line[7:])
+                        targets.remove(result["target"])
+                        yield result
+            errors.seek(0)
+            said = errors.read()
+        if not targets:
+            return
+        if process.returncode == 0:
             raise RuntimeError(f"fuzz: {module}: expected results of {targets}, got none")
-        if targets:
-            begun = [line for line in said.splitlines() if ": seed " in line]
-            died = begun[-1].split(":")[0] if begun and begun[-1].split(":")[0] in targets else targets[0]
-            where = begun[-1] if begun else "its beginning"
-            words = f"the process ended with {code} in {where}: {errors[:1500]} ... {errors[-1500:]}"
-            fault = {"target": died, "words": words, "where": "process", "times": 1, "kept": ""}
-            yield {"target": died, "inputs": 0, "accepted": 0, "refused": 0, "seconds": 0.0, "grown_mb": 0.0, "findings": [fault]}
-            targets.remove(died)
+        died = begun.split(":")[0] if begun.split(":")[0] in targets else targets[0]
+        words = f"the process ended with {process.returncode} in {begun or 'its beginning'}: {said[:1500]} ... {said[-1500:]}"
+        fault = {"target": died, "words": words, "where": "process", "times": 1, "kept": ""}
+        yield {"target": died, "inputs": 0, "accepted": 0, "refused": 0, "seconds": 0.0, "grown_mb": 0.0, "findings": [fault]}
+        targets.remove(died)
 
 
 def main() -> int:
@@ -151,14 +149,13 @@ def rounds(chosen: list[tuple[str, str]], args: argparse.Namespace) -> list[dict
     """Every target once with its share of the inputs; with ``--minutes`` again and again, each time from another seed."""
     until, total = time.monotonic() + 60 * args.minutes, {}
     share = sum(SHARE.get(module, 1) for module, _ in chosen)
-    inputs = args.inputs if not args.minutes else 500 * share
+    inputs = args.inputs if not args.minutes else round(500 * share)
     while True:
         with ThreadPoolExecutor(args.jobs) as pool:
             modules = [(m, [n for of, n in chosen if of == m]) for m in MODULES]
-            each = [(m, names, -(-inputs * SHARE.get(m, 1) // share), args) for m, names in modules if names]
-            for results in pool.map(lambda job: list(told(*job)), each):
-                for result in results:
-                    _add(total, result)
+            each = [(m, names, round(inputs * SHARE.get(m, 1) / share), args) for m, names in modules if names]
+            for _ in pool.map(lambda job: [_add(total, result) for result in told(*job)], each):
+                pass
         args.seed += 1_000_000
         if time.monotonic() > until:
             return list(total.values())
