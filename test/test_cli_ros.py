@@ -31,3 +31,9 @@ def test_a_device_has_its_drivers_topics(handed, device):
 def test_nothing_is_added_that_was_not_asked_for(handed):
     assert main(["ros", "world"]) == 0
     assert handed == ["world"]
+
+
+def test_a_rig_file_is_handed_on_by_its_full_path(handed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["ros", "world", "--rig", "rig.yaml"]) == 0
+    assert f"rig.file={tmp_path.resolve() / 'rig.yaml'}" in handed
