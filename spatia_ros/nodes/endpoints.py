@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionServer
-from rclpy.callback_groups import CallbackGroup
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.client import Client
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -25,36 +25,41 @@ class Endpoints:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        # Not the node's own group: rclpy forgets no member of a group, so this one goes with its members.
+        self._group = MutuallyExclusiveCallbackGroup()
         self._undo: dict[Any, Callable[[], object]] = {}
         self._lock = threading.Lock()
 
     def create_publisher(self, kind: type, topic: str, profile: Any, **options: Any) -> Publisher:
         """A publisher."""
-        return self._keep(self.node.create_publisher(kind, topic, profile, **options), self.node.destroy_publisher)
+        return self._keep(self.node.create_publisher(kind, topic, profile, **self._grouped(options)), self.node.destroy_publisher)
 
     def create_subscription(
         self, kind: type, topic: str, callback: Callable[[Any], None], profile: Any, **options: Any
     ) -> Subscription:
         """A subscription."""
-        made = self.node.create_subscription(kind, topic, callback, profile, **options)
+        made = self.node.create_subscription(kind, topic, callback, profile, **self._grouped(options))
         return self._keep(made, self.node.destroy_subscription)
 
     def create_service(self, kind: type, name: str, answer: Callable[[Any, Any], Any], **options: Any) -> Service:
         """A service."""
-        return self._keep(self.node.create_service(kind, name, answer, **options), self.node.destroy_service)
+        return self._keep(self.node.create_service(kind, name, answer, **self._grouped(options)), self.node.destroy_service)
 
     def create_client(self, kind: type, name: str, **options: Any) -> Client:
         """A client of a service."""
-        return self._keep(self.node.create_client(kind, name, **options), self.node.destroy_client)
+        return self._keep(self.node.create_client(kind, name, **self._grouped(options)), self.node.destroy_client)
 
     def create_timer(self, period_s: float, callback: Callable[[], None], group: CallbackGroup | None = None) -> Timer:
         """A timer of wall time, which no simulated clock stops."""
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        return self._keep(self.node.create_timer(period_s, callback, group, clock), self.node.destroy_timer)
+        return self._keep(self.node.create_timer(period_s, callback, group or self._group, clock), self.node.destroy_timer)
 
     def action(self, kind: type, name: str, execute: Callable[[Any], Any], **options: Any) -> ActionServer:
         """An action."""
-        return self._keep(ActionServer(self.node, kind, name, execute, **options), ActionServer.destroy)
+        return self._keep(ActionServer(self.node, kind, name, execute, **self._grouped(options)), ActionServer.destroy)
+
+    def _grouped(self, options: dict[str, Any]) -> dict[str, Any]:
+        return options | {"callback_group": options.get("callback_group") or self._group}
 
     def keep(self, thing: Any, undo: Callable[[], object]) -> Any:
         """Remember how to undo something else: a thread to end, a file to close."""

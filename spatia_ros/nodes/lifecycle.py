@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import threading
 import time
@@ -30,6 +31,14 @@ SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackRe
 
 ANSWER_S = 0.2
 """The answer to a request to quit has left after this."""
+
+
+def give_back() -> None:
+    """Free what nobody holds any more, and give it back to the machine."""
+    gc.collect()  # nodes, parts and callbacks know each other: only this frees their arrays now
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc; it would keep what is free (environment.MALLOC)
+    if trim is not None:
+        trim(0)
 
 
 class Face(Protocol):
@@ -211,7 +220,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
                 endpoints.close()
             del face, endpoints
             if not for_good:
-                gc.collect()  # nodes, parts and callbacks know each other: only this frees their arrays now
+                give_back()
 
     def _attempt(self, name: str, work: Callable[[], None], freed: bool = False) -> TransitionCallbackReturn:
         """Do a transition's work; settings that ask for what is not there fail it, anything else is an error."""
