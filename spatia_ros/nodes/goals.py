@@ -31,6 +31,7 @@ class Ended(Enum):
     DONE = "done"
     CANCELLED = "cancelled"
     REPLACED = "a newer goal or command took its place"
+    STOPPED = "the node stopped working"
     FAILED = "failed"
 
 
@@ -44,6 +45,8 @@ class Turn:
     def __init__(self, most: int = MAX_GOALS) -> None:
         self._most, self._lock = most, threading.Lock()
         self._newest: Any = None
+        self.stopped = False
+        """Whether goals have to end because the node stops."""
         self.goals = 0
         """Goals in progress."""
 
@@ -73,9 +76,13 @@ class Turn:
         """Whether no newer goal was taken."""
         return handle is self._newest
 
+    def open(self) -> None:
+        """Goals may be carried out."""
+        self.stopped = False
+
     def close(self) -> None:
-        """Nobody's turn any more: wait for the goals in progress to see that."""
-        self._newest, until_s = None, time.monotonic() + LONGEST_CLOSE_S
+        """Goals have to end: wait for those in progress to see that."""
+        self.stopped, until_s = True, time.monotonic() + LONGEST_CLOSE_S
         while self.goals and time.monotonic() < until_s:
             time.sleep(LOOK_S)
 
@@ -92,9 +99,11 @@ class Goal:
         self.request = handle.request
 
     def over(self) -> Ended | None:
-        """How it has to end now, whatever is still to do: cancelled, or replaced; None: it goes on."""
+        """How it has to end now, whatever is still to do: cancelled, replaced, or with the node; None: it goes on."""
         if self._handle.is_cancel_requested:
             return Ended.CANCELLED
+        if self._turn.stopped:
+            return Ended.STOPPED
         return None if self._turn.is_of(self._handle) else Ended.REPLACED
 
     def begin(self, start: Callable[[], None]) -> bool:
@@ -141,14 +150,14 @@ class GoalServer:
         answer, ended = self._kind.Result(), Ended.FAILED
         try:
             goal = Goal(handle, self._turn)
-            while goal.over() is None and getattr(self._node, "state", "") in STARTING:
+            while goal.over() in (None, Ended.STOPPED) and getattr(self._node, "state", "") in STARTING:
                 time.sleep(LOOK_S)
             ended = self._carry_out(goal, answer)
         except (SpatiaError, OSError) as error:
             answer.message = str(error)
             self._health.refuse(self._name, error)
         except CancelledError:
-            answer.message = "the node is shutting down"
+            answer.message = Ended.STOPPED.value
         except Exception as error:  # say so, and live on
             answer.message = self._health.fail(self._name, error)
         finally:

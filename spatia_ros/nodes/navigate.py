@@ -24,7 +24,8 @@ from spatia_ros.world import World
 
 Answer, Feedback = NavigateToObject.Result, NavigateToObject.Feedback
 CODES = {
-    Ended.DONE: Answer.REACHED, Ended.CANCELLED: Answer.CANCELED, Ended.REPLACED: Answer.REPLACED, Ended.FAILED: Answer.FAILED,
+    Ended.DONE: Answer.REACHED, Ended.CANCELLED: Answer.CANCELED, Ended.REPLACED: Answer.REPLACED, Ended.STOPPED: Answer.FAILED,
+    Ended.FAILED: Answer.FAILED,
 }  # fmt: skip
 
 

@@ -23,6 +23,10 @@ class RigActions(Part):
         Trajectories(face, self._turn)
         Exporter(face, self._turn)
 
+    def activate(self) -> None:
+        """Goals may be carried out."""
+        self._turn.open()
+
     def deactivate(self) -> None:
         """The goals in progress end."""
         self._turn.close()

@@ -161,6 +161,20 @@ def test_a_full_disk_aborts_the_goal_and_not_the_node(node, goals, monkeypatch):
     assert goals.result(path=path_of(way(node, 2)), seed=-1).success
 
 
+def test_a_node_that_is_deactivated_ends_its_flight(node, goals):
+    assert node.set_parameters([Parameter("motion.pace", value="real_time")])[0].successful
+    handle, heard = goals.send(path=path_of(way(node, 50)), record="stopped", seed=-1)
+    wait(lambda: heard, "the flight's beginning")
+    node.trigger_deactivate()
+    answer = outcome(handle)
+    assert (answer.success, answer.message) == (False, "the node stopped working")
+    assert len(open_sequence(node.files.root / "stopped").stamps_ns) == answer.frames > 0
+    assert "expected an active node" in goals.result(path=path_of(way(node, 2)), seed=-1).message
+    node.trigger_activate()
+    assert node.set_parameters([Parameter("motion.pace", value="fast")])[0].successful
+    assert goals.result(path=path_of(way(node, 2)), seed=-1).success
+
+
 def test_while_a_sensor_is_mapped_nothing_is_flown(graph, node, goals):
     assert graph.call(SetMode, "/fly/memory/set_mode", mode=SimStatus.MAPPING).success
     assert "mapping a sensor" in goals.result(path=path_of(way(node, 2)), seed=-1).message
