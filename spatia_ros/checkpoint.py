@@ -197,7 +197,8 @@ class Checkpoints:
 def write_whole(path: Path, text: str, *, synced: bool = False) -> None:
     """Put a small text in a file's place, all of it or nothing; ``synced``: so that it survives a loss of power."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
+    partial.unlink(missing_ok=True)
+    with partial.open("x") as file:  # never through a link that somebody put there
         file.write(text)
         file.flush()
         if synced:
