@@ -7,12 +7,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import rclpy
+import yaml
+from file_target import FileTarget, as_yaml
 from geometry_msgs.msg import PoseStamped
 from hypothesis import strategies as st
 from message_strategies import from_tree, near_message, scalars, to_tree
 from rclpy.action import GoalResponse
+from rclpy.context import Context
+from rclpy.exceptions import ParameterException, ParameterUninitializedException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 from stage import Changed, Stage, mapper_stage, world_stage
@@ -20,8 +27,11 @@ from target import Wrong
 from valid_messages import makers_of
 from value_trees import odd_values
 
+from spatia_ros.nodes.parameters import LiveSettings
+from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.types import SpatiaError
 
+RCLError = rclpy_implementation.RCLError
 OWN = (
     "list_parameters",
     "get_parameters",
@@ -306,7 +316,40 @@ def targets() -> Iterator[NodeTarget]:
         yield from of_node(f"mapper_{source}", _once(lambda source=source: mapper_stage(sensor__pose_source=source)), topics)
     compressed = ("/color/image_raw/compressed",)
     yield from of_node("mapper_compressed", _once(lambda: mapper_stage(sensor__compressed=True)), compressed)
+    yield parameter_file()
     yield FirstCloud("cloud_topic_cloud", _once(world_stage_of_cloud), PointCloud2, "/cloud")
+
+
+class ParameterFile(FileTarget):
+    """A ROS parameter file, as `--params` takes it: rcl's own parser, in C, and then the settings."""
+
+    def take(self, value: bytes) -> bool:
+        path = self._ready() / self._file
+        path.write_bytes(value)
+        context = Context()
+        try:
+            rclpy.init(context=context, args=["--ros-args", "--params-file", str(path)])
+        except RCLError as error:
+            raise SpatiaError(f"parameters: expected a parameter file, got {error}") from None
+        try:
+            node = rclpy.create_node("world", context=context)
+            try:
+                LiveSettings(node, WorldSettings)
+            finally:
+                node.destroy_node()
+        except (ParameterUninitializedException, ParameterException, RCLError) as error:
+            raise SpatiaError(f"parameters: expected values of their types, got {error}") from None
+        finally:
+            rclpy.shutdown(context=context)
+        return True
+
+
+def parameter_file() -> ParameterFile:
+    """The shipped one, damaged."""
+    text = (Path(__file__).parents[2] / "config" / "world.yaml").read_bytes()
+    out = ParameterFile("parameter_file", "world.yaml", [text], lambda _: None, tree=yaml.safe_load(text), text=as_yaml)
+    out.share = 0.1
+    return out
 
 
 def world_stage_of_cloud() -> Stage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -90,8 +91,8 @@ class Stage:
         if self.node.state == "inactive":
             self.node.trigger_cleanup()
         for path in self.folder.iterdir():
-            if path.name not in self._inside and path.is_file():
-                path.unlink()
+            if path.name not in self._inside:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.node.start()
         self.failures.clear()
         self.now = self.digest()

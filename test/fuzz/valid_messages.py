@@ -105,6 +105,11 @@ MESSAGES: dict[type, list[Callable[[], Any]]] = {
 }
 
 
+WORLD = (
+    "{name: w, place: wall.spatia, tags: [a, b], first: 0, frames: 2, every: 1, start: [0, 0, 1, 90], "
+    "actors: [{kind: ball, pose: [1, 0, 0, 0], spacing_m: 0.2}], poses: {door: {pose: [1, 2, 0, 90], size: [1, 1, 2]}}}"
+)
+"""A world's description."""
 REQUESTS: dict[str, list[dict[str, Any]]] = {
     "SetMode": [{"mode": 0}, {"mode": 1}, {"mode": 2}],
     "Snapshot": [{"name": "s0"}],
@@ -138,12 +143,14 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "SetEntityState": [{"entity": "ego"}, {"entity": "ball"}],
     "SetEntityInfo": [{"entity": "ball"}],
     "GetSpawnables": [{"sources": []}, {"sources": ["folder.spatia"]}],
-    "LoadWorld": [{"uri": "wall.spatia"}, {"uri": "cloud.ply"}, {"resource_string": "{memory: wall.spatia}"}],
+    "LoadWorld": [{"uri": "wall.spatia"}, {"uri": "cloud.ply"}, {"resource_string": WORLD}],
     "GetAvailableWorlds": [{}, {"additional_sources": ["folder.spatia"]}],
     "StepSimulation": [{"steps": 1}],
     "SetSimulationState": [{}],
     "NavigateToObject": [{"phrase": "the wall"}, {"phrase": "the red ball", "look_only": True}],
     "SimulateSteps": [{"steps": 2}],
+    "GenerateTrajectory": [{}, {"record": "run", "prompt": "a red room", "seed": 3}, {"cameras": ["camera"]}],
+    "ExportDataset": [{"folder": "set", "format": 0}, {"folder": "set", "format": 1}, {"folder": "set", "format": 2}],
 }  # fmt: skip
 """Fields of valid requests and goals by the name of their type; what is not here begins with its defaults."""
 
