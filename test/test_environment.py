@@ -25,6 +25,7 @@ def test_what_the_user_set_is_kept():
     env = ros_environment(base)
     assert {name: env[name] for name in base} == base
     assert env["MALLOC_MMAP_THRESHOLD_"] == str(256 << 20)
+    assert env["MALLOC_ARENA_MAX"] == "1"
 
 
 def test_it_is_settled_after_one_pass():

@@ -20,8 +20,13 @@ MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(32 << 20),
+    "MALLOC_ARENA_MAX": "1",
 }
-"""glibc returns and re-faults the pages of every large message otherwise; these values halve image latency."""
+"""glibc returns and re-faults the pages of every large message otherwise; the first three halve image latency.
+
+What is kept that way is kept for each arena, and glibc makes one for nearly every thread: memory use would grow for hours, towards
+the sum of what each thread needed at its worst moment. With one arena it stays (docs/reliability.md has the figures).
+"""
 
 ROOMY_SHM_BYTES = 256 << 20
 """From this size of /dev/shm on, every participant may take 32 MB of it."""
