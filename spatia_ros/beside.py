@@ -20,8 +20,8 @@ def beside(world: World, camera: Camera, T_world_cam: Float64, name: str, *, rem
 
     Args:
         name: of the camera; of two with one name the randomness is the same.
-        remember: fold what it invents into memory, as the world's own camera does (unless the world is frozen), so that
-            the frames after it show the same.
+        remember: judge what it invents and fold it into memory, as the world's own camera does (unless the world is
+            frozen), so that the frames after it show the same. Otherwise its verdict is UNJUDGED.
 
     Returns:
         A step of one frame, with the number and stamp of the world's newest.
@@ -30,13 +30,13 @@ def beside(world: World, camera: Camera, T_world_cam: Float64, name: str, *, rem
         SpatiaError: on a pose that is not a finite rigid transform.
     """
     check_pose("T_world_cam", T_world_cam)
-    own = world.camera, world.stream, world.rng, world.index, world.time_ns, world.frozen
+    own = world.camera, world.stream, world.rng, world.index, world.time_ns, world.judging
     stream, seed = world.generator.stream(), (world.seed, own[3], crc32(name.encode()))
     if world.prompt != world.config.generator.prompt:  # which is what a fresh stream follows
         world.generator.ask(world.prompt, stream)
     world.camera, world.stream, world.rng = camera, stream, np.random.default_rng(seed)
-    world.index, world.frozen = max(own[3] - 1, 0), own[5] or not remember
+    world.index, world.judging = max(own[3] - 1, 0), remember
     try:
         return world.advance(Trajectory(np.array([own[4]], np.int64), T_world_cam[None]))
     finally:
-        world.camera, world.stream, world.rng, world.index, world.time_ns, world.frozen = own
+        world.camera, world.stream, world.rng, world.index, world.time_ns, world.judging = own

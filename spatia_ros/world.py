@@ -98,6 +98,8 @@ class World:
         """The stamp at which the clock of the cast begins: its times are seconds from then."""
         self.frozen = False
         """While true, frames are generated but memory does not change."""
+        self.judging = True
+        """While false, frames are neither judged nor remembered: what memory did not show has the verdict UNJUDGED."""
 
     def advance(
         self, trajectory: Trajectory, animation_s: Float64 | None = None, shown: Callable[[Step], None] | None = None
@@ -145,6 +147,8 @@ class World:
 
     def _remember(self, seen: _Seen, made: Generated, before: int) -> _Seen:
         """Judge a frame, the ``before + 1``-th of its clip, and fold what is accepted of it into memory."""
+        if not self.judging:
+            return seen
         watch, frame = _Stopwatch(), seen.frame
         verdict = self._verify(made, self._shown_now(seen.view, frame, before), frame.T_world_cam)
         drift = drift_of(made, seen.view, self.camera, self.config.tracking)

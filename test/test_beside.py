@@ -12,7 +12,7 @@ from spatia_ros.actors import PoseTrack
 from spatia_ros.actors.library import library_actor
 from spatia_ros.beside import beside
 from spatia_ros.memory import Memory
-from spatia_ros.types import Camera, SpatiaError
+from spatia_ros.types import UNJUDGED, Camera, SpatiaError
 from spatia_ros.world import World, open_world
 
 SIDE = geometry.pose(np.eye(3), np.array([0.9, 0.0, 0.0]))
@@ -59,10 +59,12 @@ def test_what_is_remembered_beside_is_shown_to_all() -> None:
     world.observe(wall_frame(0.0))
     world.advance(path([0.1]))
     before = len(world.memory)
-    beside(world, CAMERA, SIDE, "right")
+    unheeded = beside(world, CAMERA, SIDE, "right")
     assert len(world.memory) == before
+    assert set(np.unique(unheeded.verdict)) == {0, UNJUDGED}
     seen = beside(world, CAMERA, SIDE, "right", remember=True)
     assert len(world.memory) > before
+    assert UNJUDGED not in seen.verdict
     again = beside(world, CAMERA, SIDE, "left")
     assert again.coverage.sum() > seen.coverage.sum()
     world.frozen, before = True, len(world.memory)
