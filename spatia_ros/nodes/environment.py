@@ -24,8 +24,8 @@ MALLOC = {
 }
 """glibc returns and re-faults the pages of every large message otherwise; the first three halve image latency.
 
-What is kept that way is kept for each arena, and glibc makes one for nearly every thread: memory use would grow for hours, towards
-the sum of what each thread needed at its worst moment. With one arena it stays (docs/reliability.md has the figures).
+What is kept that way is kept for each arena, and glibc makes one for nearly every thread: memory use would grow for hours,
+towards the sum of what each thread needed at its worst moment. With one arena it stays (docs/reliability.md has the figures).
 """
 
 ROOMY_SHM_BYTES = 256 << 20
