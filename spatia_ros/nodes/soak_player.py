@@ -65,6 +65,12 @@ class Player:
         thing()
         self.ledger.counts[thing.__name__] += 1
 
+    def rehearse(self) -> None:
+        """Everything once, so that whatever is loaded or kept at first use is there."""
+        for thing in dict.fromkeys(self._things):
+            thing()
+            self.ledger.counts[thing.__name__] += 1
+
     def home(self) -> None:
         """Back to how it all began, with nothing moving: the copy of the map is compared, and memory use can be."""
         self.hands.settled()

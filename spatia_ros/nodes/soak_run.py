@@ -130,23 +130,26 @@ def played(
 ) -> None:  # fmt: skip
     """Play: kills and passages through the lifecycle first, then one long life; each round ends at home."""
     life.begin()
-    start, rounds = time.monotonic(), 0
+    start, rounds, rehearsed = time.monotonic(), 0, False
 
     def passed() -> float:
         return (time.monotonic() - start) / (60.0 * minutes) if minutes else 1.0
 
     while not over() and (passed() < 1.0 or ledger.counts["kills"] < kills):
-        due = ledger.counts["kills"] < min(kills, 1 + kills * passed() / KILL_SHARE)
-        if due:
+        if ledger.counts["kills"] < min(kills, 1 + kills * passed() / KILL_SHARE):
             life.kill()
-        elif passed() < KILL_SHARE and rounds % CYCLE_EVERY == CYCLE_EVERY - 1:
-            life.cycle()
-        elif rounds % REST_EVERY == REST_EVERY - 1:
-            life.rest()
-        for _ in range(0 if due else ROUND):
-            player.turn()
-            if over():
-                break
+        else:
+            if passed() < KILL_SHARE and rounds % CYCLE_EVERY == CYCLE_EVERY - 1:
+                life.cycle()
+            elif rounds % REST_EVERY == REST_EVERY - 1:
+                life.rest()
+            elif passed() >= KILL_SHARE and not rehearsed:
+                player.rehearse()
+                rehearsed = True
+            for _ in range(ROUND):
+                player.turn()
+                if over():
+                    break
         player.home()
         rounds += 1
         say({"home": rounds, "kills": ledger.counts["kills"], "wrong": ledger.counts["wrong"]})
