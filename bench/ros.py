@@ -39,6 +39,8 @@ SIZES = ("640x480", "1280x720")
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 PARTS = ("messages", "sent", "commands", "stream")
 STEP_M = 0.01
+STREAM_S = 20.0
+"""A stream is watched so long at most."""
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
@@ -230,7 +232,7 @@ class World:
         self._process.wait()
 
 
-def answered(size: str, generator: str, options: argparse.Namespace) -> dict[str, float]:
+def answered(size: str, generator: str, commands: int, options: argparse.Namespace) -> dict[str, float]:
     """Command to image, and the stages of it: medians and 99th percentiles over so many commands."""
     world = World(size, generator, options)
     try:
@@ -238,7 +240,7 @@ def answered(size: str, generator: str, options: argparse.Namespace) -> dict[str
         for i in range(10):
             world.command(STEP_M * (-1) ** i)
         stages: dict[str, list[float]] = {}
-        for i in range(options.commands):
+        for i in range(commands):
             total_ms, frame = world.command(STEP_M * (-1) ** i)
             parts = {
                 "command_to_image": total_ms, "render": frame.render_ms, "generate": frame.generate_ms,
@@ -259,7 +261,8 @@ def answered(size: str, generator: str, options: argparse.Namespace) -> dict[str
 
 def streamed(size: str, generator: str, policy: str, options: argparse.Namespace) -> dict[str, float]:
     """A world that makes a frame a period: lost on the way to this process, punctuality by its own word."""
-    settings, seconds = {"frame_rate_hz": options.rate, "motion.stream": "true", "deadline.policy": policy}, options.seconds
+    settings = {"frame_rate_hz": options.rate, "motion.stream": "true", "deadline.policy": policy}
+    seconds = min(options.seconds, STREAM_S)
     world = World(size, generator, options, **settings)
     try:
         world.spin(lambda: len(world.images) > 2 and len(world.frames) > 2, 600.0)
@@ -284,9 +287,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     out = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     out.add_argument("--sizes", default=",".join(SIZES), help="sizes of the images, the first for frames a second")
-    out.add_argument("--seconds", type=float, default=60.0, help="how long frames are sent, and streamed")
+    out.add_argument("--seconds", type=float, default=60.0, help="how long images are sent")
     out.add_argument("--rate", type=float, default=30.0, help="frames a second, Hz")
-    out.add_argument("--commands", type=int, default=200, help="commands to a world")
+    out.add_argument("--commands", type=int, default=200, help="commands to a world of the first generator; others: a quarter")
     out.add_argument("--gap", type=float, default=0.05, help="from an image to the next command, s")
     out.add_argument("--settle", type=float, default=5.0, help="nothing is measured before a world has been there so long, s")
     out.add_argument("--generators", default="projection,nano", help="generators commands are given to, the first streams, too")
@@ -313,7 +316,8 @@ def with_worlds(options: argparse.Namespace, say: Callable[[dict[str, float]], N
     sizes, parts, generators = options.sizes.split(","), options.parts.split(","), options.generators.split(",")
     for generator in generators if "commands" in parts else ():
         for size in sizes:
-            say(answered(size, generator, options))
+            commands = options.commands if generator == generators[0] else -(-options.commands // 4)
+            say(answered(size, generator, commands, options))
     streams = ((generators[0], "keep"), (generators[0], "degrade"), (generators[-1], "degrade"))
     for generator, policy in dict.fromkeys(streams) if "stream" in parts else ():
         say(streamed(sizes[0], generator, policy, options))
