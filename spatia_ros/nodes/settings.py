@@ -120,7 +120,7 @@ class HeartbeatSettings(Section):
     live = frozenset({"hang_s"})
 
     period_s: float = Field(0.5, ge=0.05, le=10.0, description="time between two, s; read when the program starts")
-    hang_s: float = Field(120.0, ge=0.0, le=86_400.0, description="none while a frame or job takes longer than this; 0: always, s")
+    hang_s: float = Field(120.0, ge=0.0, le=86_400.0, description="none while a frame or job takes longer; 0: always, s")
 
 
 class CheckpointSettings(Section):
