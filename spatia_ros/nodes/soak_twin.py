@@ -72,8 +72,16 @@ class Caller:
         client = self._clients[name]
         if not client.wait_for_server(LONGEST_WAIT_S):
             raise SpatiaError(f"{self.namespace}/{name}: expected the action, it is not there")
-        handle = self._outcome(client.send_goal_async(NavigateToObject.Goal(phrase=phrase, look_only=True)), name)
-        return self._outcome(handle.get_result_async(), name).result
+        goal = NavigateToObject.Goal(phrase=phrase, look_only=True)
+        handle = self._outcome(self._asked(lambda: client.send_goal_async(goal), name), name)
+        return self._outcome(self._asked(handle.get_result_async, name), name).result
+
+    def _asked(self, ask: Callable[[], Any], name: str) -> Any:
+        """The future of a request that is sent on the executor's own thread.
+
+        An ActionClient notes a request after it was sent; an answer that another thread takes in between is thrown away.
+        """
+        return self._outcome(self._node.executor.create_task(ask), name)
 
     def _outcome(self, future: Any, name: str) -> Any:
         done = threading.Event()
