@@ -13,6 +13,7 @@ import numpy as np
 from geometry_msgs.msg import Vector3
 from scipy.spatial.transform import Rotation
 from simulation_interfaces.msg import Bounds, EntityCategory, EntityInfo, EntityState, Result
+from simulation_interfaces.srv import SetEntityState
 
 from spatia_ros import geometry
 from spatia_ros.actors import Actor, Cast
@@ -264,6 +265,12 @@ class Entities:
 def _rigid(T: Float64) -> Float64:
     """A product of transforms with its rotation made exactly one again."""
     return geometry.pose(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])
+
+
+def state_fields(state: EntityState) -> dict[str, Any]:
+    """The fields of a request to set all of a state, in the shape this host has (2.x has a flag for each part)."""
+    flags = [name for name in ("set_pose", "set_twist", "set_acceleration") if hasattr(SetEntityState.Request, name)]
+    return {"state": state, **dict.fromkeys(flags, True)}
 
 
 class InvalidPose(SpatiaError):

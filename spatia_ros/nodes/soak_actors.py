@@ -20,6 +20,7 @@ from spatia_ros.actors.shapes import COLOURS
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.soak_ledger import Ledger
 from spatia_ros.nodes.soak_twin import Caller
+from spatia_ros.nodes.entities import state_fields
 from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.srv import SetAnimationTime
 from spatia_ros.types import Float64
@@ -121,7 +122,7 @@ class ActorChanges:
         """Put one somewhere else."""
         if name := self._any():
             state = EntityState(pose=self._somewhere())
-            answer = self._world.call(SetEntityState, "set_entity_state", entity=name, state=state)
+            answer = self._world.call(SetEntityState, "set_entity_state", entity=name, **state_fields(state))
             self.expect(answer.result.result == Result.RESULT_OK, f"set state of {name}: {answer.result.error_message}")
 
     def clock(self, actor: str = "") -> None:

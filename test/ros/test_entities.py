@@ -36,6 +36,7 @@ from std_msgs.msg import Header
 
 from spatia_ros.msg import ActorStates, GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, spawning
+from spatia_ros.nodes.entities import state_fields
 from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SetMode
@@ -309,7 +310,7 @@ def test_an_actor_is_put_elsewhere_with_its_path(ask, spawn, frame):
     frame()
     quarter = Quaternion(z=np.sqrt(0.5), w=np.sqrt(0.5))
     to = EntityState(pose=Pose(position=Point(x=7.0, y=1.0, z=0.0), orientation=quarter))
-    assert ask(SetEntityState, entity="walker", state=to).result.result == OK
+    assert ask(SetEntityState, entity="walker", **state_fields(to)).result.result == OK
     np.testing.assert_allclose(place(ask(GetEntityState, entity="walker")), (7.0, 1.0, 0.0), atol=1e-6)
     frame()
     np.testing.assert_allclose(place(ask(GetEntityState, entity="walker")), (7.0, 1.1, 0.0), atol=1e-6)  # it walks along y now
@@ -320,11 +321,11 @@ def test_the_ego_is_teleported_and_a_frame_is_made_there(ask, graph, node, frame
     states = graph.collect(GeneratedFrame, "/sim/camera/color/metadata")
     to = EntityState(header=Header(frame_id="base_link"), pose=Pose(position=Point(y=0.3)))
     before = node.rig.pose.T_map_base
-    assert ask(SetEntityState, entity="ego", state=to).result.result == OK
+    assert ask(SetEntityState, entity="ego", **state_fields(to)).result.result == OK
     np.testing.assert_allclose(place(ask(GetEntityState, entity="ego")), (before @ [0, 0.3, 0, 1])[:3], atol=1e-9)
     wait(lambda: len(states) == 1, "the frame there")
     assert graph.call(SetMode, "/sim/memory/set_mode", mode=SimStatus.MAPPING).success
-    assert ask(SetEntityState, entity="ego", state=to).result.result == Result.RESULT_INCORRECT_STATE
+    assert ask(SetEntityState, entity="ego", **state_fields(to)).result.result == Result.RESULT_INCORRECT_STATE
     assert graph.call(SetMode, "/sim/memory/set_mode", mode=SimStatus.GENERATING).success
 
 
@@ -341,7 +342,7 @@ def test_the_ego_is_teleported_and_a_frame_is_made_there(ask, graph, node, frame
 )
 def test_a_state_that_cannot_be_set_is_refused_with_its_code(ask, spawn, entity, state, code):
     spawn(name="crate", uri="crate.ply", position=(1.0, 0.0, 0.0))
-    answer = ask(SetEntityState, entity=entity, state=state)
+    answer = ask(SetEntityState, entity=entity, **state_fields(state))
     assert answer.result.result == code, answer.result.error_message
     np.testing.assert_allclose(place(ask(GetEntityState, entity="crate")), (1.0, 0.0, 0.0), atol=1e-6)
 

@@ -27,6 +27,7 @@ from simulation_interfaces.srv import (
 
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.entities import state_fields
 from spatia_ros.nodes.play import State
 from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.nodes.world_node import WorldNode
@@ -228,8 +229,8 @@ def change_everything(sim, go, graph):
     for name, y in (("ball", 0.3), ("ball_too", -0.3)):
         at = PoseStamped(pose=Pose(position=Point(x=1.2, y=y, z=1.0)))
         sim.ask(SpawnEntity, name=name, initial_pose=at, **resource_fields(uri="library:ball"))
-    sim.ask(SetEntityState, entity="cart", state=EntityState(pose=Pose(position=Point(x=1.0, y=2.0, z=0.5))))
-    sim.ask(SetEntityState, entity="ball", state=EntityState(pose=Pose(position=Point(x=5.0))))
+    sim.ask(SetEntityState, entity="cart", **state_fields(EntityState(pose=Pose(position=Point(x=1.0, y=2.0, z=0.5)))))
+    sim.ask(SetEntityState, entity="ball", **state_fields(EntityState(pose=Pose(position=Point(x=5.0)))))
     sim.ask(SetEntityInfo, entity="cart", info=EntityInfo(description="heavy"))
     part = [1.0, -0.2, 0.8, 3.0, 0.2, 1.2]
     edited = graph.call(EditMemory, "/sim/memory/edit", operation=EditMemory.Request.REMOVE, box=part)
@@ -298,7 +299,7 @@ def test_after_a_full_reset_the_same_is_invented(graph, make):
         for y in (0.3, 0.6):
             state = sim.ask(GetEntityState, entity="ego").state
             state.pose.position.y = y
-            sim.ask(SetEntityState, entity="ego", state=EntityState(pose=state.pose))
+            sim.ask(SetEntityState, entity="ego", **state_fields(EntityState(pose=state.pose)))
             sim.step()
         return [bytes(image.data) for image in sim.images[-2:]], len(sim.node.memory)
 
@@ -346,7 +347,7 @@ def test_what_cannot_be_reset_is_not_offered(graph, make):
 
 def test_an_entity_put_elsewhere_while_paused_is_seen_there_at_the_next_step(paused):
     before = len(paused.images)
-    paused.ask(SetEntityState, entity="ego", state=EntityState(pose=Pose(position=Point(x=0.3, z=1.0))))
+    paused.ask(SetEntityState, entity="ego", **state_fields(EntityState(pose=Pose(position=Point(x=0.3, z=1.0)))))
     assert x_of(paused, "ego") == pytest.approx(0.3)
     assert len(paused.images) == before
     paused.step()
@@ -360,7 +361,7 @@ def test_a_node_that_goes_on_with_a_checkpoint_knows_what_was_spawned(make, grap
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         getattr(sim.node, f"trigger_{transition}")()
     assert sim.state is State.PAUSED
-    sim.ask(SetEntityState, entity="ball", state=EntityState(pose=Pose(position=Point(x=4.0))))
+    sim.ask(SetEntityState, entity="ball", **state_fields(EntityState(pose=Pose(position=Point(x=4.0)))))
     sim.ask(ResetSimulation, scope=Ask.SCOPE_STATE)
     assert names(sim) == ["ego", "camera", "cart", "ball"]
     sim.ask(ResetSimulation, scope=Ask.SCOPE_SPAWNED)
