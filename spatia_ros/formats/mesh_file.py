@@ -102,7 +102,7 @@ def read_mesh(path: Path | str, up: str = "", unit_m: float = 0.0) -> Mesh:
     try:
         if path.suffix.lower() == ".dae":
             check_document(path)
-        whole = {"split_objects": True} if path.suffix.lower() == ".obj" else {}
+        whole: dict[str, Any] = {"split_objects": True} if path.suffix.lower() == ".obj" else {}
         loaded = trimesh.load_scene(path, resolver=Beside(str(path)), **whole)
         names = _object_names(path, loaded)
         said_up, said_unit = _said(path)

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
+from spatia_ros.sequence import bag_limits
 from spatia_ros.types import SpatiaError
 
+bag_limits.bound()
 MAX_MESSAGE_BYTES = 1 << 29
 MAX_FRAME_ID_BYTES = 4096
 
