@@ -17,6 +17,29 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 
+class Server(ActionServer):
+    """An action server that can be taken down while an executor gathers what to wait for.
+
+    rclpy leaves out what is gone by then, and adds it to the wait set all the same; the error ends its spin, and the node.
+    """
+
+    _gone = False
+
+    def destroy(self) -> None:
+        """Take the action down."""
+        self._gone = True
+        super().destroy()
+
+    def add_to_wait_set(self, wait_set: Any) -> None:
+        """Part of what an executor waits for, as long as it is there."""
+        if not self._gone:
+            super().add_to_wait_set(wait_set)
+
+    def is_ready(self, wait_set: Any) -> bool:
+        """Whether there is something to do."""
+        return not self._gone and bool(super().is_ready(wait_set))
+
+
 class Endpoints:
     """Creates on a node what a part needs, with the node's own methods and arguments, and remembers to destroy it.
 
@@ -56,7 +79,7 @@ class Endpoints:
 
     def action(self, kind: type, name: str, execute: Callable[[Any], Any], **options: Any) -> ActionServer:
         """An action."""
-        return self._keep(ActionServer(self.node, kind, name, execute, **self._grouped(options)), ActionServer.destroy)
+        return self._keep(Server(self.node, kind, name, execute, **self._grouped(options)), Server.destroy)
 
     def _grouped(self, options: dict[str, Any]) -> dict[str, Any]:
         return options | {"callback_group": options.get("callback_group") or self._group}

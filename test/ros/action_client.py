@@ -6,6 +6,23 @@ from harness import wait
 from rclpy.action import ActionClient
 
 
+class Client(ActionClient):
+    """A client that can be destroyed while an executor gathers what to wait for (see nodes.endpoints.Server)."""
+
+    _gone = False
+
+    def destroy(self):
+        self._gone = True
+        super().destroy()
+
+    def add_to_wait_set(self, wait_set):
+        if not self._gone:
+            super().add_to_wait_set(wait_set)
+
+    def is_ready(self, wait_set):
+        return not self._gone and super().is_ready(wait_set)
+
+
 class Goals:
     """A client of one action.
 
@@ -14,7 +31,7 @@ class Goals:
     """
 
     def __init__(self, graph, kind, name):
-        self._kind, self._client = kind, ActionClient(graph.client, kind, name)
+        self._kind, self._client = kind, Client(graph.client, kind, name)
         wait(self._client.server_is_ready, f"the action {name}")
 
     def send(self, **goal):

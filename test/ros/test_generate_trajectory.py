@@ -7,10 +7,12 @@ from geometry_msgs.msg import Pose, PoseStamped, Quaternion
 from harness import START, parameters, wait, wall_memory
 from nav_msgs.msg import Path
 from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from spatia_ros.action import GenerateTrajectory
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert
+from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.record import files
 from spatia_ros.record.run_folder import RunFolder
@@ -186,3 +188,15 @@ def test_a_goal_for_a_node_that_is_starting_waits_until_it_has(graph, node, goal
     monkeypatch.setattr(type(node), "state", property(lambda self: next(states, "active")))
     assert goals.result(path=path_of(way(node, 2)), seed=-1).success
     assert next(states, None) is None
+
+
+def test_actions_come_and_go_beside_a_spinning_executor(graph):
+    """rclpy's own server ends the executor's spin when it goes at the wrong moment."""
+    endpoints = Endpoints(graph.client)
+    for _ in range(60):
+        endpoints.destroy(endpoints.action(GenerateTrajectory, "/gone/soon", lambda _: None))
+    heard, out = [], graph.client.create_publisher(String, "/gone/heard", 10)
+    graph.client.create_subscription(String, "/gone/heard", heard.append, 10)
+    wait(lambda: out.get_subscription_count(), "the match")
+    out.publish(String())
+    wait(lambda: heard, "a message, by an executor that still spins")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from action_client import Client
 from geometry_msgs.msg import PoseStamped
 from harness import START, parameters, wait, wall_frame
 from nav_msgs.msg import Odometry
-from rclpy.action import ActionClient
 
 from spatia_ros import geometry
 from spatia_ros.action import NavigateToObject
@@ -53,7 +53,7 @@ def node(graph, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(graph, node):
-    out = ActionClient(graph.client, NavigateToObject, "/goto/navigate_to_object")
+    out = Client(graph.client, NavigateToObject, "/goto/navigate_to_object")
     wait(out.server_is_ready, "the action")
     yield out
     out.destroy()
