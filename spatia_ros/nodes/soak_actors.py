@@ -18,9 +18,9 @@ from spatia_ros.actors import PATTERNS
 from spatia_ros.actors.library import LIBRARY
 from spatia_ros.actors.shapes import COLOURS
 from spatia_ros.nodes import convert
+from spatia_ros.nodes.entities import state_fields
 from spatia_ros.nodes.soak_ledger import Ledger
 from spatia_ros.nodes.soak_twin import Caller
-from spatia_ros.nodes.entities import state_fields
 from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.srv import SetAnimationTime
 from spatia_ros.types import Float64
