@@ -32,13 +32,14 @@ from spatia_ros.memory import Memory
 from spatia_ros.nodes import convert, worlds
 from spatia_ros.nodes.entity_filter import Refused
 from spatia_ros.nodes.files import DataFolder
+from spatia_ros.nodes.memory_mirror import MemoryMirror
 from spatia_ros.nodes.play import State
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.nodes.simulation_worlds import world_resource_of
 from spatia_ros.nodes.spawning import resource_fields
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.sequence import write_tum
-from spatia_ros.srv import Restore, SaveMemory, Snapshot
+from spatia_ros.srv import EditMemory, Restore, SaveMemory, Snapshot
 
 Code = LoadWorld.Response
 LAB = """
@@ -140,6 +141,22 @@ def test_a_loaded_world_is_stopped_as_it_began_and_everything_of_the_old_one_is_
     sim.become(State.STOPPED)  # resets to this world's start, not to the first's
     assert depth_m(sim) == pytest.approx(3.0, abs=0.05)
     assert sim.node.memory.config.voxel_m == 0.05
+
+
+def test_a_copy_of_the_memory_follows_from_world_to_world(graph, sim):
+    """By the updates alone, voxels of 2 and of 5 cm."""
+    mirror = MemoryMirror(graph.client, "/sim/world/memory/update")
+    for uri in ("wall.spatia", "far.spatia", "builtin:empty", "wall.spatia"):
+        sim.ask(LoadWorld, **world_fields(uri))
+        wait(lambda: mirror.started and len(mirror) == len(sim.node.memory), f"the points of {uri}")
+    sim.become(State.PAUSED)
+    assert graph.call(EditMemory, "/sim/memory/edit", operation=EditMemory.Request.REMOVE, sphere=[2.0, 0.0, 1.0, 0.3]).success
+    edited = len(sim.node.memory)
+    wait(lambda: len(mirror) == edited, "the edit")
+    sim.become(State.STOPPED)
+    assert len(sim.node.memory) > edited
+    wait(lambda: len(mirror) == len(sim.node.memory), "the points of the start")
+    mirror.close()
 
 
 def test_a_description_is_loaded_with_actors_start_and_named_poses(sim):
