@@ -9,6 +9,7 @@ record   record topics to an MCAP file or a rosbag2 folder, until Ctrl-C (for ho
 play     publish a bag again, with its time as /clock
 mend     close a bag whose recorder was killed
 soak     minutes of random commands, edits, saves, kills and restarts of a world, while a checker verifies every promise
+cycle    configure, activate, clean up one node again and again, and say what it holds
 soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
 """
 
@@ -84,6 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bag_arguments.add_mend(mend)
     mend.set_defaults(run=lambda args: become(_TOOL, "mend", str(args.bag)))
     soak.add_arguments(verbs.add_parser("soak", help="play with a world, kill it, and check every promise"))
+    cycle = verbs.add_parser("cycle", help="a trial of the lifecycle: a node configured and cleaned up again and again")
+    cycle.add_argument("--node", choices=("world", "mapper"), default="world", help="which node (default: world)")
+    cycle.add_argument("--cycles", type=int, default=100, help="how often (default: 100)")
+    cycle.add_argument("--frames", type=int, default=2, help="frames of work in each (default: 2)")
+    cycle.add_argument("--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE", help="one parameter")
+    cycle.set_defaults(run=run_cycle)
     soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
 
 
@@ -120,6 +127,13 @@ def run_fly(args: argparse.Namespace) -> int:
 def run_call(args: argparse.Namespace) -> int:
     """``spatia ros call``."""
     return become("spatia_ros.nodes.call", args.service, args.request)
+
+
+def run_cycle(args: argparse.Namespace) -> int:
+    """``spatia ros cycle``."""
+    words = [word for assignment in args.assignments for word in ("--set", assignment)]
+    words += ["--node", args.node, "--cycles", str(args.cycles), "--frames", str(args.frames)]
+    return become("spatia_ros.nodes.cycle", *words)
 
 
 def become(module: str, *arguments: str) -> int:

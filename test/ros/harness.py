@@ -46,6 +46,26 @@ def parameters(**values):
     return [Parameter(name.replace("__", "."), value=value) for name, value in values.items()]
 
 
+SMALL_WORLD = {
+    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "motion__pace": "fast",
+    "source__memory": "wall.spatia",
+}  # fmt: skip
+"""A world that shows the wall as fast as it is asked to."""
+
+
+def walled_world(graph, folder, namespace="", *, start=True, **values):
+    """A world node on the wall, in a namespace, with its data in ``folder``; ``values`` are further parameters, or others.
+
+    ``start=False`` leaves it unconfigured.
+    """
+    from spatia_ros.nodes.world_node import WorldNode
+
+    if not (folder / "wall.spatia").exists():
+        wall_memory().save(folder / "wall.spatia")
+    overrides = parameters(**{**SMALL_WORLD, "data_dir": str(folder), **values})
+    return graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=overrides), start=start)
+
+
 class Graph:
     """One context: nodes spun in the background, and a client that collects, publishes and calls."""
 

@@ -8,30 +8,23 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from harness import parameters, wait, wall_memory
+from harness import parameters, wait, walled_world
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
-from spatia_ros.nodes import convert, heartbeat, qos, seeding, world_node
+from spatia_ros.nodes import convert, cycle, heartbeat, qos, seeding, world_node
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SaveMemory
 from spatia_ros.types import SpatiaError
 
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "motion__pace": "fast",
-    "source__memory": "wall.spatia",
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
-    return path
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
@@ -40,9 +33,11 @@ def make(graph, folder):
     nodes = []
 
     def node(namespace, kind=WorldNode, **values):
-        settings = SETTINGS if kind is WorldNode else {}
-        overrides = parameters(**{**settings, "data_dir": str(folder), **values})
-        nodes.append(graph.add(kind(context=graph.context, namespace=namespace, parameter_overrides=overrides), start=False))
+        if kind is WorldNode:
+            nodes.append(walled_world(graph, folder, namespace, start=False, **values))
+        else:
+            overrides = parameters(data_dir=str(folder), **values)
+            nodes.append(graph.add(kind(context=graph.context, namespace=namespace, parameter_overrides=overrides), start=False))
         return nodes[-1]
 
     yield node
@@ -233,3 +228,12 @@ def test_a_run_of_failing_frames_frees_everything_and_the_node_can_be_started_ag
     assert node.face is None
     node.start()
     wait(lambda: node.status().frames > 0, "a frame")
+
+
+def test_cycles_hold_nothing(make):
+    """Ten times around; a memory, a thread or a file that one of them left would be seen."""
+    node = make("/around")
+    holds = cycle.cycle(node, 10, cycle.frames(2), lambda k, held: None)
+    assert len({held.files for held in holds}) == 1
+    assert holds[-1].threads <= holds[1].threads + 4, "the executor's own come as they are needed, up to four"
+    assert cycle.growth_per_cycle(holds) < 1_500_000, "the smallest memory is 4 MB"

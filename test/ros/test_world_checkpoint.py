@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from harness import START, parameters, wait, wall_memory
+from harness import START, wait, walled_world
 from nav_msgs.msg import Path
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -14,17 +14,10 @@ from spatia_ros.actors.library import library_actor
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.checkpoint import AHEAD_NS
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SetMode
 from spatia_ros.types import SpatiaError
 
 PERIOD_NS = 10_000_000
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia", "checkpoint__folder": "kept", "checkpoint__every_s": 0.0,
-}  # fmt: skip
-
-
 @pytest.fixture
 def make(graph, tmp_path):
     """Nodes with a data folder each, taken down after the test."""
@@ -32,12 +25,12 @@ def make(graph, tmp_path):
 
     def node(namespace, data=None, start=True, **values):
         data = data or tmp_path / namespace.strip("/")
-        if not data.exists():
-            data.mkdir()
-            wall_memory().save(data / "wall.spatia")
-        overrides = parameters(**{**SETTINGS, "data_dir": str(data), **values})
-        nodes.append(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=overrides))
-        return graph.add(nodes[-1], start=start)
+        data.mkdir(exist_ok=True)
+        settings = {"frame_rate_hz": 100.0, "checkpoint__folder": "kept", "checkpoint__every_s": 0.0, **values}
+        nodes.append(walled_world(graph, data, namespace, start=False, **settings))
+        if start:
+            nodes[-1].start()
+        return nodes[-1]
 
     yield node
     for each in nodes:

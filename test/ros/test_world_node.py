@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
-from harness import CAMERA, START, Graph, parameters, wait, wall_frame, wall_memory
+from harness import CAMERA, START, Graph, wait, wall_frame, wall_memory, walled_world
 from nav_msgs.msg import Odometry, Path
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
@@ -19,32 +19,21 @@ from spatia_ros import geometry
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.transforms import NoTransform, TransformBuffer
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import LoadMemory, Restore, SaveMemory, SavePly, SetMode, Snapshot
 
 MOUNT = {"frames__camera_xyz_m": [0.1, 0.0, 0.2], "frames__camera_rpy_rad": [0.0, 0.1, 0.0]}
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__pace": "fast", "motion__twist_timeout_s": 60.0, "source__memory": "wall.spatia", **MOUNT,
-}  # fmt: skip
+SETTINGS = {"frame_rate_hz": 100.0, "motion__twist_timeout_s": 60.0, **MOUNT}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
-    return path
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module")
 def make(graph, folder):
     """Nodes in namespaces of their own, all in one graph."""
-
-    def node(namespace, **changes):
-        values = parameters(**{**SETTINGS, "data_dir": str(folder), **changes})
-        return graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=values))
-
-    return node
+    return lambda namespace, **changes: walled_world(graph, folder, namespace, **{**SETTINGS, **changes})
 
 
 @pytest.fixture(scope="module")
