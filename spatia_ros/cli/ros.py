@@ -5,6 +5,7 @@ world    a world to be in: cmd_pose, cmd_trajectory, cmd_vel, initialpose in; co
 mapper   RGB-D topics of a camera or another simulator in; a memory out
 fly      command a camera path to a running world node, and wait for its last frame
 call     call a service of a running node (for hosts without ros2 service call)
+goal     send a goal to an action, tell how it goes; Ctrl-C cancels it (for hosts without ros2 action send_goal)
 record   record topics to an MCAP file or a rosbag2 folder, until Ctrl-C (for hosts without ros2 bag)
 play     publish a bag again, with its time as /clock
 mend     close a bag whose recorder was killed
@@ -35,6 +36,7 @@ spatia ros mapper --device realsense --set sensor.pose_source=tracked
 spatia ros mapper --set memory.voxel_m=0.02 --ros-args -r color/image_raw:=/d435/color/image_raw
 spatia ros fly --trajectory path.txt --save-ply after.ply   # poses as TUM lines: t tx ty tz qx qy qz qw
 spatia ros call memory/save '{path: now.spatia}'
+spatia ros goal export_dataset '{format: 1, folder: flight, seed: 1}' --trajectory path.txt
 spatia ros record --out run.mcap
 spatia ros record --out run --split-mb 1000                 # a rosbag2 folder of several files
 spatia ros play run.mcap --clock 100
@@ -75,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     call.add_argument("service", metavar="NAME", help="such as memory/save, or robot1/memory/save")
     call.add_argument("request", nargs="?", default="{}", metavar="YAML", help="such as '{path: now.spatia}'")
     call.set_defaults(run=run_call)
+    goal = verbs.add_parser("goal", help="send a goal to an action")
+    goal.add_argument("action", metavar="NAME", help="such as export_dataset, or robot1/navigate_to_object")
+    goal.add_argument("goal", nargs="?", default="{}", metavar="YAML", help="such as '{phrase: the red chair}'")
+    goal.add_argument("--trajectory", type=Path, metavar="FILE", help="camera poses (TUM or w2c lines) for the goal's path")
+    goal.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="of the trajectory: the node's frames.map_up")
+    goal.set_defaults(run=run_goal)
     record = verbs.add_parser("record", help="record all topics")
     bag_arguments.add_record(record)
     record.set_defaults(run=lambda args: become(_TOOL, "record", *bag_arguments.record_words(args)))
@@ -122,6 +130,12 @@ def run_fly(args: argparse.Namespace) -> int:
     """``spatia ros fly``."""
     words = ["--trajectory", str(args.trajectory), f"--map-up={args.map_up}", "--save", args.save, "--save-ply", args.save_ply]
     return become(_TOOL, "fly", *words)
+
+
+def run_goal(args: argparse.Namespace) -> int:
+    """``spatia ros goal``."""
+    words = ["--trajectory", str(args.trajectory)] if args.trajectory else []
+    return become("spatia_ros.nodes.send_goal", args.action, args.goal, f"--map-up={args.map_up}", *words)
 
 
 def run_call(args: argparse.Namespace) -> int:
