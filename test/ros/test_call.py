@@ -6,20 +6,17 @@ import sys
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
-from harness import parameters, wall_memory
+from harness import walled_world
 from nav_msgs.msg import Path
 
 from spatia_ros.nodes.call import fill, plain, went_well
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.types import SpatiaError
 
 
 @pytest.fixture(scope="module")
 def folder(graph, tmp_path_factory):
     path = tmp_path_factory.mktemp("call")
-    wall_memory().save(path / "wall.spatia")
-    settings = parameters(generator__name="projection", source__memory="wall.spatia", data_dir=str(path), camera__width_px=96)
-    graph.add(WorldNode(context=graph.context, parameter_overrides=settings))
+    walled_world(graph, path)
     return path
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from harness import parameters, wait, wall_memory
+from harness import wait, walled_world
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
@@ -17,23 +17,16 @@ from sensor_msgs.msg import Image
 
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.recorder import record
-from spatia_ros.nodes.world_node import WorldNode
 
 POSES = 4
 WAIT_FOR = ["camera/color/image_raw", "camera/depth/image_rect", "camera/color/metadata", "odom", "/tf", "world/status", "pose"]
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 50.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def bag(graph, tmp_path_factory):
     """What our recorder made of a world that was commanded to four places."""
     folder = tmp_path_factory.mktemp("bag")
-    wall_memory().save(folder / "wall.spatia")
-    values = parameters(**SETTINGS, data_dir=str(folder))
-    graph.add(WorldNode(context=graph.context, parameter_overrides=values))
+    walled_world(graph, folder, frame_rate_hz=50.0)
     seen = graph.collect(Image, "/camera/color/image_raw")
     command = graph.publisher(PoseStamped, "/cmd_pose")
     stop, ready = threading.Event(), threading.Event()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from harness import CAMERA, parameters, wait, wall_memory
+from harness import CAMERA, wait, walled_world
 from PIL import Image as Pillow
 from rclpy.node import Node
 from scipy.spatial import cKDTree
@@ -14,13 +14,7 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from standard_client import LATCHED, ExactTime, Transforms, stamp_ns
 
-from spatia_ros.nodes.world_node import WorldNode
-
 PLACES = [(0.0, 0.0, 1.0, 0.0), (0.1, 0.05, 1.0, 0.1), (0.2, 0.0, 1.1, -0.1)]
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": CAMERA.width, "camera__height_px": CAMERA.height, "frame_rate_hz": 50.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia",
-}  # fmt: skip
 
 
 def heard(graph, topic):
@@ -32,8 +26,7 @@ def heard(graph, topic):
 def taken(graph, tmp_path_factory):
     """A pipeline that has seen three places."""
     folder = tmp_path_factory.mktemp("images")
-    wall_memory().save(folder / "wall.spatia")
-    graph.add(WorldNode(context=graph.context, parameter_overrides=parameters(**SETTINGS, data_dir=str(folder))))
+    walled_world(graph, folder, frame_rate_hz=50.0)
     pipeline = Node("pipeline", context=graph.context)
     pipeline.tf, pipeline.clouds = Transforms(pipeline), []
     pipeline.create_subscription(PointCloud2, "/world/memory/points", pipeline.clouds.append, LATCHED)

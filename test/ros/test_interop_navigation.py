@@ -5,20 +5,15 @@ import threading
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseWithCovarianceStamped, TwistStamped
-from harness import parameters, wait, wall_memory
+from harness import wait, walled_world
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from standard_client import Transforms, matrix, now_ns, stamp_ns
 
-from spatia_ros.nodes.world_node import WorldNode
-
 RATE_HZ, SPEED, TURN = 40.0, 0.8, 1.6
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": RATE_HZ,
-    "motion__twist_model": "unicycle", "publish_clock": True, "source__memory": "wall.spatia",
-}  # fmt: skip
+SETTINGS = {"frame_rate_hz": RATE_HZ, "motion__pace": "real_time", "motion__twist_model": "unicycle", "publish_clock": True}
 START, GOAL = (-0.4, -0.2, 0.5), (0.5, 0.4)
 
 
@@ -72,8 +67,7 @@ class Controller(Node):
 def driven(graph, tmp_path_factory):
     """A controller that was put somewhere and has driven to its goal."""
     folder = tmp_path_factory.mktemp("navigation")
-    wall_memory().save(folder / "wall.spatia")
-    graph.add(WorldNode(context=graph.context, parameter_overrides=parameters(**SETTINGS, data_dir=str(folder))))
+    walled_world(graph, folder, **SETTINGS)
     robot = graph.add(Controller(graph.context))
     wait(lambda: robot.velocity.get_subscription_count() and robot.initial.get_subscription_count(), "the robot")
     wait(

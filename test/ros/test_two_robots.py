@@ -3,31 +3,23 @@
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from harness import parameters, wait, wall_memory
+from harness import wait, walled_world
 from nav_msgs.msg import Odometry
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from standard_client import Transforms, stamp_ns
 
-from spatia_ros.nodes.world_node import WorldNode
-
 ROBOTS = ("robot1", "robot2")
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 50.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def robots(graph, tmp_path_factory):
     """By robot, its images and odometry after it was told to go somewhere; and what was said on /tf."""
     folder = tmp_path_factory.mktemp("robots")
-    wall_memory().save(folder / "wall.spatia")
     viewer = graph.add(Node("viewer", context=graph.context))
     viewer.tf, out = Transforms(viewer), {}
     for robot in ROBOTS:
-        settings = parameters(**SETTINGS, frames__prefix=f"{robot}/", data_dir=str(folder))
-        graph.add(WorldNode(context=graph.context, namespace=robot, parameter_overrides=settings))
+        walled_world(graph, folder, robot, frame_rate_hz=50.0, frames__prefix=f"{robot}/")
         out[robot] = (graph.collect(Image, f"/{robot}/camera/color/image_raw"), graph.collect(Odometry, f"/{robot}/odom"))
     return viewer, out
 
