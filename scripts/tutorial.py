@@ -101,6 +101,31 @@ def environment(root: Path) -> dict[str, str]:
     return {**os.environ, "VIRTUAL_ENV": str(venv), "PATH": f"{venv / 'bin'}:{os.environ.get('PATH', '')}"}
 
 
+def carry_out(step: Step, folder: Path, env: dict[str, str], terminals: dict[str, Terminal]) -> None:
+    """Commands in the foreground, while the terminals go on.
+
+    Raises:
+        TutorialError: when they fail or take too long, or a terminal fails meanwhile.
+    """
+    process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", step.text], cwd=folder, env=env, start_new_session=True)
+    until = time.monotonic() + LIMIT_S
+    try:
+        while process.poll() is None:
+            for terminal in terminals.values():
+                terminal.check()
+            if time.monotonic() > until:
+                break
+            time.sleep(0.1)
+        if process.poll() != 0:
+            logs = "".join(f"\nterminal {t.name}:\n{t.words()}" for t in terminals.values())
+            how = f"exit code {process.returncode}" if process.returncode is not None else f"no end within {LIMIT_S:g} s"
+            raise TutorialError(f"{how} of:\n{step.text}{logs}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def run(page: Path, folder: Path, data: Path) -> None:
     """Carry out a page.
 
@@ -123,14 +148,7 @@ def run(page: Path, folder: Path, data: Path) -> None:
                 terminals[step.name] = Terminal(step, folder, env)
                 continue
             start = time.monotonic()
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", step.text], cwd=folder, env=env, timeout=LIMIT_S, check=False
-            )
-            for terminal in terminals.values():
-                terminal.check()
-            if done.returncode:
-                logs = "".join(f"\nterminal {t.name}:\n{t.words()}" for t in terminals.values())
-                raise TutorialError(f"exit code {done.returncode} of:\n{step.text}{logs}")
+            carry_out(step, folder, env, terminals)
             print(f"  ({time.monotonic() - start:.0f} s)", flush=True)
         while terminals:
             terminals.popitem()[1].stop()
@@ -153,7 +171,7 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 run(page, folder, args.data)
-            except (TutorialError, subprocess.TimeoutExpired) as error:
+            except TutorialError as error:
                 print(f"{page}: {error}", file=sys.stderr)
                 return 1
     return 0

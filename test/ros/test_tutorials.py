@@ -47,6 +47,13 @@ def test_a_command_that_fails_is_told_with_the_log_of_its_terminals(tutorial, tm
         tutorial.run(page, tmp_path, tmp_path)
 
 
+def test_a_terminal_that_dies_ends_the_wait_for_it(tutorial, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```bash terminal=1\necho broken; exit 3\n```\n```bash\nuntil false; do sleep 0.1; done\n```\n")
+    with pytest.raises(tutorial.TutorialError, match=r"(?s)terminal 1 ended with exit code 3:.*broken"):
+        tutorial.run(page, tmp_path, tmp_path)
+
+
 def test_a_word_that_means_nothing_is_an_error(tutorial):
     with pytest.raises(tutorial.TutorialError, match="expected one of"):
         tutorial.steps("```bash terminel=1\ntrue\n```\n")
