@@ -22,6 +22,7 @@ from spatia_ros.nodes.memory_update import MemoryUpdates
 from spatia_ros.nodes.motion import Motion
 from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.sensor_input import SensorInput
+from spatia_ros.nodes.tidy import Tidy
 from spatia_ros.nodes.worker import Gate, Worker
 from spatia_ros.srv import EditMemory, LoadMemory, SaveMemory, SavePly
 from spatia_ros.types import Frame, SpatiaError
@@ -69,6 +70,7 @@ class MemoryFace:
         self.serve(EditMemory, "memory/edit", self._edit)
         self.add(Regions(self))
         self.add(MemoryUpdates(self))
+        self.add(Tidy(self))
         self.endpoints.create_timer(0.2, self._offer_cloud)
         self._note()
         self.tick()
