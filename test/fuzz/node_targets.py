@@ -43,6 +43,8 @@ OWN = (
 )
 LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph")
 LONGEST_GOAL_S = 0.03
+ENDING = ("load_world", "set_simulation_state")
+"""After these there may be no world, or none that moves: the next input gets another."""
 HEAVY = ("spawn", "load_world", "parameters", "action", "GenerateTrajectory", "memory_save", "memory_load", "unload", "reset")
 """Words in the names of those whose inputs take long: they get a quarter of the inputs of the others."""
 
@@ -78,6 +80,7 @@ class NodeTarget:
             stage.check(not said)
         except Changed:  # by what was still under way, or by this? asked again, from rest
             stage.check(not self._call(stage, value))
+        stage.stale |= not said and any(word in self.name for word in ENDING)
         if said:
             raise Refused(said)
         return True

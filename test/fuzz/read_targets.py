@@ -6,6 +6,7 @@ import base64
 import io
 import itertools
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -24,8 +25,20 @@ from spatia_ros.generator.text import tokenise
 from spatia_ros.ground import phrase
 from spatia_ros.record import actor_table, map_journal
 from spatia_ros.seed import photo
-from spatia_ros.sequence import bag_topics, calibration, folder, open_sequence, tum, w2c, write_bag, write_tum
+from spatia_ros.sequence import (
+    bag_folder,
+    bag_topics,
+    calibration,
+    folder,
+    mcap_file,
+    open_sequence,
+    tum,
+    w2c,
+    write_bag,
+    write_tum,
+)
 from spatia_ros.sequence.image_file import decode_depth, decode_rgb
+from spatia_ros.sequence.mcap_records import Topic
 from spatia_ros.types import Camera, Frame
 
 CAMERA = Camera(24, 16, 20.0, 21.0, 12.0, 8.0)
@@ -203,6 +216,8 @@ def recordings() -> Iterator[FileTarget]:
     )
     words = [b"sensor_msgs/msg/Image", b"/tf", b"mcap", b"zstd", b"\x89MCAP0\r\n"]
     yield FileTarget("bag_mcap", "walk.mcap", [bag.read_bytes()], _sequence, words=words)
+    yield FileTarget("bag_mend", "walk.mcap", [bag.read_bytes(), bag.read_bytes()[:-3000]], _mended, words=words)
+    yield FileTarget("bag_go_on", "own.mcap", *_own_bag(top / "own"))
     db3 = write_bag(frames(), top / "walk")
     files = {p.name: p.read_bytes() for p in db3.iterdir()}
     for name, data in files.items():
@@ -219,6 +234,32 @@ def recordings() -> Iterator[FileTarget]:
         )
     topics = {"colour": "/c", "depth": "/d", "info": "/i", "pose": "/tf"}
     yield FileTarget("bag_topics", "walk.mcap.topics.yaml", [as_yaml(topics).encode()], _topics, tree=topics, text=as_yaml)
+
+
+def _mended(path: Path) -> None:
+    """Mend a copy: what is mended is written to."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_bytes(path.read_bytes())
+        mcap_file.mend(copy)
+        mcap_file.mend(copy)  # a second time there is nothing to do
+
+
+def _own_bag(folder: Path) -> tuple[list[bytes], Any]:
+    """A recording of ours, and going on with a copy of it whose one file is another."""
+    bag = bag_folder.BagFolder(folder)
+    number = bag.add(Topic("/t", "std_msgs/msg/String", "string data", "", "hash"))
+    bag.write(number, 10**9, b"\0\1\0\0\2\0\0\0a\0")
+    bag.close()
+
+    def go_on(path: Path) -> None:
+        with tempfile.TemporaryDirectory() as top:
+            copy = Path(top) / "bag"
+            shutil.copytree(folder, copy)
+            next(copy.glob("*.mcap")).write_bytes(path.read_bytes())
+            bag_folder.BagFolder(copy, go_on=True).close()
+
+    return [next(folder.glob("*.mcap")).read_bytes()], go_on
 
 
 def _calibrated(path: Path) -> None:

@@ -67,7 +67,7 @@ class Stage:
         self.node.quit = lambda: None  # the end of the program is somebody else's test
         told = self.node.health.fail
         self.node.health.fail = lambda what, error: (self.failures.append(error), told(what, error))[1]
-        self._taken = 0
+        self._taken, self.stale = 0, False
         self.node.start()
         self.now = self.digest()
 
@@ -77,7 +77,7 @@ class Stage:
         if self.node.state == "active" and len(getattr(self.node.face, "cast", ())) > MOST_ACTORS:
             self.node.worker.submit(self._dismiss).result(REST_S)
             self.now = self.digest()
-        if self._taken % RENEW_AFTER and self.node.state == "active":
+        if self._taken % RENEW_AFTER and self.node.state == "active" and not self.stale:
             return
         self.again()
 
@@ -95,6 +95,7 @@ class Stage:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         self.node.start()
         self.failures.clear()
+        self.stale = False
         self.now = self.digest()
 
     def callback(self, kind: str, name: str) -> Callable[..., Any]:
