@@ -1,28 +1,22 @@
-"""Checkpoints of a running world: every so often and when it stops, so that a restart goes on where it was.
-
-Taking one copies the world's state on the worker's thread, between two frames; it is written on a thread of its own.
-"""
+"""What a checkpoint of a world holds beside the world itself, and how a node goes on with it (see :mod:`.keeper`)."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import operator
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from std_srvs.srv import Trigger
 
-from spatia_ros.checkpoint import Checkpoints, Saved, write_whole
+from spatia_ros.checkpoint import Saved, write_whole
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
-from spatia_ros.msg import SimStatus
 from spatia_ros.nodes.frames import RigPose
+from spatia_ros.nodes.keeper import Keeper
 from spatia_ros.nodes.motion import Move
-from spatia_ros.nodes.part import Part
 from spatia_ros.nodes.play import State
 from spatia_ros.nodes.scene import Label, NamedPose
 from spatia_ros.nodes.seeding import Seed
@@ -61,54 +55,13 @@ class Stamps:
         write_whole(self._path, json.dumps({"below_ns": below_ns}))
 
 
-class Keeper(Part):
-    """Keeps a world's checkpoints, where a folder for them is named.
-
-    Made first of a face's parts, for what it finds is what the face begins with.
-    """
+class WorldKeeper(Keeper):
+    """Keeps a world's checkpoints, and its stamps from being given out twice."""
 
     def __init__(self, face: WorldFace) -> None:
-        self._face, self._settings = face, face.settings.checkpoint
-        self._kept: Checkpoints | None = None
-        self._writing: threading.Thread | None = None
-        self._last: tuple[Any, ...] = ()
-        self.held_ms = 0.0
-        """How long the last one kept frames from being made."""
-        if not self._settings.folder:
-            return
-        self._kept = Checkpoints(face.files.inside(self._settings.folder))
-        face.endpoints.keep(self._kept, self._kept.close)
-        self._stamps = Stamps(self._kept.folder)
-        face.serve(Trigger, "checkpoint", self._on_request)
-        if self._settings.every_s:
-            face.endpoints.create_timer(self._settings.every_s, self._due)
-
-    def fill(self, status: SimStatus) -> None:
-        """The number of the newest."""
-        status.checkpoint = self._kept.number if self._kept else 0
-
-    # Going on
-
-    def found(self) -> Saved | None:
-        """The state to go on with; None where there is none, or it is not to be resumed.
-
-        Raises:
-            SpatiaError: when there are checkpoints and none of them can be read.
-        """
-        if self._kept is None or not self._settings.resume:
-            return None
-        saved, wrong = self._kept.read()
-        for words in wrong:
-            self._face.health.fail("checkpoint", SpatiaError(words))
-        if saved is None and wrong:
-            told = "move the folder away, or set checkpoint.resume to false"
-            raise SpatiaError(f"{self._kept.folder}: expected a checkpoint that is whole, found none: {told}")
-        return saved
-
-    @property
-    def story(self) -> str:
-        """The newest, in words."""
-        return f"checkpoint {self._kept.number}" if self._kept else "no checkpoint"
+        super().__init__(face)
+        self._face = face
+        self._stamps = Stamps(self._kept.folder) if self._kept else None
 
     def put_back(self, saved: Saved) -> Label | None:
         """Make the face what it was, its world excepted (:func:`reopened`); returns what is said of the world."""
@@ -119,7 +72,7 @@ class Keeper(Part):
         if about["play"] != State.QUITTING:  # who comes back after that starts as the parameters say
             face.play.become(State(about["play"]))
         # Without a crash the promise ends where the stamps do, and they go on as if nothing had been.
-        face.frames.go_back(max(about["stamp_ns"], self._stamps.promised_ns))
+        face.frames.go_back(max(about["stamp_ns"], self._stamps.promised_ns if self._stamps else 0))
         if about["label"] is None:
             return None
         poses = tuple(NamedPose(**pose) for pose in about["label"].pop("poses"))
@@ -129,51 +82,16 @@ class Keeper(Part):
 
     def framed(self, step: Step, move: Move, stamp_ns: int) -> None:  # noqa: ARG002
         """A stamp was given out."""
-        if self._kept:
+        if self._stamps:
             self._stamps.given(stamp_ns)
 
     def deactivate(self) -> None:
-        """Keep the last state; not that of a world whose work has failed."""
-        if self._kept is None:
-            return
-        self._settle()
-        if self._face.node.faulty is None:
-            self._face.worker.submit(self._face.health.guard("checkpoint", lambda: self._write(self._state()))).result()
+        """Keep the last state, and promise no stamp beyond it."""
+        super().deactivate()
+        if self._stamps and self._face.node.faulty is None:
             self._stamps.promise(self._face.stamp_ns)
 
-    def close(self) -> None:
-        """Wait for what is being written."""
-        self._settle()
-
-    def _settle(self) -> None:
-        if self._writing is not None:
-            self._writing.join()
-            self._writing = None
-
-    def _on_request(self, request: Trigger.Request, response: Trigger.Response) -> str:  # noqa: ARG002
-        self._settle()
-        self._write(self._state())
-        return self.story
-
-    def _due(self) -> None:
-        """Take one, unless the last is still being written."""
-        if self._face.active and not (self._writing and self._writing.is_alive()):
-            self._face.worker.submit(self._face.health.guard("checkpoint", self._begin))
-
-    def _begin(self) -> None:
-        saved = self._state()
-        work = self._face.health.guard("checkpoint", lambda: self._write(saved))
-        self._writing = threading.Thread(target=work, name="checkpoint", daemon=True)
-        self._writing.start()
-
-    def _write(self, saved: Saved | None) -> None:
-        if saved is not None and self._kept is not None:
-            last = self._last
-            self._last = ()  # should it fail, the next is taken in any case
-            self._kept.write(saved)
-            self._last = last
-
-    def _state(self) -> Saved | None:
+    def state(self) -> Saved | None:
         """What is now (on the worker's thread); None where that is on disk already, or there is no world yet."""
         face, began_s = self._face, time.perf_counter()
         if face.play.state is State.LOADING_WORLD:

@@ -21,6 +21,7 @@ from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.lifecycle import ManagedNode
+from spatia_ros.nodes.map_checkpoint import MapKeeper
 from spatia_ros.nodes.memory_face import MemoryFace
 from spatia_ros.nodes.motion import Motion
 from spatia_ros.nodes.settings import MapperSettings
@@ -54,7 +55,9 @@ class MapperFace(MemoryFace):
         super().__init__(node, endpoints)
         settings: MapperSettings = self.settings
         self._config, self._tracks = settings.world(), settings.sensor.pose_source == "tracked"
-        self._memory = Memory(self._config.memory)
+        keeper = self.add(MapKeeper(self, self._tracks))
+        kept = keeper.remembered()
+        self._memory = Memory(self._config.memory) if kept is None else kept
         self._mapper: Mapper | None = None  # from the first frame on, which brings the camera
         self._last_ns = -1
         self._frames = self._lost = self._loops = 0
@@ -64,7 +67,8 @@ class MapperFace(MemoryFace):
         self._tf = qos.publisher(endpoints, TFMessage, "/tf", qos.TF) if self._tracks and settings.publish_tf else None
         self._pose = qos.publisher(endpoints, PoseStamped, "pose", qos.SENSOR_OUT)
         self._begin()
-        node.get_logger().info(f"mapping in frame {self.map_frame}; files in {self.files.root}")
+        begun = "" if kept is None else f" on {keeper.story} ({len(kept)} points)"
+        node.get_logger().info(f"mapping in frame {self.map_frame}{begun}; files in {self.files.root}")
 
     @property
     def memory(self) -> Memory:

@@ -180,7 +180,7 @@ class Watch:
 
         node.heartbeat.told = lambda word: self._say(GAVE_UP if node.faulty is not None else word)
         settings = node.live.now
-        if hasattr(settings, "checkpoint") and not settings.checkpoint.folder:
+        if not settings.checkpoint.folder and settings.sensor.pose_source != "tracked":
             folder, again = f"checkpoint{node.get_fully_qualified_name()}", self._attempt > 0
             given = {"checkpoint.folder": folder} | ({} if again else {"checkpoint.resume": False})
             node.set_parameters([Parameter(parameter, value=value) for parameter, value in given.items()])

@@ -170,6 +170,7 @@ class NodeSettings(Section):
     cloud: CloudSettings = CloudSettings()
     update: UpdateSettings = UpdateSettings()
     heartbeat: HeartbeatSettings = HeartbeatSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
     sensor: SensorSettings = SensorSettings()
 
 
@@ -203,7 +204,6 @@ class WorldSettings(NodeSettings, WorldConfig):
     motion: MotionSettings = MotionSettings()
     deadline: DeadlineSettings = DeadlineSettings()
     simulation: SimulationSettings = SimulationSettings()
-    checkpoint: CheckpointSettings = CheckpointSettings()
 
     @model_validator(mode="after")
     def _commanded(self) -> WorldSettings:

@@ -20,7 +20,7 @@ from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import clocks, convert
 from spatia_ros.nodes.building import EngineBuilder
-from spatia_ros.nodes.checkpoint import Keeper, reopened
+from spatia_ros.nodes.checkpoint import WorldKeeper, reopened
 from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.commands import Commands
 from spatia_ros.nodes.endpoints import Endpoints
@@ -72,7 +72,7 @@ class WorldFace(MemoryFace):
         super().__init__(node, endpoints, self.play)
         self.play.on_change = self.worker.wake
         settings: WorldSettings = self.settings
-        keeper = self.add(Keeper(self))
+        keeper = self.add(WorldKeeper(self))
         saved = keeper.found()
         seed = reopened(settings.world(), saved, keeper.story) if saved else self._seed(settings)
         self._world = seed.world

@@ -16,7 +16,7 @@ from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SaveMemory, SetMode
-from spatia_ros.types import Frame
+from spatia_ros.types import Frame, SpatiaError
 
 SECOND = 1_000_000_000
 T_BASE_OPTICAL = geometry.pose(np.eye(3), np.array([0.1, 0.0, 0.2])) @ convert.T_LINK_OPTICAL
@@ -178,3 +178,22 @@ def test_the_world_node_maps_too_in_its_own_axes(graph, make):
     assert graph.call(SetMode, "/both/memory/set_mode", mode=SimStatus.GENERATING).success
     step = node.worker.submit(lambda: node._world.look(node.rig.camera_of(node.rig.base_of(T_world_map @ START)))).result(30.0)
     assert step.coverage.mean() > 0.5
+
+
+def test_a_map_goes_on_from_its_checkpoint(graph, make):
+    """Configured again, the mapper has what it had mapped, to the bit, and goes on in it."""
+    node, frames = make("/kept", checkpoint__folder="kept", checkpoint__every_s=0.0), recording()
+    camera = Camera(graph, "/kept")
+    send(camera, node, frames[:2])
+    before = node.memory.points()
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    node.start()
+    np.testing.assert_array_equal(node.memory.points().xyz, before.xyz)
+    send(camera, node, frames[2:])
+    same(node.memory, memory_of(frames, voxel_m=0.02))
+
+
+def test_a_tracked_map_keeps_no_checkpoint_and_says_why(make):
+    with pytest.raises(SpatiaError, match=r"checkpoint\.folder: expected none, as a tracked map starts where its camera does"):
+        make("/tracked", checkpoint__folder="kept", sensor__pose_source="tracked")

@@ -106,7 +106,7 @@ def test_checkpoints_are_written_by_themselves_and_only_when_something_changed(g
         flight.fly(0)
         index = node.world.index
         wait(lambda index=index: keeper._last and keeper._last[0][0] == index, "a checkpoint of the last frame")
-    assert node.worker.submit(keeper._state).result() is None, "nothing changed since"
+    assert node.worker.submit(keeper.state).result() is None, "nothing changed since"
     assert keeper.held_ms > 0
     status = SimStatus()
     keeper.fill(status)

@@ -1,0 +1,110 @@
+"""Checkpoints of a running node: every so often and when it stops, so that a restart goes on where it was.
+
+Taking one copies the state on the worker's thread, between two frames; it is written on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from std_srvs.srv import Trigger
+
+from spatia_ros.checkpoint import Checkpoints, Saved
+from spatia_ros.msg import SimStatus
+from spatia_ros.nodes.part import Part
+from spatia_ros.types import SpatiaError
+
+if TYPE_CHECKING:
+    from spatia_ros.nodes.memory_face import MemoryFace
+
+
+class Keeper(Part):
+    """Keeps a node's checkpoints, where a folder for them is named.
+
+    Made first of a face's parts, for what it finds is what the face begins with.
+    """
+
+    def __init__(self, face: MemoryFace) -> None:
+        self._at, self._settings = face, face.settings.checkpoint
+        self._kept: Checkpoints | None = None
+        self._writing: threading.Thread | None = None
+        self._last: tuple[Any, ...] = ()
+        self.held_ms = 0.0
+        """How long the last one kept frames from being made."""
+        if not self._settings.folder:
+            return
+        self._kept = Checkpoints(face.files.inside(self._settings.folder))
+        face.endpoints.keep(self._kept, self._kept.close)
+        face.serve(Trigger, "checkpoint", self._on_request)
+        if self._settings.every_s:
+            face.endpoints.create_timer(self._settings.every_s, self._due)
+
+    def fill(self, status: SimStatus) -> None:
+        """The number of the newest."""
+        status.checkpoint = self._kept.number if self._kept else 0
+
+    def found(self) -> Saved | None:
+        """The state to go on with; None where there is none, or it is not to be resumed.
+
+        Raises:
+            SpatiaError: when there are checkpoints and none of them can be read.
+        """
+        if self._kept is None or not self._settings.resume:
+            return None
+        saved, wrong = self._kept.read()
+        for words in wrong:
+            self._at.health.fail("checkpoint", SpatiaError(words))
+        if saved is None and wrong:
+            told = "move the folder away, or set checkpoint.resume to false"
+            raise SpatiaError(f"{self._kept.folder}: expected a checkpoint that is whole, found none: {told}")
+        return saved
+
+    @property
+    def story(self) -> str:
+        """The newest, in words."""
+        return f"checkpoint {self._kept.number}" if self._kept else "no checkpoint"
+
+    def state(self) -> Saved | None:
+        """What is now (on the worker's thread); None where that is on disk already, or there is nothing to keep."""
+        raise NotImplementedError
+
+    def deactivate(self) -> None:
+        """Keep the last state; not that of a world whose work has failed."""
+        if self._kept is None:
+            return
+        self._settle()
+        if self._at.node.faulty is None:
+            self._at.worker.submit(self._at.health.guard("checkpoint", lambda: self._write(self.state()))).result()
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
+
+    def _on_request(self, request: Trigger.Request, response: Trigger.Response) -> str:  # noqa: ARG002
+        self._settle()
+        self._write(self.state())
+        return self.story
+
+    def _due(self) -> None:
+        """Take one, unless the last is still being written."""
+        if self._at.active and not (self._writing and self._writing.is_alive()):
+            self._at.worker.submit(self._at.health.guard("checkpoint", self._begin))
+
+    def _begin(self) -> None:
+        saved = self.state()
+        work = self._at.health.guard("checkpoint", lambda: self._write(saved))
+        self._writing = threading.Thread(target=work, name="checkpoint", daemon=True)
+        self._writing.start()
+
+    def _write(self, saved: Saved | None) -> None:
+        if saved is not None and self._kept is not None:
+            last = self._last
+            self._last = ()  # should it fail, the next is taken in any case
+            self._kept.write(saved)
+            self._last = last
