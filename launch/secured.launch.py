@@ -19,6 +19,7 @@ ARGUMENTS = {
     "params": (str(CONFIG / "world.yaml"), "parameter file (YAML) of the world node"),
     "keystore": ("", "folder of keys and permissions"),
     **NODE, **SOURCE, **COMMON,
+    "checkpoint": ("", "folder in data_dir where the state is kept, and gone on with when the node is started again"),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from spatia_ros.nodes.launching import COMMON, CONFIG, NODE, SOURCE, described, 
 ARGUMENTS = {
     "params": (str(CONFIG / "world.yaml"), "parameter file (YAML) of the world node"),
     **NODE, **SOURCE, **COMMON,
+    "checkpoint": ("", "folder in data_dir where the state is kept, and gone on with when the node is started again"),
     "camera": ("", "camera name: first part of its topics and frames"),
 }  # fmt: skip
 
