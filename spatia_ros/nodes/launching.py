@@ -41,8 +41,8 @@ SOURCE = {
 }
 WORDS = {
     "sequence": "source.sequence", "memory": "source.memory", "actors": "source.actors", "map_up": "frames.map_up",
-    "rig": "rig.file",
-    "camera": "frames.camera", "checkpoint": "checkpoint.folder", "data_dir": "data_dir", "pose_source": "sensor.pose_source", "world": "sensor.world",
+    "camera": "frames.camera", "checkpoint": "checkpoint.folder", "data_dir": "data_dir",
+    "pose_source": "sensor.pose_source", "world": "sensor.world",
 }  # fmt: skip
 """Arguments that set one parameter each; left empty, the parameter file decides."""
 DELAY_S = 2.0
