@@ -124,7 +124,8 @@ class Rebuilding:
 
 def _fields(value: Any) -> list[str]:
     """What a dataclass or named tuple is made with."""
-    return list(value._fields) if isinstance(value, tuple) else [f.name for f in dataclasses.fields(value) if f.init]
+    named = getattr(type(value), "_fields", None)
+    return [f.name for f in dataclasses.fields(value) if f.init] if named is None else list(named)
 
 
 def _plain(name: str) -> np.dtype[Any]:
