@@ -9,7 +9,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from harness import START, parameters, wait, wall_memory
+from harness import START, wait, walled_world
 from nav_msgs.msg import Path
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -20,31 +20,22 @@ from sensor_msgs.msg import Image
 from spatia_ros.memory import Memory
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import EditMemory, SaveMemory, SavePly
 
 NS = 1_000_000_000
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "source__memory": "wall.spatia",
-    "motion__pace": "fast",
-}  # fmt: skip
 BASE = START @ np.linalg.inv(convert.T_LINK_OPTICAL)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
-    return path
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
 def world(graph, folder, request):
     """A world in a namespace of its own."""
     namespace = f"/{request.node.name.split('[')[0]}"
-    extra = getattr(request, "param", {})
-    overrides = parameters(data_dir=str(folder), **SETTINGS, **extra)
-    node = graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=overrides))
+    node = walled_world(graph, folder, namespace, **getattr(request, "param", {}))
     yield node
     graph.remove(node)
 

@@ -10,7 +10,7 @@ import pytest
 from action_client import Goals, cancel, outcome
 from evo.core import metrics, sync
 from evo.tools import file_interface
-from harness import START, Graph, parameters, wait, wall_memory
+from harness import SMALL_WORLD, START, Graph, wait, wall_memory, walled_world
 from lifecycle_msgs.srv import GetState
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
@@ -22,30 +22,24 @@ from test_generate_trajectory import path_of, way
 from spatia_ros.action import ExportDataset
 from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.record.frame_sets import TumSet
 from spatia_ros.record.recording import Recording
 from spatia_ros.sequence import open_sequence
 from spatia_ros.sequence.bag_folder import mend
 
 RUN, TUM, MCAP = ExportDataset.Goal.RUN, ExportDataset.Goal.TUM, ExportDataset.Goal.MCAP
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "motion__pace": "fast",
-    "source__memory": "wall.spatia",
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
+    wall_memory().save(path / "wall.spatia")  # for worlds in other processes, too
     return path
 
 
 @pytest.fixture(scope="module")
 def node(graph, folder):
-    values = parameters(**SETTINGS, data_dir=str(folder))
-    made = graph.add(WorldNode(context=graph.context, namespace="/export", parameter_overrides=values))
+    made = walled_world(graph, folder, "/export")
     yield made
     graph.remove(made)
 
@@ -189,7 +183,7 @@ def cut_off(graph, command, goal, enough):
 
 def test_after_kill_9_the_same_goal_goes_on(folder):
     """Other processes, each killed in the middle of the bag."""
-    words = [f"{name.replace('__', '.')}={value}" for name, value in SETTINGS.items() if name != "motion__pace"]
+    words = [f"{name.replace('__', '.')}={value}" for name, value in SMALL_WORLD.items() if name != "motion__pace"]
     command = [sys.executable, "-m", "spatia_ros.nodes.runner", "world", "--set", f"data_dir={folder}"]
     command += [word for each in words for word in ("--set", each)] + ["--ros-args", "-r", "__ns:=/killed"]
     rig = Rig(FrameSettings())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from action_client import Goals, cancel, outcome
 from geometry_msgs.msg import Pose, PoseStamped, Quaternion
-from harness import START, parameters, wait, wall_memory
+from harness import START, wait, walled_world
 from nav_msgs.msg import Path
 from rclpy.action import ActionServer
 from rclpy.exceptions import InvalidHandle
@@ -14,7 +14,6 @@ from spatia_ros.action import GenerateTrajectory
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.endpoints import Endpoints
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.record import files
 from spatia_ros.record.run_folder import RunFolder
 from spatia_ros.sequence import open_sequence
@@ -38,13 +37,7 @@ def way(node, count, step_m=0.01):
 
 @pytest.fixture(scope="module")
 def node(graph, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    wall_memory().save(folder / "wall.spatia")
-    values = parameters(
-        generator__name="projection", camera__width_px=96, camera__height_px=64, motion__pace="fast",
-        source__memory="wall.spatia", data_dir=str(folder),
-    )  # fmt: skip
-    made = graph.add(WorldNode(context=graph.context, namespace="/fly", parameter_overrides=values))
+    made = walled_world(graph, tmp_path_factory.mktemp("data"), "/fly")
     yield made
     graph.remove(made)
 

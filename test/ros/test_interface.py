@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, Twist, TwistStamped
-from harness import START, parameters, wait, wall_memory
+from harness import START, parameters, wait, walled_world
 from nav_msgs.msg import Odometry, Path
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -19,7 +19,6 @@ from spatia_ros.nodes.actor_outputs import ActorOutputs
 from spatia_ros.nodes.cloud import CloudOutput
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.memory_update import MemoryUpdates
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import (
     EditMemory,
     GetRegion,
@@ -38,10 +37,7 @@ cameras:
   - {name: camera, width_px: 96, height_px: 64, hfov_deg: 69}
   - {name: bent, width_px: 80, height_px: 60, hfov_deg: 60, distortion: {coefficients: [-0.2, 0.04]}}
 """
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia", "rig__file": "rig.yaml", "publish_clock": True,
-}  # fmt: skip
+SETTINGS = {"frame_rate_hz": 100.0, "rig__file": "rig.yaml", "publish_clock": True}
 
 SENSOR, LATCHED, ONE, MANY = ("RELIABLE", "VOLATILE", 10), ("RELIABLE", "TRANSIENT_LOCAL", 1), ("RELIABLE", "VOLATILE", 1), None
 CAMERA = {  # topic of a camera: type, and what converts it
@@ -99,18 +95,13 @@ def resolved(namespace, topic):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
     (path / "rig.yaml").write_text(RIG)
     return path
 
 
 @pytest.fixture(scope="module")
 def make(graph, folder):
-    def node(namespace, **changes):
-        values = parameters(**{**SETTINGS, "data_dir": str(folder), **changes})
-        return graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=values))
-
-    return node
+    return lambda namespace, **changes: walled_world(graph, folder, namespace, **{**SETTINGS, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
-from harness import START, parameters, wait, wall_memory
+from harness import START, wait, walled_world
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import ColorRGBA
 
@@ -13,13 +13,9 @@ from spatia_ros import geometry
 from spatia_ros.msg import MemoryUpdate
 from spatia_ros.nodes import convert, convert_memory, memory_update, qos
 from spatia_ros.nodes.memory_mirror import MemoryMirror
-from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import EditMemory, GetRegion, LoadMemory, Restore, Snapshot
 
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 100.0,
-    "motion__pace": "fast", "source__memory": "wall.spatia", "update__max_points": 500, "update__max_bytes_per_s": 1e9,
-}  # fmt: skip
+SETTINGS = {"frame_rate_hz": 100.0, "update__max_points": 500, "update__max_bytes_per_s": 1e9}
 Ask = EditMemory.Request
 
 
@@ -34,14 +30,11 @@ def often():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
-    return path
+    return tmp_path_factory.mktemp("data")
 
 
 def make(graph, folder, namespace, **changes):
-    values = parameters(**{**SETTINGS, "data_dir": str(folder), **changes})
-    return graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=values))
+    return walled_world(graph, folder, namespace, **{**SETTINGS, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
-from harness import Graph, parameters, wait, wall_memory
+from harness import Graph, wait, walled_world
 from nav_msgs.msg import Path
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -12,20 +12,14 @@ from test_world_node import nudge, path_command
 
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
-from spatia_ros.nodes.world_node import WorldNode
 
 PERIOD_NS = 1_000_000
-SETTINGS = {
-    "generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64, "frame_rate_hz": 1000.0,
-    "source__memory": "wall.spatia",
-}  # fmt: skip
+SETTINGS = {"frame_rate_hz": 1000.0, "motion__pace": "real_time"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data")
-    wall_memory().save(path / "wall.spatia")
-    return path
+    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +33,7 @@ def make(graph, folder):
     nodes = []
 
     def node(namespace, **changes):
-        values = parameters(**{**SETTINGS, "data_dir": str(folder), **changes})
-        nodes.append(graph.add(WorldNode(context=graph.context, namespace=namespace, parameter_overrides=values)))
+        nodes.append(walled_world(graph, folder, namespace, **{**SETTINGS, **changes}))
         return nodes[-1]
 
     yield node
