@@ -15,8 +15,8 @@ from spatia_ros.types import Float64, UInt8
 
 WARM_UP = 1 / 3
 """Of a process's life, what is not looked at for drift: caches fill then."""
-BLOCK_S = 15.0
-"""Memory use is the median of so many seconds: what is used while a file is written is no drift."""
+BLOCK_S = 45.0
+"""Memory use is the least of so many seconds: what is used while a file is written, until it is given back, is no drift."""
 FEWEST_BLOCKS = 6
 DRAWS = 2000
 HOURS = 24
@@ -36,7 +36,7 @@ class Drift:
     """The growth of memory use in one life of a process, after its warm-up.
 
     Args:
-        pid: the process. seconds: of its life that were looked at. mb: its memory use then, the median.
+        pid: the process. seconds: of its life that were looked at. mb: its memory use then, the median of the blocks.
         slope: MB an hour, the median of the slopes between all pairs of blocks (Theil and Sen). low, high: where 95 of 100
             such trials would find it (blocks drawn with replacement).
     """
@@ -72,16 +72,16 @@ def drift_of(samples: Sequence[Sample], seed: int = 0) -> Drift | None:
     at_s, mb = np.array([s.at_s for s in life]), np.array([s.resident_mb for s in life])
     warm = at_s >= at_s[0] + WARM_UP * (at_s[-1] - at_s[0])
     at_s, mb = at_s[warm], mb[warm]
-    block = ((at_s - at_s[0]) // BLOCK_S).astype(int)
+    block = np.minimum((at_s - at_s[0]) // BLOCK_S, (at_s[-1] - at_s[0]) // BLOCK_S - 1).astype(int)  # the last one is longer
     numbers = np.unique(block)
     if len(numbers) < FEWEST_BLOCKS:
         return None
-    centre = np.array([at_s[block == b].mean() for b in numbers])
-    level = np.array([np.median(mb[block == b]) for b in numbers])
+    centre = np.array([at_s[block == b][mb[block == b].argmin()] for b in numbers])
+    level = np.array([mb[block == b].min() for b in numbers])
     rng = np.random.default_rng(seed)
     drawn = [slope_of(centre[k], level[k]) for k in np.sort(rng.integers(len(numbers), size=(DRAWS, len(numbers))), axis=1)]
     low, high = np.percentile(drawn, (2.5, 97.5))
-    return Drift(pid, float(at_s[-1] - at_s[0]), float(np.median(mb)), slope_of(centre, level), float(low), float(high))
+    return Drift(pid, float(at_s[-1] - at_s[0]), float(np.median(level)), slope_of(centre, level), float(low), float(high))
 
 
 def chart(samples: Sequence[Sample], drift: Drift | None) -> UInt8:

@@ -17,7 +17,7 @@ from nav_msgs.msg import Path as PathMessage
 from simulation_interfaces.msg import Result, SimulationState
 from simulation_interfaces.srv import DeleteEntity, ResetSimulation, SetSimulationState, StepSimulation
 
-from spatia_ros.nodes import convert
+from spatia_ros.nodes import convert, tidy
 from spatia_ros.nodes.soak_actors import HALF_CRATE, ActorChanges
 from spatia_ros.nodes.soak_frames import POSE_TOLERANCE, SLOW_LENGTH, SLOW_PERIODS
 from spatia_ros.nodes.soak_hands import Hands
@@ -31,6 +31,8 @@ HOME, KEPT, START = "home", "kept", "start.spatia"
 """The snapshot that every round ends in, the one that is taken and gone back to between, and the memory it all begins with."""
 PROMPTS = ("", "a bright room", "a dark room at night", "snow")
 MAP_FILE = "now.ply"
+REST_S = tidy.QUIET_S + 3 * tidy.LOOK_S
+"""At home the world may rest until it has given back the memory that it needs no more."""
 Edit = EditMemory.Request
 
 
@@ -77,21 +79,27 @@ class Player:
         self.hands.mark(SYNC)
         self.compare_map()
         self._back_to(HOME)
-        self.actors.present, self._kept = [], None
-        self.pose()
+        self.actors.present = []
+        self._begin_anew()
         self.hands.settled()
         self.hands.mark(SYNC)
+        self.hands.pause(REST_S)
+
+    def _begin_anew(self) -> None:
+        """In the memory that all began with; no snapshot, and no edit that could be undone, holds on to another."""
+        self._load(START)
+        self.pose()
+        for name in (HOME, KEPT):
+            self._call(Snapshot, "snapshot", name=name)
+        self._kept = None
 
     def settle_in(self) -> None:
         """A world that is there anew: into the memory that all began with, nobody in it, and note that, to come home to."""
-        self._kept = None
         self.hands.mark(SYNC)
         for name in self.actors.present:
             self.hands.call(DeleteEntity, "delete_entity", entity=name)
         self.actors.present = []
-        self._load(START)
-        self.pose()
-        self._call(Snapshot, "snapshot", name=HOME)
+        self._begin_anew()
 
     def command_home(self) -> None:
         """Command the pose that the walk begins with, whatever comes of it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 2.0
 """A node without work for so long has nothing to do."""
-EVERY_S = 60.0
+EVERY_S = 30.0
 """Not more often: what is given back has to be fetched again, some 0.2 ms a MB."""
 LOOK_S = 0.5
 
