@@ -42,6 +42,7 @@ def report(**changes):
         "minutes": 3.0, "interrupted": False, "seed": 1, "command": "spatia ros soak",
         "done": {"checks": 5, "path": 3, "kills": 2},
         "checked": {"checks": 40, "frames": 9, "updates": 2, "maps compared": 1}, "wrong": [], "wrong_count": 0,
+        "at_home": [], "allocated_mb_per_h": None,
         "restart_s": {"p50": 4.0, "max": 5.0}, "shared_memory_mb": {"before": 1.0, "end": 2.0},
     }  # fmt: skip
     return out | changes
@@ -55,6 +56,20 @@ def test_growth_that_is_sure_is_wrong_and_growth_that_may_be_none_is_not():
     assert "memory use grows" in grown["wrong"][0]
     assert even["wrong_count"] == 0
     assert even["drift_mb_per_h"]["in_24_h_mb"] == pytest.approx(24 * even["drift_mb_per_h"]["slope"])
+
+
+def test_what_is_held_at_home_is_measured_more_finely_than_what_is_resident():
+    even = report(at_home=[{"at_s": 30.0 * k, "pid": 1, "allocated_mb": 100.0 + 0.001 * (k % 3)} for k in range(30)])
+    soak.judge(even, drift_of(life(1, 0, 900, 0.0, noise=2.0)))
+    held = even["allocated_mb_per_h"]
+    assert abs(held["slope"]) < 0.1
+    assert held["high"] - held["low"] < 0.5
+    assert even["wrong_count"] == 0
+    grown = report(at_home=[{"at_s": 30.0 * k, "pid": 1, "allocated_mb": 100.0 + 0.05 * k} for k in range(30)])
+    soak.judge(grown, drift_of(life(1, 0, 900, 0.0, noise=2.0)))
+    assert grown["allocated_mb_per_h"]["slope"] == pytest.approx(6.0)
+    assert "what is allocated grows by 6.00 MB" in grown["wrong"][0]
+    assert "allocated" in dict(soak.rows(grown, drift_of(life(1, 0, 900, 0.0))))
 
 
 def test_the_rows_say_what_was_done_and_how_memory_use_went():

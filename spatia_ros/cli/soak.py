@@ -106,7 +106,7 @@ def _watched(
     from spatia_ros.cli.processes import newest_child
     from spatia_ros.cli.soak_report import Sample
 
-    begun, samples, asked = time.monotonic(), list[Sample](), False
+    begun, samples, homes, asked = time.monotonic(), list[Sample](), list[dict[str, float]](), False
     shm_before, line = shared_mb(), _Line(60.0 * args.minutes)
 
     def done() -> bool:
@@ -116,6 +116,8 @@ def _watched(
             pid = newest_child(world.process.pid)
             samples.append(Sample(at_s, pid or 0, _resident(pid)))
             line.show(at_s, checker, player, samples[-1].resident_mb)
+        at_home = [r["held"] for r in list(player.reports) if "held" in r]
+        homes.extend({"at_s": at_s, "pid": samples[-1].pid, **held} for held in at_home[len(homes) :])
         if stop.is_set() and not asked:
             asked = True
             os.kill(player.process.pid, signal.SIGINT)
@@ -130,6 +132,7 @@ def _watched(
         "done": played["counts"], "checked": checked["counts"], "wrong": played["wrong"] + checked["wrong"],
         "wrong_count": played["counts"].get("wrong", 0) + checked["counts"].get("wrong", 0),
         "restart_s": played.get("restart_s"), "shared_memory_mb": {"before": shm_before, "end": shared_mb()},
+        "at_home": homes,
         "resident_mb": [[round(s.at_s, 1), s.pid, round(s.resident_mb, 2)] for s in samples if s.pid],
     }  # fmt: skip
     return report, [s for s in samples if s.pid and s.resident_mb]
@@ -181,16 +184,22 @@ def shared_mb() -> float:
 
 def judge(report: dict[str, Any], drift: Drift | None) -> None:
     """Put the drift into the report; it is wrong where it is surely more than it may be."""
+    from spatia_ros.cli.soak_report import held_drift
+
+    report["drift_mb_per_h"] = report["allocated_mb_per_h"] = None
     if drift is None:
-        report["drift_mb_per_h"] = None
         return
     report["drift_mb_per_h"] = {
         "slope": drift.slope, "low": drift.low, "high": drift.high, "minutes": drift.seconds / 60.0, "mb": drift.mb,
         "in_24_h_mb": drift.in_a_day,
     }  # fmt: skip
-    if drift.low > LARGEST_DRIFT:
-        report["wrong"].append(f"memory use grows by {drift.low:.2f} MB an hour at least, expected at most {LARGEST_DRIFT:g}")
-        report["wrong_count"] += 1
+    homes = [(h["at_s"], int(h["pid"]), h["allocated_mb"]) for h in report["at_home"] if "allocated_mb" in h]
+    held = held_drift(homes, drift.pid)
+    report["allocated_mb_per_h"] = dict(zip(("slope", "low", "high"), held, strict=True)) if held else None
+    for what, low in (("memory use", drift.low), ("what is allocated", held[1] if held else 0.0)):
+        if low > LARGEST_DRIFT:
+            report["wrong"].append(f"{what} grows by {low:.2f} MB an hour at least, expected at most {LARGEST_DRIFT:g}")
+            report["wrong_count"] += 1
 
 
 def rows(report: dict[str, Any], drift: Drift | None) -> list[tuple[str, str]]:
@@ -212,6 +221,9 @@ def rows(report: dict[str, Any], drift: Drift | None) -> list[tuple[str, str]]:
     if drift:
         told = f"{drift.slope:+.2f} MB an hour ({drift.low:+.2f} .. {drift.high:+.2f}), {drift.in_a_day:+.1f} MB in 24 hours"
         out.append(("memory use", f"{drift.mb:.0f} MB; {told}; the last {drift.seconds / 60.0:.1f} min of the longest life"))
+        if held := report["allocated_mb_per_h"]:
+            told = f"{held['slope']:+.2f} MB an hour ({held['low']:+.2f} .. {held['high']:+.2f})"
+            out.append(("allocated", f"{told} by malloc, each time it was at home: what is free but kept is not in it"))
     else:
         out.append(("memory use", "no life of the process was long enough to say"))
     return out

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +25,31 @@ from spatia_ros.types import SpatiaError
 def resident_bytes() -> int:
     """Memory of this process that is in RAM, as Linux counts it."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+_mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+if _mallinfo is not None:  # glibc from 2.33 on
+    _mallinfo.restype = _Mallinfo
+
+
+def allocated() -> dict[str, float]:
+    """What this process holds of malloc, MB (where that can be told), and how many small objects Python has."""
+    out = {"python_blocks": float(sys.getallocatedblocks())}
+    if _mallinfo is not None:
+        info = _mallinfo()
+        out["allocated_mb"] = round((info.uordblks + info.hblkhd) / 1e6, 3)
+    return out
 
 
 class Health:
@@ -85,6 +112,7 @@ class Health:
         return {
             "resident_mb": round(resident_bytes() / 1e6, 1), "threads": threading.active_count(),
             "open_files": len(os.listdir("/proc/self/fd")), "up_s": round(time.monotonic() - self._since_s, 1),
+            **allocated(),
         }  # fmt: skip
 
     def report(self, figures: dict[str, Any], concern: str = "") -> None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped, TwistStamped
 from nav_msgs.msg import Path
 from rclpy.node import Node
@@ -19,6 +20,7 @@ from spatia_ros.nodes.soak_marks import MARKS, SEEN, Mark
 from spatia_ros.nodes.soak_twin import LONGEST_WAIT_S, PIECE_S, Caller, Gone
 from spatia_ros.types import Float64, SpatiaError
 
+HELD = ("allocated_mb", "python_blocks")
 KEPT = 400
 """Frames remembered."""
 
@@ -54,6 +56,10 @@ class Hands(Caller):
             node.create_subscription(PoseStamped, "/pose", self._on_pose, EVERY),
         ]
         node.create_subscription(SimStatus, "/world/status", self._on_status, qos.LATCHED)
+        self.resources: dict[str, float] = {}
+        """What the world's process holds, by name, as /diagnostics last had it."""
+        self._reports = 0
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_report, 10)
         node.create_subscription(String, SEEN, self._on_seen, EVERY)
 
     def _on_frame(self, msg: GeneratedFrame) -> None:
@@ -71,6 +77,21 @@ class Hands(Caller):
         with self._new:
             self.status, self.statuses = msg, self.statuses + 1
             self._new.notify_all()
+
+    def _on_report(self, msg: DiagnosticArray) -> None:
+        with self._new:
+            for status in msg.status:
+                if status.name == "world":
+                    told = {pair.key: pair.value for pair in status.values}
+                    self.resources = {name: float(told[name]) for name in HELD if name in told}
+                    self._reports += 1
+            self._new.notify_all()
+
+    def held(self) -> dict[str, float]:
+        """What the world's process holds now, by name: it is told once a second."""
+        before = self._reports
+        self.wait(lambda: self._reports > before, "the diagnostics")
+        return dict(self.resources)
 
     def _on_seen(self, msg: String) -> None:
         with self._new:

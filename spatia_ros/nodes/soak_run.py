@@ -152,7 +152,7 @@ def played(
                     break
         player.home()
         rounds += 1
-        say({"home": rounds, "kills": ledger.counts["kills"], "wrong": ledger.counts["wrong"]})
+        say({"home": rounds, "kills": ledger.counts["kills"], "wrong": ledger.counts["wrong"], "held": player.hands.held()})
 
 
 def end(hands: Hands, ledger: Ledger, life: Life) -> None:
