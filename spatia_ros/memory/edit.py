@@ -114,10 +114,11 @@ class Editor:
         Raises:
             SpatiaError: when nothing is there, or for a colour or blend out of range.
         """
-        colour = np.asarray(rgb, np.float32)
-        check_array("rgb", colour, (3,), np.float32)
+        colour = np.asarray(rgb, np.float64)
+        check_array("rgb", colour, (3,), np.float64)
         if not ((colour >= 0) & (colour <= 255)).all() or not 0.0 <= blend <= 1.0:
             raise SpatiaError(f"recolour: expected a colour of 0..255 and a blend of 0..1, got {colour.tolist()} and {blend}")
+        colour = colour.astype(np.float32)
         found, before, chosen = self._find(region)
         mixed = before.fields["rgb"].copy()
         mixed[chosen] += np.float32(blend) * (colour - mixed[chosen])

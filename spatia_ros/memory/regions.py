@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from spatia_ros.memory.rows import take_within
-from spatia_ros.types import Bool, Float32, Float64, SpatiaError, check_array, check_pose
+from spatia_ros.types import MAX_POSITION_M, Bool, Float32, Float64, SpatiaError, check_array, check_pose
 
 if TYPE_CHECKING:
     from spatia_ros.memory.memory import Memory
@@ -50,8 +50,8 @@ class Region(Protocol):
 def _vector(name: str, values: object) -> Float64:
     vector = np.asarray(values, np.float64)
     check_array(name, vector, (3,), np.float64)
-    if not np.isfinite(vector).all():
-        raise SpatiaError(f"{name}: expected finite metres, got {vector.tolist()}")
+    if not (np.abs(vector) <= MAX_POSITION_M).all():
+        raise SpatiaError(f"{name}: expected finite metres, at most {MAX_POSITION_M:g}, got {vector.tolist()}")
     return vector
 
 
@@ -94,8 +94,8 @@ class Sphere:
 
     def __init__(self, centre: object, radius_m: float) -> None:
         self.centre, self.radius_m = _vector("sphere.centre", centre), float(radius_m)
-        if not (np.isfinite(self.radius_m) and self.radius_m > 0):
-            raise SpatiaError(f"sphere.radius_m: expected positive metres, got {radius_m}")
+        if not 0 < self.radius_m <= MAX_POSITION_M:
+            raise SpatiaError(f"sphere.radius_m: expected positive metres, at most {MAX_POSITION_M:g}, got {radius_m}")
 
     def __str__(self) -> str:
         return f"the ball of {self.radius_m:.4g} m around {_said(self.centre)} m"

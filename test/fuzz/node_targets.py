@@ -75,6 +75,7 @@ class NodeTarget:
     def take(self, value: Any) -> bool:
         stage = self._stage()
         stage.renew()
+        stage.prepare(self.name)
         said = self._call(stage, value)
         try:
             stage.check(not said)
@@ -214,7 +215,8 @@ class Parameters(NodeTarget):
                 fitting = st.lists(scalars("double"), max_size=7)
             return st.tuples(st.just(name), st.one_of(fitting, fitting, fitting, odd_values().filter(_is_parameter)))
 
-        return st.sampled_from(sorted(now)).flatmap(wanted)
+        live = sorted(self._stage().node.live._live & now.keys())
+        return st.one_of(st.sampled_from(live), st.sampled_from(live), st.sampled_from(sorted(now))).flatmap(wanted)
 
     def _call(self, stage: Stage, value: Any) -> str:
         name, wanted = value

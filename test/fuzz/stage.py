@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ from rclpy.context import Context
 from target import Wrong
 
 from spatia_ros.actors import Cast
+from spatia_ros.actors.library import library_actor
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
+from spatia_ros.srv import Snapshot
 
 RENEW_AFTER = 400
 """Inputs after which a node is configured anew: what they left in it must not make the next ones slow."""
 MOST_ACTORS = 6
+ENTITY = ("_entity_", "delete_entity", "set_entity", "set_animation_time")
+"""Words in the names of targets that are about an actor."""
 REST_S = 40.0
 OBJ = "o a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
 PLY = "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 1\n1 0 1\n"
@@ -67,7 +72,7 @@ class Stage:
         self.node.quit = lambda: None  # the end of the program is somebody else's test
         told = self.node.health.fail
         self.node.health.fail = lambda what, error: (self.failures.append(error), told(what, error))[1]
-        self._taken, self.stale = 0, False
+        self._taken, self._prepared, self.stale = 0, 0, False
         self.node.start()
         self.now = self.digest()
 
@@ -80,6 +85,21 @@ class Stage:
         if self._taken % RENEW_AFTER and self.node.state == "active" and not self.stale:
             return
         self.again()
+
+    def prepare(self, target: str) -> None:
+        """Have there be what a target is about: an entity, a snapshot."""
+        if self.node.state != "active" or not hasattr(self.node.face, "cast"):
+            return
+        face, before = self.node.face, self._prepared
+        if any(word in target for word in ENTITY) and "ball" not in face.cast:
+            face.worker.submit(lambda: face.cast.add(replace(library_actor("ball", spacing_m=0.2), name="ball"))).result(REST_S)
+            self._prepared += 1
+        if target.endswith("_restore"):
+            self.callback("service", "/snapshot")(Snapshot.Request(name="s0"), Snapshot.Response())
+            self._prepared += 1
+        if self._prepared > before:
+            self.rest()
+            self.now = self.digest()
 
     def _dismiss(self) -> None:
         self.node.face.world.cast = Cast()
