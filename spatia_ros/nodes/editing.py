@@ -116,5 +116,5 @@ def bounds_in_map(thing: Thing, T_map_world: Float64) -> tuple[Float64, Float64]
 def _numbers(name: str, values: Any, count: int) -> Float64:
     out = np.asarray(values, np.float64)
     if len(out) != count or not np.isfinite(out).all():
-        raise SpatiaError(f"{name}: expected {count} finite numbers, got {out.tolist()}")
+        raise SpatiaError(f"{name}: expected {count} finite numbers, got {len(out)}: {out[:8].tolist()}")
     return out
