@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,14 +87,3 @@ class ClipAhead:
             (*shown.views, *views), (*shown.references, *found), shown.camera, np.concatenate([shown.T_world_cams, poses]),
             np.concatenate([shown.times_s, times_s]), np.concatenate([shown.animation_s, animation_s]),
         )  # fmt: skip
-
-
-@contextmanager
-def generated_by(world: World, generator: Generator) -> Iterator[None]:
-    """Within, the world's frames are another generator's, on the world's own stream."""
-    own = world.generator
-    world.generator = generator
-    try:
-        yield
-    finally:
-        world.generator = own

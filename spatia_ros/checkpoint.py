@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spatia_ros.actors.actor import Actor
 from spatia_ros.actors.body import BodyPoints, RigidBody
 from spatia_ros.actors.cast import CastSnapshot
@@ -115,7 +117,29 @@ def _read(log: Log) -> Saved:
         keyframes.append(keyframe)
     kept = store_of(memory["store"], config.max_points, config.feature_channels)
     snapshot = MemorySnapshot(kept, keyframes, memory["epoch_ns"], memory["names"], None)
-    return Saved(WorldSnapshot(memory=snapshot, **whole["world"]), whole["about"])
+    world = WorldSnapshot(memory=snapshot, **whole["world"])
+    _check_kinds(world, whole["about"])
+    return Saved(world, whole["about"])
+
+
+def _check_kinds(world: WorldSnapshot, about: Any) -> None:
+    """Refuse what is made of known parts in the wrong places: it would only fail once somebody goes on with it."""
+    cast, stream, memory = world.cast, world.stream, world.memory
+    sound = isinstance(cast, CastSnapshot) and isinstance(cast.clock, Clock) and isinstance(cast.next_id, int)
+    sound = sound and isinstance(cast.actors, tuple) and all(isinstance(actor, Actor) for actor in cast.actors)
+    sound = sound and isinstance(stream, StreamState | tuple) and isinstance(world.prompt, str) and isinstance(about, dict)
+    if isinstance(stream, StreamState):
+        sound = sound and isinstance(stream.recent, tuple) and all(isinstance(each, ContextFrame) for each in stream.recent)
+        sound = sound and isinstance(stream.held, Held | None) and isinstance(stream.computed, dict)
+        sound = sound and isinstance(stream.boxes, tuple) and isinstance(stream.prompt, np.ndarray | None)
+    numbers = (world.index, world.time_ns, memory.epoch_ns or 0)
+    if (
+        not sound
+        or not all(isinstance(each, int) and abs(each) < 2**63 for each in numbers)
+        or not isinstance(memory.names, dict)
+    ):
+        raise SpatiaError("checkpoint: expected a world's parts, each in its place, got others")
+    np.random.default_rng().bit_generator.state = world.rng_state  # says what is wrong with it
 
 
 class Checkpoints:

@@ -7,7 +7,7 @@ from test_world import CONFIG, PERIOD_NS, path
 from test_world_clips import OUT, clips_of, world_of
 from tiny_networks import TinyNetworks
 
-from spatia_ros.ahead import ClipAhead, Coming, generated_by
+from spatia_ros.ahead import ClipAhead, Coming
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.world import World
 
@@ -29,7 +29,7 @@ def one_by_one(world: World, xs: list[float], known: list[float] | None = None) 
     ahead, seen = ClipAhead(world, world.generator, coming), []
     for k, x in enumerate(xs):
         done[0] = k
-        with generated_by(world, ahead):
+        with world.drawn_by(ahead):
             seen.append(world.advance(path([x], PERIOD_NS * (k + 1))).rgb[0])
     return seen, ahead
 

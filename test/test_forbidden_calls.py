@@ -30,8 +30,8 @@ NEVER = {"shell": True, "trust_remote_code": True, "allow_pickle": True, "weight
 ALLOWED = {
     ("spatia_ros/cli/ros.py", "os.execv"): "becomes the program it was asked for",
     ("spatia_ros/cli/doctor_host.py", "xml.etree"): "the Fast DDS profile that the user's own environment names",
-    ("spatia_ros/nodes/host_facts.py", "xml.etree"): "package.xml of the installed package",
-    ("spatia_ros/nodes/rig_urdf.py", "xml.etree.ElementTree"): "builds the tree; the parser is its own, without document types",
+    ("spatia_ros/nodes/tools/host_facts.py", "xml.etree"): "package.xml of the installed package",
+    ("spatia_ros/nodes/rig/urdf.py", "xml.etree.ElementTree"): "builds the tree; the parser is its own, without document types",
     ("test/test_package.py", "xml.etree"): "the package.xml of the project",
     ("test/test_environment.py", "xml.etree"): "the profile that the project writes",
     ("test/ros/test_security_policy.py", "xml.etree"): "the policies that the project writes",

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from spatia_ros.nodes.play import AlreadyThere, Interrupted, NotPaused, NoTransition, Play, State
+from spatia_ros.nodes.simulation.play import AlreadyThere, Interrupted, NotPaused, NoTransition, Play, State
 
 ALL = list(State)
 

@@ -35,7 +35,7 @@ MAX_ARRAYS = 8 * MAX_ACTORS
 TEXT = "cast"
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, ValueError, LookupError, TypeError, OSError, EOFError,
-    RuntimeError, MemoryError,
+    RuntimeError, MemoryError, OverflowError,
 )  # fmt: skip
 """What the readers of a damaged file raise."""
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from spatia_ros.types import SpatiaError
 
-ROS_FACTS = "spatia_ros.nodes.host_facts"
+ROS_FACTS = "spatia_ros.nodes.tools.host_facts"
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total,compute_cap", "--format=csv,noheader")
 OPTIONAL = ("torch", "tensorrt", "polygraphy", "openvino", "transformers", "diffusers")
 DEFINITIONS = ("msg", "srv", "action")

@@ -76,11 +76,11 @@ def perform(out: Path, map_up: str, frames: int) -> int:
     with Troupe(out / "logs", {"ROS_DOMAIN_ID": str(domain)}) as troupe:
         troupe.start("world node", "spatia_ros.nodes.runner", "world", "--params", str(out / "world.yaml"))
         recorder = troupe.start(
-            "recorder", "spatia_ros.nodes.tool", "record", "--out", str(out / "run.mcap"), "--wait-for", *IMAGES
+            "recorder", "spatia_ros.nodes.tools.tool", "record", "--out", str(out / "run.mcap"), "--wait-for", *IMAGES
         )
         troupe.wait("the recorder to hear the node", lambda: any("ready" in r for r in recorder.reports), START_LIMIT_S)
         pilot = troupe.start(
-            "pilot", "spatia_ros.nodes.tool", "fly", "--trajectory", str(out / "commanded.txt"), f"--map-up={map_up}",
+            "pilot", "spatia_ros.nodes.tools.tool", "fly", "--trajectory", str(out / "commanded.txt"), f"--map-up={map_up}",
             "--save", "memory.spatia", "--save-ply", "memory.ply",
         )  # fmt: skip
         _watch(troupe, pilot, frames)

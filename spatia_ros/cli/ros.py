@@ -44,7 +44,7 @@ spatia ros soak --minutes 20 --json out/soak.json           # make soak MINUTES=
 spatia ros soak --minutes 0 --kills 50                      # kill -9 at 50 random moments
 spatia ros soak-actors --minutes 10 --json out/soak.json
 """)
-_RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tool"
+_RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tools.tool"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,19 +135,19 @@ def run_fly(args: argparse.Namespace) -> int:
 def run_goal(args: argparse.Namespace) -> int:
     """``spatia ros goal``."""
     words = ["--trajectory", str(args.trajectory)] if args.trajectory else []
-    return become("spatia_ros.nodes.send_goal", args.action, args.goal, f"--map-up={args.map_up}", *words)
+    return become("spatia_ros.nodes.tools.send_goal", args.action, args.goal, f"--map-up={args.map_up}", *words)
 
 
 def run_call(args: argparse.Namespace) -> int:
     """``spatia ros call``."""
-    return become("spatia_ros.nodes.call", args.service, args.request)
+    return become("spatia_ros.nodes.tools.call", args.service, args.request)
 
 
 def run_cycle(args: argparse.Namespace) -> int:
     """``spatia ros cycle``."""
     words = [word for assignment in args.assignments for word in ("--set", assignment)]
     words += ["--node", args.node, "--cycles", str(args.cycles), "--frames", str(args.frames)]
-    return become("spatia_ros.nodes.cycle", *words)
+    return become("spatia_ros.nodes.tools.cycle", *words)
 
 
 def become(module: str, *arguments: str) -> int:

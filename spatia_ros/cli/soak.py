@@ -86,10 +86,10 @@ def perform(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], lis
     common = ("--folder", str(folder), f"--map-up={map_up}", "--period-ns", str(round(1e9 / config.frame_rate_hz)))
     with Troupe(args.logs or folder / "logs", {"ROS_DOMAIN_ID": str(free_domain())}) as troupe, stop_requests() as stop:
         world = troupe.start("world", *_supervised(folder))
-        checker = troupe.start("checker", "spatia_ros.nodes.soak_run", "check", *common)
+        checker = troupe.start("checker", "spatia_ros.nodes.soak.run", "check", *common)
         much = ("--minutes", str(args.minutes), "--kills", str(args.kills), "--seed", str(args.seed))
         who = ("--supervisor", str(world.process.pid), "--trajectory", str(folder / "walk.txt"))
-        player = troupe.start("player", "spatia_ros.nodes.soak_run", "play", *common, *who, *much)
+        player = troupe.start("player", "spatia_ros.nodes.soak.run", "play", *common, *who, *much)
         return _watched(troupe, player, checker, world, args, stop)
 
 

@@ -64,7 +64,7 @@ def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         worlds = [troupe.start(f"world {name}", "spatia_ros.nodes.runner", "world", *_world(folder, name)) for name in WORLDS]
         walk = ("--trajectory", str(folder / "walk.txt"), "--folder", str(folder), f"--map-up={map_up}")
         much = ("--minutes", str(args.minutes), "--seed", str(args.seed))
-        trial = troupe.start("trial", "spatia_ros.nodes.tool", "soak-actors", *walk, *much)
+        trial = troupe.start("trial", "spatia_ros.nodes.tools.tool", "soak-actors", *walk, *much)
         return _watched(troupe, trial, worlds, args.minutes)
 
 

@@ -87,7 +87,10 @@ def load_v1(path: Path) -> Memory:
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Memory:
     memory = Memory(MemoryConfig.model_validate(header["config"]))
-    memory.epoch_ns = header["epoch_ns"]
+    epoch_ns = header["epoch_ns"]
+    if not (epoch_ns is None or (isinstance(epoch_ns, int) and abs(epoch_ns) < 2**63)):
+        raise SpatiaError(f"memory file: epoch_ns: expected nanoseconds, got {epoch_ns!r:.80}")
+    memory.epoch_ns = epoch_ns
     if not (np.isfinite(arrays["xyz"]).all() and np.isfinite(arrays["rgb"]).all() and (arrays["weight"] > 0).all()):
         raise SpatiaError("memory file: expected finite points with positive weights")
     memory.names = {int(label): str(name) for label, name in header.get("names", {}).items()}

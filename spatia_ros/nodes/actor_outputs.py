@@ -13,7 +13,7 @@ from spatia_ros.memory.regions import Box
 from spatia_ros.msg import ActorState, ActorStates
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.endpoints import Endpoints
-from spatia_ros.nodes.outputs import offer
+from spatia_ros.nodes.rig.outputs import offer
 from spatia_ros.rig import Picture
 from spatia_ros.types import ActorState as Seen
 from spatia_ros.types import Float64, Step

@@ -14,12 +14,12 @@ import numpy as np
 from spatia_ros.checkpoint import Saved, write_whole
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
-from spatia_ros.nodes.frames import RigPose
 from spatia_ros.nodes.keeper import Keeper
 from spatia_ros.nodes.motion import Move
-from spatia_ros.nodes.play import State
-from spatia_ros.nodes.scene import Label, NamedPose
+from spatia_ros.nodes.rig.frames import RigPose
 from spatia_ros.nodes.seeding import Seed
+from spatia_ros.nodes.simulation.play import State
+from spatia_ros.nodes.simulation.scene import Label, NamedPose
 from spatia_ros.types import SpatiaError, Step
 from spatia_ros.world import World, open_generator
 

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from spatia_ros.memory import Memory
 from spatia_ros.memory.thinned import even_choice, thinned
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import convert_cloud, qos
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.settings import CloudSettings
@@ -70,6 +70,6 @@ class CloudOutput:
         if limits.voxel_m > 0:
             chosen = choose(xyz, limits.voxel_m, limits.max_points)
             xyz, rgb = xyz[chosen], rgb[chosen]
-        msg = convert.to_cloud(turned(xyz, T_map_world), rgb, header)
+        msg = convert_cloud.to_cloud(turned(xyz, T_map_world), rgb, header)
         self._publisher.publish(msg)
         self._free_at_s = time.monotonic() + len(msg.data) / limits.max_bytes_per_s

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sensor_msgs.msg import PointCloud2
 
 from spatia_ros.formats.cloud_file import Piece, piece_of_fields
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import convert, convert_cloud, qos
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 
@@ -32,6 +32,6 @@ class CloudSeed:
             return
         if msg.header.frame_id != self._map_frame:
             raise convert.Malformed("frame", f"{self._topic}: expected points in {self._map_frame}, got {msg.header.frame_id!r}")
-        piece = piece_of_fields(convert.from_cloud_fields(msg, self._topic), self._topic)
+        piece = piece_of_fields(convert_cloud.from_cloud_fields(msg, self._topic), self._topic)
         self._taken = True
         self._take(piece)

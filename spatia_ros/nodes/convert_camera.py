@@ -10,7 +10,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from spatia_ros import geometry
-from spatia_ros.nodes.convert import _bytes, to_camera_info, to_cloud, to_labels
+from spatia_ros.nodes.convert import _bytes, to_camera_info, to_labels
+from spatia_ros.nodes.convert_cloud import to_cloud
 from spatia_ros.rig import Lens
 from spatia_ros.types import Camera, Float32, SpatiaError, UInt8, UInt16, check_array
 

@@ -11,7 +11,8 @@ from std_msgs.msg import Header
 from spatia_ros.memory import Points
 from spatia_ros.memory.updates import Update
 from spatia_ros.msg import MemoryUpdate
-from spatia_ros.nodes.convert import MAX_CLOUD_POINTS, Malformed, _bytes, from_cloud, to_cloud
+from spatia_ros.nodes.convert import Malformed, _bytes
+from spatia_ros.nodes.convert_cloud import MAX_CLOUD_POINTS, from_cloud, to_cloud
 from spatia_ros.types import Float32, Float64
 
 _SURE = np.dtype({

@@ -11,11 +11,11 @@ import numpy as np
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes.actor_outputs import ActorOutputs
 from spatia_ros.nodes.deadline import Rung
-from spatia_ros.nodes.frames import RigPose
 from spatia_ros.nodes.motion import Exposures, Motion, Move, Pace, Stand
-from spatia_ros.nodes.outputs import RigOutputs, metadata_of
 from spatia_ros.nodes.relief import Relief
-from spatia_ros.nodes.rig_views import Instant, RigViews
+from spatia_ros.nodes.rig.frames import RigPose
+from spatia_ros.nodes.rig.outputs import RigOutputs, metadata_of
+from spatia_ros.nodes.rig.views import Instant, RigViews
 from spatia_ros.types import Step, Trajectory
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from spatia_ros import geometry
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.settings import MotionSettings
 from spatia_ros.types import Float64, Int64, Step
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spatia_ros.nodes.frames import RigPose
 from spatia_ros.nodes.part import Part
+from spatia_ros.nodes.rig.frames import RigPose
 from spatia_ros.srv import Restore, Snapshot
 from spatia_ros.types import SpatiaError
 from spatia_ros.world import WorldSnapshot

@@ -19,23 +19,23 @@ from spatia_ros.formats.cloud_file import Piece
 from spatia_ros.memory import Memory
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import clocks, convert
-from spatia_ros.nodes.building import EngineBuilder
+from spatia_ros.nodes.actions.building import EngineBuilder
+from spatia_ros.nodes.actions.rig_actions import RigActions
 from spatia_ros.nodes.checkpoint import WorldKeeper, reopened
 from spatia_ros.nodes.cloud_seed import CloudSeed
 from spatia_ros.nodes.commands import Commands
 from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.frame_loop import FrameLoop
-from spatia_ros.nodes.frames import Rig
 from spatia_ros.nodes.lifecycle import ManagedNode
 from spatia_ros.nodes.memory_face import MemoryFace
 from spatia_ros.nodes.motion import Follow, Motion, Move
-from spatia_ros.nodes.play import Play, State
 from spatia_ros.nodes.prompt import Prompt
-from spatia_ros.nodes.rig_actions import RigActions
-from spatia_ros.nodes.rig_file import open_rig
-from spatia_ros.nodes.scene import Scene, label_of
+from spatia_ros.nodes.rig.file import open_rig
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.seeding import Seed, open_cast, open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import WorldSettings
+from spatia_ros.nodes.simulation.play import Play, State
+from spatia_ros.nodes.simulation.scene import Scene, label_of
 from spatia_ros.nodes.snapshots import Snapshots
 from spatia_ros.seed.cloud import seed_pieces
 from spatia_ros.srv import SetAnimationTime, SetMode
@@ -126,7 +126,7 @@ class WorldFace(MemoryFace):
         if find_spec("simulation_interfaces") is None:
             self.node.get_logger().warning("simulation_interfaces is not installed: actors come from source.actors alone")
             return
-        from spatia_ros.nodes.simulation import Simulation
+        from spatia_ros.nodes.simulation.services import Simulation
 
         self.add(Simulation(self))
 

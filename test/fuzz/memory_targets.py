@@ -166,10 +166,10 @@ def world_at(folder: Path) -> World:
 
 def reopened(path: Path) -> None:
     """Read a checkpoint, and go on with the world in it."""
-    saved, world = checkpoint.read(path), world_at(path.parent)
-    world.restore(saved.world)
+    world = world_at(path.parent)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # numbers near the limits of their type are no fault of the reader
+        world.restore(checkpoint.read(path).world)
         try:
             world.look(np.eye(4))
         except AssertionError as error:  # what the core asserts of itself a checkpoint can break, with the right checksums

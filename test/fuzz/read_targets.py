@@ -345,7 +345,7 @@ def _las(kind: str, points: int = 3, version: str = "1.2") -> bytes:
 
 def rigs() -> Iterator[FileTarget]:
     """Cameras of a rig: our own YAML, and the URDF of a robot."""
-    from spatia_ros.nodes.rig_file import open_rig
+    from spatia_ros.nodes.rig.file import open_rig
 
     read = lambda p: open_rig(p, "base_link", CAMERA)  # noqa: E731
     examples = Path(__file__).parents[2] / "config" / "rigs"

@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 
-from spatia_ros.nodes import convert
+from spatia_ros.nodes import convert, convert_cloud
 from spatia_ros.types import Camera
 
 CAMERA = Camera.from_fov(48, 32, 1.2)
@@ -79,7 +79,7 @@ def cloud() -> PointCloud2:
     """A hundred points."""
     rng = np.random.default_rng(0)
     xyz, rgb = rng.uniform(-2, 2, (100, 3)).astype(np.float32), rng.integers(0, 255, (100, 3)).astype(np.uint8)
-    return convert.to_cloud(xyz, rgb, convert.to_header(10**9, "map"))
+    return convert_cloud.to_cloud(xyz, rgb, convert.to_header(10**9, "map"))
 
 
 def clock() -> Clock:

@@ -8,7 +8,7 @@ from simulation_interfaces.action import SimulateSteps
 from simulation_interfaces.msg import Result, SimulationState
 from simulation_interfaces.srv import GetSimulationState, SetSimulationState, StepSimulation
 
-from spatia_ros.nodes.play import State
+from spatia_ros.nodes.simulation.play import State
 
 OK, FAILED, NOT_FOUND = Result.RESULT_OK, Result.RESULT_OPERATION_FAILED, Result.RESULT_NOT_FOUND
 UNSUPPORTED, INCORRECT_STATE = Result.RESULT_FEATURE_UNSUPPORTED, Result.RESULT_INCORRECT_STATE

@@ -9,7 +9,7 @@ from harness import parameters, wait, wall_memory
 
 from spatia_ros.action import BuildEngine
 from spatia_ros.engine.bundle import engines_folder, read_bundle
-from spatia_ros.nodes import building
+from spatia_ros.nodes.actions import building
 from spatia_ros.nodes.world_node import WorldNode
 
 SLOW = """

@@ -9,7 +9,7 @@ from geometry_msgs.msg import PoseStamped
 from harness import walled_world
 from nav_msgs.msg import Path
 
-from spatia_ros.nodes.call import fill, plain, went_well
+from spatia_ros.nodes.tools.call import fill, plain, went_well
 from spatia_ros.types import SpatiaError
 
 
@@ -21,7 +21,8 @@ def folder(graph, tmp_path_factory):
 
 
 def called(*words):
-    return subprocess.run([sys.executable, "-m", "spatia_ros.nodes.call", *words], capture_output=True, text=True, timeout=120)
+    program = [sys.executable, "-m", "spatia_ros.nodes.tools.call"]
+    return subprocess.run([*program, *words], capture_output=True, text=True, timeout=120)
 
 
 def test_a_service_is_called_by_its_name_alone(folder):

@@ -18,15 +18,15 @@ from rclpy.node import Node
 from spatia_ros.cli.processes import newest_child
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory
-from spatia_ros.nodes import soak_life
 from spatia_ros.nodes.environment import ros_environment
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
-from spatia_ros.nodes.soak_checker import Checker
-from spatia_ros.nodes.soak_hands import Hands
-from spatia_ros.nodes.soak_ledger import Ledger
-from spatia_ros.nodes.soak_life import Life
-from spatia_ros.nodes.soak_player import Player
+from spatia_ros.nodes.soak import life as soak_life
+from spatia_ros.nodes.soak.checker import Checker
+from spatia_ros.nodes.soak.hands import Hands
+from spatia_ros.nodes.soak.ledger import Ledger
+from spatia_ros.nodes.soak.life import Life
+from spatia_ros.nodes.soak.player import Player
 from spatia_ros.srv import SaveMemory
 
 pytest.importorskip("simulation_interfaces", reason="needs simulation_interfaces (make test sets it up)")

@@ -8,7 +8,7 @@ from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from spatia_ros.formats.cloud_file import piece_of_fields
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import convert, convert_cloud, qos
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.types import SpatiaError
 
@@ -32,10 +32,10 @@ def test_the_first_cloud_becomes_the_memory(graph):
     node = graph.add(WorldNode(context=graph.context, namespace="/seeded", parameter_overrides=parameters(**SETTINGS)))
     assert len(node.memory) == 0
     clouds = graph.publisher(PointCloud2, "/scan/points", qos.LATCHED)
-    clouds.publish(convert.to_cloud(xyz, rgb, Header(frame_id="elsewhere")))
+    clouds.publish(convert_cloud.to_cloud(xyz, rgb, Header(frame_id="elsewhere")))
     wait(lambda: node.health.refusals, "a refusal")
     assert "expected points in map, got 'elsewhere'" in node.health.message
-    clouds.publish(convert.to_cloud(xyz, rgb, Header(frame_id="map")))
+    clouds.publish(convert_cloud.to_cloud(xyz, rgb, Header(frame_id="map")))
     wait(lambda: len(node.memory), "the memory")
     assert len(node.memory) == pytest.approx(len(xyz) / 4, rel=0.05)  # voxels of 10 cm
     wait(lambda: not node.worker.busy and node.worker.backlog == 0, "the start")
@@ -56,9 +56,9 @@ def test_fields_of_any_kind_and_order():
     kinds = {"intensity": PointField.UINT16, "x": PointField.FLOAT64, "y": PointField.FLOAT64, "z": PointField.FLOAT64}
     fields = [PointField(name=n, offset=layout.fields[n][1], datatype=k, count=1) for n, k in kinds.items()]
     msg = PointCloud2(height=1, width=3, fields=fields, is_bigendian=True, point_step=40, row_step=120, data=rows.tobytes())
-    piece = piece_of_fields(convert.from_cloud_fields(msg), "x")
+    piece = piece_of_fields(convert_cloud.from_cloud_fields(msg), "x")
     np.testing.assert_array_equal(piece.xyz, [[1, 4, 7], [2, 5, 8], [3, np.nan, 9]])
     np.testing.assert_array_equal(piece.intensity, [10, 20, 30])
     msg.data = msg.data[:-1]
     with pytest.raises(SpatiaError, match="whose rows fill the data"):
-        convert.from_cloud_fields(msg)
+        convert_cloud.from_cloud_fields(msg)

@@ -15,9 +15,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from spatia_ros import geometry
-from spatia_ros.nodes import convert
+from spatia_ros.nodes import convert, convert_cloud
 from spatia_ros.nodes.convert import Malformed
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
 from spatia_ros.types import Camera, SpatiaError
 
@@ -315,24 +315,25 @@ def test_cameras_that_are_not_a_pinhole_are_refused():
 def test_clouds_both_ways_and_their_bytes():
     xyz = np.array([[1.0, 2.0, 3.0], [-4.0, 5.5, 0.0]], np.float32)
     rgb = np.array([[255, 128, 1], [0, 2, 3]], np.uint8)
-    msg = convert.to_cloud(xyz, rgb, header())
+    msg = convert_cloud.to_cloud(xyz, rgb, header())
     assert [(f.name, f.offset, f.datatype) for f in msg.fields] == [("x", 0, 7), ("y", 4, 7), ("z", 8, 7), ("rgb", 12, 7)]
     assert (msg.point_step, msg.row_step, msg.width, msg.height) == (16, 32, 2, 1)
     assert bytes(msg.data)[12:16] == b"\x01\x80\xff\x00"  # little endian 0x00RRGGBB
-    back = convert.from_cloud(msg)
+    back = convert_cloud.from_cloud(msg)
     np.testing.assert_array_equal(back[0], xyz)
     np.testing.assert_array_equal(back[1], rgb)
 
 
 def test_an_empty_cloud_both_ways():
-    xyz, rgb = convert.from_cloud(convert.to_cloud(np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8), header()))
+    nothing = np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8)
+    xyz, rgb = convert_cloud.from_cloud(convert_cloud.to_cloud(*nothing, header()))
     assert (xyz.shape, rgb.shape) == ((0, 3), (0, 3))
 
 
 def test_points_that_are_nowhere_are_left_out():
     xyz = np.array([[1.0, 2.0, 3.0], [NAN, 0.0, 0.0]], np.float32)
-    msg = convert.to_cloud(xyz, np.zeros((2, 3), np.uint8), header())
-    assert convert.from_cloud(msg)[0].tolist() == [[1.0, 2.0, 3.0]]
+    msg = convert_cloud.to_cloud(xyz, np.zeros((2, 3), np.uint8), header())
+    assert convert_cloud.from_cloud(msg)[0].tolist() == [[1.0, 2.0, 3.0]]
 
 
 @pytest.mark.parametrize(
@@ -347,8 +348,8 @@ def test_points_that_are_nowhere_are_left_out():
     ],
 )
 def test_malformed_clouds_are_refused(wrong):
-    msg = convert.to_cloud(np.zeros((2, 3), np.float32), np.zeros((2, 3), np.uint8), header())
+    msg = convert_cloud.to_cloud(np.zeros((2, 3), np.float32), np.zeros((2, 3), np.uint8), header())
     for name, value in wrong.items():
         setattr(msg, name, value)
     with pytest.raises(Malformed, match="cloud: expected"):
-        convert.from_cloud(msg)
+        convert_cloud.from_cloud(msg)

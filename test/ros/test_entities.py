@@ -35,9 +35,10 @@ from simulation_interfaces.srv import (
 from std_msgs.msg import Header
 
 from spatia_ros.msg import ActorStates, GeneratedFrame, SimStatus
-from spatia_ros.nodes import convert, spawning
-from spatia_ros.nodes.entities import state_fields
+from spatia_ros.nodes import convert
 from spatia_ros.nodes.files import DataFolder
+from spatia_ros.nodes.simulation import spawning
+from spatia_ros.nodes.simulation.entities import state_fields
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SetMode
 

@@ -8,7 +8,7 @@ pytest.importorskip("simulation_interfaces", reason="needs simulation_interfaces
 from geometry_msgs.msg import Vector3
 from simulation_interfaces.msg import Bounds, EntityCategory, EntityFilters, Result, TagsFilter
 
-from spatia_ros.nodes.entity_filter import Described, Refused, matcher
+from spatia_ros.nodes.simulation.entity_filter import Described, Refused, matcher
 
 PEOPLE = EntityCategory.CATEGORY_HUMAN
 THINGS = [

@@ -20,7 +20,7 @@ from rosbags.typesys import Stores, get_typestore
 from test_generate_trajectory import path_of, way
 
 from spatia_ros.action import ExportDataset
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
 from spatia_ros.record.frame_sets import TumSet
 from spatia_ros.record.recording import Recording

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from spatia_ros.nodes.host_facts import IMAGES, MESSAGES
+from spatia_ros.nodes.tools.host_facts import IMAGES, MESSAGES
 
 
 def test_this_host_is_fit_for_its_own_tests(tmp_path):

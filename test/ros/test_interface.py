@@ -14,11 +14,12 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from spatia_ros.msg import ActorStates, GeneratedFrame, MemoryUpdate, SimStatus
-from spatia_ros.nodes import convert, convert_camera, frame_loop, outputs, qos
+from spatia_ros.nodes import convert, convert_camera, frame_loop, qos
 from spatia_ros.nodes.actor_outputs import ActorOutputs
 from spatia_ros.nodes.cloud import CloudOutput
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.memory_update import MemoryUpdates
+from spatia_ros.nodes.rig import outputs
 from spatia_ros.srv import (
     EditMemory,
     GetRegion,

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import Image
 
 from spatia_ros.nodes import convert
-from spatia_ros.nodes.recorder import record
+from spatia_ros.nodes.tools.recorder import record
 
 POSES = 4
 WAIT_FOR = ["camera/color/image_raw", "camera/depth/image_rect", "camera/color/metadata", "odom", "/tf", "world/status", "pose"]

@@ -15,8 +15,9 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
-from spatia_ros.nodes import convert, cycle, heartbeat, qos, seeding, world_node
+from spatia_ros.nodes import convert, heartbeat, qos, seeding, world_node
 from spatia_ros.nodes.mapper_node import MapperNode
+from spatia_ros.nodes.tools import cycle
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import SaveMemory
 from spatia_ros.types import SpatiaError

@@ -11,7 +11,7 @@ from sensor_msgs.msg import PointCloud2
 
 from spatia_ros import geometry
 from spatia_ros.memory.thinned import even_choice, thinned
-from spatia_ros.nodes import cloud, convert
+from spatia_ros.nodes import cloud, convert, convert_cloud
 from spatia_ros.nodes.cloud import CloudOutput, choose, turned
 from spatia_ros.nodes.settings import CloudSettings
 
@@ -97,7 +97,7 @@ def test_a_cloud_waits_until_the_last_is_paid_for(ends, memory):
 
 def test_the_next_waits_while_one_is_being_made(ends, memory, monkeypatch):
     go = threading.Event()
-    to_cloud = convert.to_cloud
+    to_cloud = convert_cloud.to_cloud
     monkeypatch.setattr(cloud.convert, "to_cloud", lambda *parts: go.wait(30.0) and to_cloud(*parts))
     ends.out.publish(memory, 1, np.eye(4), convert.to_header(0, "map"), CloudSettings())
     assert not ends.out.is_due(2)
@@ -109,6 +109,6 @@ def test_the_next_waits_while_one_is_being_made(ends, memory, monkeypatch):
 
 def test_one_point_a_cube_is_published(ends, memory):
     msg = ends.publish(memory, 1, voxel_m=0.5)
-    xyz, _ = convert.from_cloud(msg)
+    xyz, _ = convert_cloud.from_cloud(msg)
     assert 4 < len(xyz) < len(memory)
     assert len(np.unique(np.floor(xyz / 0.5), axis=0)) == len(xyz)

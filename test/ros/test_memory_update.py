@@ -11,7 +11,7 @@ from std_msgs.msg import ColorRGBA
 
 from spatia_ros import geometry
 from spatia_ros.msg import MemoryUpdate
-from spatia_ros.nodes import convert, convert_memory, memory_update, qos
+from spatia_ros.nodes import convert, convert_cloud, convert_memory, memory_update, qos
 from spatia_ros.nodes.memory_mirror import MemoryMirror
 from spatia_ros.srv import EditMemory, GetRegion, LoadMemory, Restore, Snapshot
 
@@ -159,7 +159,7 @@ def test_a_map_that_was_turned_is_mirrored_in_the_map(graph, folder):
 
 def test_a_malformed_update_is_refused():
     header, clear = convert.to_header(0, "map"), np.zeros((0, 3), np.float32)
-    msg = MemoryUpdate(header=header, added=convert.to_cloud(clear, clear.astype(np.uint8), header))
+    msg = MemoryUpdate(header=header, added=convert_cloud.to_cloud(clear, clear.astype(np.uint8), header))
     assert len(convert_memory.from_update(msg).voxels) == 0
     ragged = {"added_voxels": [1, 2]}, {"removed_voxels": [1, 2, 3, 4]}
     for wrong in (*ragged, {"added_voxels": [1, 2, 3]}, {"added": PointCloud2()}):
@@ -177,9 +177,9 @@ def region(graph, **asked):
 def test_the_points_of_a_region(graph, world):
     found = region(graph, sphere=[2.0, 0.0, 1.0, 0.25])
     assert found.success, found.message
-    columns = convert.from_cloud_fields(found.points)
+    columns = convert_cloud.from_cloud_fields(found.points)
     xyz = np.stack([columns[n] for n in "xyz"], -1)
-    every, _ = convert.from_cloud(found.points)
+    every, _ = convert_cloud.from_cloud(found.points)
     points = world.worker.submit(world.memory.points).result()
     wanted = np.linalg.norm(points.xyz.astype(np.float64) - (2.0, 0.0, 1.0), axis=1) <= 0.25
     assert found.total == len(xyz) == wanted.sum() > 50

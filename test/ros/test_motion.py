@@ -7,10 +7,10 @@ import pytest
 from harness import wait
 
 from spatia_ros import geometry
-from spatia_ros.nodes.frames import Rig, logarithm
 from spatia_ros.nodes.motion import Drive, Exposures, Follow, Pace, Stand, exponential
-from spatia_ros.nodes.play import Play, State
+from spatia_ros.nodes.rig.frames import Rig, logarithm
 from spatia_ros.nodes.settings import FrameSettings, MotionSettings
+from spatia_ros.nodes.simulation.play import Play, State
 from spatia_ros.nodes.worker import Worker
 
 SECOND = 1_000_000_000

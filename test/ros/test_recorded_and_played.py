@@ -21,9 +21,9 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
 from spatia_ros.nodes import qos
-from spatia_ros.nodes.definitions import Definitions
-from spatia_ros.nodes.player import Playing, play
-from spatia_ros.nodes.recorder import Limits, offer_of, record
+from spatia_ros.nodes.tools.definitions import Definitions
+from spatia_ros.nodes.tools.player import Playing, play
+from spatia_ros.nodes.tools.recorder import Limits, offer_of, record
 from spatia_ros.types import SpatiaError
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -197,7 +197,7 @@ def test_a_bag_that_is_none_is_refused(tmp_path):
 
 
 def tool(*words):
-    return [sys.executable, "-m", "spatia_ros.nodes.tool", *map(str, words)]
+    return [sys.executable, "-m", "spatia_ros.nodes.tools.tool", *map(str, words)]
 
 
 @pytest.mark.parametrize("name", ["run.mcap", "folder"])

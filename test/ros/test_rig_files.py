@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from spatia_ros import geometry
 from spatia_ros.nodes.convert import T_LINK_OPTICAL
-from spatia_ros.nodes.rig_file import open_rig
+from spatia_ros.nodes.rig.file import open_rig
 from spatia_ros.types import Camera, SpatiaError
 
 RIGS = Path(__file__).resolve().parents[2] / "config" / "rigs"

@@ -16,7 +16,8 @@ from spatia_ros import beside, geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory
 from spatia_ros.msg import GeneratedFrame
-from spatia_ros.nodes import convert, convert_camera, qos, rig_views
+from spatia_ros.nodes import convert, convert_camera, convert_cloud, qos
+from spatia_ros.nodes.rig import views as rig_views
 from spatia_ros.nodes.transforms import NoTransform, TransformBuffer
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.types import SpatiaError
@@ -169,7 +170,7 @@ def test_a_lens_bends_as_its_calibration_says(graph, world, go, start, tf):
     seen = ((flat >= 0) & (flat < (80, 60))).all(1)
     assert np.abs(convert.from_image(straight[0])[flat[seen, 1], flat[seen, 0]] - painted[seen]).mean() < 8
     assert (cloud[0].height, cloud[0].width, cloud[0].point_step, cloud[0].header) == (60, 80, 16, raw[0].header)
-    xyz, _ = convert.from_cloud(cloud[0])
+    xyz, _ = convert_cloud.from_cloud(cloud[0])
     np.testing.assert_allclose((xyz @ T_map_cam[:3, :3].T + T_map_cam[:3, 3])[:, 0], 2.0, atol=0.03)
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from spatia_ros.nodes.environment import ros_environment
-from spatia_ros.nodes.security_policy import interfaces, policies
+from spatia_ros.nodes.tools.security_policy import interfaces, policies
 
 POLICIES = Path(__file__).resolve().parents[2] / "config" / "sros2" / "policies.xml"
 NODE = "import rclpy; rclpy.init(); rclpy.create_node('world'); print('started')"
@@ -29,7 +29,7 @@ def names(root, enclave, kind, verb):
 
 
 def test_the_file_is_what_the_nodes_open(found):
-    write = f"python -m spatia_ros.nodes.security_policy --write {POLICIES}"
+    write = f"python -m spatia_ros.nodes.tools.security_policy --write {POLICIES}"
     assert POLICIES.read_text() == policies(found), f"write it again: {write}"
 
 

@@ -25,7 +25,7 @@ def folder(graph, tmp_path_factory):
 
 
 def command(*words):
-    return [sys.executable, "-m", "spatia_ros.nodes.send_goal", *map(str, words)]
+    return [sys.executable, "-m", "spatia_ros.nodes.tools.send_goal", *map(str, words)]
 
 
 def sent(*words):

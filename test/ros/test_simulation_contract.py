@@ -47,12 +47,13 @@ from simulation_interfaces.srv import (
 )
 
 from spatia_ros import geometry
-from spatia_ros.nodes import convert, spawning
-from spatia_ros.nodes.entities import Entities, state_fields
-from spatia_ros.nodes.entity_filter import Refused
-from spatia_ros.nodes.play import State
-from spatia_ros.nodes.simulation_worlds import world_resource_of
-from spatia_ros.nodes.spawning import resource_fields
+from spatia_ros.nodes import convert
+from spatia_ros.nodes.simulation import spawning
+from spatia_ros.nodes.simulation.entities import Entities, state_fields
+from spatia_ros.nodes.simulation.entity_filter import Refused
+from spatia_ros.nodes.simulation.play import State
+from spatia_ros.nodes.simulation.spawning import resource_fields
+from spatia_ros.nodes.simulation.world_calls import world_resource_of
 from spatia_ros.nodes.world_node import WorldNode
 
 ENTITIES, STATE, WORLDS = "test_entities", "test_simulation_state", "test_simulation_worlds"

@@ -27,9 +27,9 @@ from simulation_interfaces.srv import (
 
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert, qos
-from spatia_ros.nodes.entities import state_fields
-from spatia_ros.nodes.play import State
-from spatia_ros.nodes.spawning import resource_fields
+from spatia_ros.nodes.simulation.entities import state_fields
+from spatia_ros.nodes.simulation.play import State
+from spatia_ros.nodes.simulation.spawning import resource_fields
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import EditMemory, SetAnimationTime, SetMode
 

@@ -29,14 +29,15 @@ from simulation_interfaces.srv import (
 
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory
-from spatia_ros.nodes import convert, worlds
-from spatia_ros.nodes.entity_filter import Refused
+from spatia_ros.nodes import convert
 from spatia_ros.nodes.files import DataFolder
 from spatia_ros.nodes.memory_mirror import MemoryMirror
-from spatia_ros.nodes.play import State
 from spatia_ros.nodes.settings import WorldSettings
-from spatia_ros.nodes.simulation_worlds import world_resource_of
-from spatia_ros.nodes.spawning import resource_fields
+from spatia_ros.nodes.simulation import worlds
+from spatia_ros.nodes.simulation.entity_filter import Refused
+from spatia_ros.nodes.simulation.play import State
+from spatia_ros.nodes.simulation.spawning import resource_fields
+from spatia_ros.nodes.simulation.world_calls import world_resource_of
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.sequence import write_tum
 from spatia_ros.srv import EditMemory, Restore, SaveMemory, Snapshot

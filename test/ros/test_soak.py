@@ -8,8 +8,8 @@ pytest.importorskip("simulation_interfaces", reason="needs simulation_interfaces
 from harness import START, parameters, wall_memory
 
 from spatia_ros.memory import Points
-from spatia_ros.nodes.soak import Soak, run, wait_for
-from spatia_ros.nodes.soak_twin import Twin
+from spatia_ros.nodes.soak.trial import Soak, run, wait_for
+from spatia_ros.nodes.soak.twin import Twin
 from spatia_ros.nodes.world_node import WorldNode
 
 

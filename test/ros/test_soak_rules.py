@@ -10,13 +10,13 @@ from tf2_msgs.msg import TFMessage
 
 from spatia_ros import geometry
 from spatia_ros.msg import GeneratedFrame, MemoryUpdate, SimStatus
-from spatia_ros.nodes import convert
-from spatia_ros.nodes.frames import Rig
+from spatia_ros.nodes import convert, convert_cloud
+from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.settings import FrameSettings
-from spatia_ros.nodes.soak_checker import StatusRules
-from spatia_ros.nodes.soak_frames import OVERTAKEN, SLOW_LENGTH, FrameRules
-from spatia_ros.nodes.soak_ledger import Ledger
-from spatia_ros.nodes.soak_map import MapCopy
+from spatia_ros.nodes.soak.checker import StatusRules
+from spatia_ros.nodes.soak.frames import OVERTAKEN, SLOW_LENGTH, FrameRules
+from spatia_ros.nodes.soak.ledger import Ledger
+from spatia_ros.nodes.soak.map import MapCopy
 from spatia_ros.types import Camera
 
 PERIOD = 100_000_000
@@ -156,7 +156,8 @@ def test_half_a_frame_is_excused_by_a_kill_alone(rules, ledger):
 def update(sequence, points, removed=(), clear=False):
     voxels = np.array([v for v, _ in points], np.int32).reshape(-1, 3)
     rgb = np.array([c for _, c in points], np.uint8).reshape(-1, 3)
-    cloud = convert.to_cloud((voxels * 0.1).astype(np.float32), rgb, convert.to_header(0, "map")) if points else PointCloud2()
+    xyz, header = (voxels * 0.1).astype(np.float32), convert.to_header(0, "map")
+    cloud = convert_cloud.to_cloud(xyz, rgb, header) if points else PointCloud2()
     return MemoryUpdate(
         sequence=sequence, clear=clear, added_voxels=voxels.ravel().tolist(), added=cloud,
         removed_voxels=np.array(removed, np.int32).ravel().tolist(),

@@ -16,7 +16,7 @@ from std_msgs.msg import String
 
 from spatia_ros.msg import GeneratedFrame, MemoryUpdate, SimStatus
 from spatia_ros.nodes import qos
-from spatia_ros.nodes.recorder import Definitions, record
+from spatia_ros.nodes.tools.recorder import Definitions, record
 from spatia_ros.sequence.bag_file import BagFile
 from spatia_ros.types import SpatiaError
 
@@ -130,7 +130,8 @@ def test_a_recording_is_not_overwritten(tmp_path):
 @pytest.mark.parametrize(("path", "says"), [(PATH, "expected a world node within 1 s"), ("nonsense", "path.txt:1")])
 def test_a_flight_that_cannot_be_says_why(tmp_path, path, says):
     (tmp_path / "path.txt").write_text(path)
-    command = [sys.executable, "-m", "spatia_ros.nodes.tool", "fly", "--patience-s", "1", "--trajectory", tmp_path / "path.txt"]
+    program = [sys.executable, "-m", "spatia_ros.nodes.tools.tool"]
+    command = [*program, "fly", "--patience-s", "1", "--trajectory", tmp_path / "path.txt"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert says in done.stderr

@@ -17,7 +17,7 @@ from tf2_msgs.msg import TFMessage
 
 from spatia_ros import geometry
 from spatia_ros.msg import GeneratedFrame, SimStatus
-from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes import convert, convert_cloud, qos
 from spatia_ros.nodes.transforms import NoTransform, TransformBuffer
 from spatia_ros.srv import LoadMemory, Restore, SaveMemory, SavePly, SetMode, Snapshot
 
@@ -218,7 +218,7 @@ def test_who_comes_late_gets_the_memory_and_the_status(graph, world):
         wait(lambda first=first: first, topic)
         late = graph.collect(kind, f"/main/world/{topic}", qos.LATCHED)
         wait(lambda late=late: late, f"{topic}, latched")
-    xyz, rgb = convert.from_cloud(graph_cloud := first_cloud(graph))
+    xyz, rgb = convert_cloud.from_cloud(graph_cloud := first_cloud(graph))
     assert graph_cloud.header.frame_id == "map"
     assert len(xyz) > 1000
     seen = wall_frame(camera=CAMERA)

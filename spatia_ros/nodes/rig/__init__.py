@@ -1,0 +1,1 @@
+"""The rig over ROS: its frames, its cameras, and what each of them publishes."""

@@ -1,0 +1,1 @@
+"""simulation_interfaces served: states and steps, worlds, entities."""

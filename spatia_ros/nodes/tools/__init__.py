@@ -1,0 +1,1 @@
+"""Programs beside the nodes, for hosts without the ``ros2`` command too."""
