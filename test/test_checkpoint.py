@@ -20,7 +20,8 @@ from spatia_ros.actors.observed import Observation, ObservedBody
 from spatia_ros.checkpoint import Checkpoints, Saved
 from spatia_ros.formats.value_tree import Flattening, Rebuilding
 from spatia_ros.memory import Memory
-from spatia_ros.memory.blocks import POOL_FIELDS, live_places
+from spatia_ros.memory.block_store import POOL_FIELDS
+from spatia_ros.memory.blocks import live_places
 from spatia_ros.memory.store_state import arrays_of, store_of
 from spatia_ros.types import SpatiaError
 from spatia_ros.world import World
@@ -85,7 +86,8 @@ def test_a_store_is_the_same_after_points_came_and_went(tmp_path: Path) -> None:
     for x in (0.0, 1.0, 2.0):
         memory.integrate(wall_frame(x))
     memory.integrate(wall_frame(0.0, 10**9))
-    kept = store_of({name: array.copy() for name, array in arrays_of(memory.store).items()}, 10**6, 0)
+    arrays = {name: array.copy() for name, array in arrays_of(memory.store).items()}
+    kept = store_of(arrays, CONFIG.memory.max_points, 0)
     memory.store, before = kept, memory.store
     for store in (before, kept):
         memory.store = store

@@ -9,7 +9,8 @@ import torch
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory, Points, belief, cull, fuse, occlude, splat, truth, warp
-from spatia_ros.memory.blocks import N_BLOCKS, BlockStore, live_places
+from spatia_ros.memory.block_store import BlockStore
+from spatia_ros.memory.blocks import N_BLOCKS, live_places
 from spatia_ros.memory.keyframes import Samples, fill_thin, intrinsics_of, shown_in_each
 from spatia_ros.types import Camera, Frame
 

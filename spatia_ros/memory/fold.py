@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit, prange
 
+from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import (
     DONE,
     EMPTY,
@@ -24,7 +25,6 @@ from spatia_ros.memory.blocks import (
     NEED_POOL,
     NO_POINT,
     Blocks,
-    BlockStore,
     add_point,
     hash_place,
     insert_block,

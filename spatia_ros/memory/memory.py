@@ -12,7 +12,8 @@ from numba import get_num_threads
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import belief, carve, draw, fold, fuse, occlude, splat, warp
-from spatia_ros.memory.blocks import BlockStore, live_places
+from spatia_ros.memory.block_store import BlockStore
+from spatia_ros.memory.blocks import live_places
 from spatia_ros.memory.cull import visible_blocks
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, intrinsics_of
 from spatia_ros.memory.mapped import MAPPED, Pieces

@@ -15,7 +15,8 @@ from weakref import WeakSet
 import numpy as np
 
 from spatia_ros.memory import chunks, keyframe_file, splat
-from spatia_ros.memory.blocks import MAX_POINTS, N_CHUNKS, BlockStore, chunk_key_of
+from spatia_ros.memory.block_store import BlockStore
+from spatia_ros.memory.blocks import MAX_POINTS, N_CHUNKS, chunk_key_of
 from spatia_ros.memory.chunk_index import chunk_blocks, chunk_places, chunk_slot, drop_chunk, live_chunks
 from spatia_ros.memory.chunks import CHUNK, ChunkPoints
 from spatia_ros.memory.cull import rim_of, visible_chunks

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import njit
 
+from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import (
     BLOCK_SIDE,
     BLOCK_VOXELS,
@@ -25,7 +26,6 @@ from spatia_ros.memory.blocks import (
     NO_POINT,
     SMALLEST_RUN,
     Blocks,
-    BlockStore,
     find_slot,
     give_run,
     insert_block,

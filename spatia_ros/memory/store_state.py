@@ -11,10 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from numba import njit
 
+from spatia_ros.memory.block_store import BLOCK_FIELDS, CHUNK_FIELDS, POOL_FIELDS, BlockStore
 from spatia_ros.memory.blocks import (
-    BLOCK_FIELDS,
     BLOCK_VOXELS,
-    CHUNK_FIELDS,
     EMPTY,
     FREE_BLOCK,
     FREE_CHUNK,
@@ -26,12 +25,10 @@ from spatia_ros.memory.blocks import (
     NEED_POOL,
     NO_POINT,
     NONE,
-    POOL_FIELDS,
     POOL_TOP,
     RUN_CLASSES,
     SMALLEST_RUN,
     Blocks,
-    BlockStore,
     chunk_key_of,
     live_places,
     rehash,

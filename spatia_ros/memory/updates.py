@@ -12,7 +12,8 @@ from weakref import ref
 import numpy as np
 import numpy.typing as npt
 
-from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, NOTED, BlockStore
+from spatia_ros.memory.block_store import BlockStore
+from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, KEY_BITS, NOTED
 from spatia_ros.memory.chunk_index import live_chunks
 from spatia_ros.memory.chunks import SIDE_VOXELS, ChunkPoints
 from spatia_ros.memory.paging import points_of_chunk
