@@ -108,7 +108,10 @@ def test_steps_are_for_a_paused_simulation_and_one_client():
         with pytest.raises(NotPaused, match=state.word), Play(state).steps(1):
             pass
     play = Play(State.PAUSED)
-    with pytest.raises(NotPaused, match="at least one"), play.steps(0):
+    for count in (0, 2**60):
+        with pytest.raises(NotPaused, match=f"expected 1..1000000 steps at a time, got {count}"), play.steps(count):
+            pass
+    with pytest.raises(NotPaused, match="got -1"), play.steps(-1):
         pass
     with play.steps(1), pytest.raises(NotPaused, match="1 are still to do"), play.steps(1):
         pass

@@ -30,6 +30,8 @@ WITH_WORLD = frozenset({State.STOPPED, State.PLAYING, State.PAUSED})
 """States in which there is a world to play."""
 NEXT = {State.STOPPED: WITH_WORLD, State.PLAYING: WITH_WORLD, State.PAUSED: WITH_WORLD, State.QUITTING: frozenset(State)}
 """States that can be asked for, each with those it can be reached from; no world and loading one come of their own services."""
+MOST_STEPS = 1_000_000
+"""More than a day's worth of frames at a time is a mistake, and its caller would wait for ever."""
 
 
 class AlreadyThere(SpatiaError):
@@ -187,11 +189,11 @@ class Play:
             over: asked now and then; once it is true no more frames begin.
 
         Raises:
-            NotPaused: unless the simulation is paused and nobody else steps.
+            NotPaused: unless the simulation is paused and nobody else steps; or when the count is out of bounds.
         """
         with self._changed:
-            if count < 1:
-                raise NotPaused(f"step: expected at least one step, got {count}")
+            if not 1 <= count <= MOST_STEPS:
+                raise NotPaused(f"step: expected 1..{MOST_STEPS} steps at a time, got {count}")
             if self._state is not State.PAUSED and not (self._state is State.PLAYING and self._stepped()):
                 raise NotPaused(f"step: expected a simulation that is paused, it is {self._state.word}")
             if self._steps is not None:
