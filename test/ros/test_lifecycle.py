@@ -235,6 +235,7 @@ def test_cycles_hold_nothing(make):
     """Ten times around; a memory, a thread or a file that one of them left would be seen."""
     node = make("/around")
     holds = cycle.cycle(node, 10, cycle.frames(2), lambda k, held: None)
-    assert len({held.files for held in holds}) == 1
+    files = [held.files for held in holds]
+    assert max(files) - min(files) <= 2, "one a cycle would be nine; a file may be open just when they are counted"
     assert holds[-1].threads <= holds[1].threads + 4, "the executor's own come as they are needed, up to four"
     assert cycle.growth_per_cycle(holds) < 1_500_000, "the smallest memory is 4 MB"

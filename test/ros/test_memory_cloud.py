@@ -98,7 +98,7 @@ def test_a_cloud_waits_until_the_last_is_paid_for(ends, memory):
 def test_the_next_waits_while_one_is_being_made(ends, memory, monkeypatch):
     go = threading.Event()
     to_cloud = convert_cloud.to_cloud
-    monkeypatch.setattr(cloud.convert, "to_cloud", lambda *parts: go.wait(30.0) and to_cloud(*parts))
+    monkeypatch.setattr(cloud.convert_cloud, "to_cloud", lambda *parts: go.wait(30.0) and to_cloud(*parts))
     ends.out.publish(memory, 1, np.eye(4), convert.to_header(0, "map"), CloudSettings())
     assert not ends.out.is_due(2)
     go.set()
