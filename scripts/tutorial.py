@@ -61,6 +61,11 @@ def steps(page: str) -> list[Step]:
     return out
 
 
+def _hear_ctrl_c() -> None:
+    """In a child: hear Ctrl-C also where this program was started in the background, which leaves it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """Commands in the background."""
 
@@ -69,7 +74,7 @@ class Terminal:
         with self.log.open("w") as out:
             self._process = subprocess.Popen(
                 ["bash", "-euo", "pipefail", "-c", step.text], cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_hear_ctrl_c,
             )  # fmt: skip
 
     def check(self) -> None:

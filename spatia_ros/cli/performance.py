@@ -81,7 +81,7 @@ def perform(out: Path, map_up: str, frames: int) -> int:
         troupe.wait("the recorder to hear the node", lambda: any("ready" in r for r in recorder.reports), START_LIMIT_S)
         pilot = troupe.start(
             "pilot", "spatia_ros.nodes.tools.tool", "fly", "--trajectory", str(out / "commanded.txt"), f"--map-up={map_up}",
-            "--save", "memory.spatia", "--save-ply", "memory.ply",
+            "--listeners", "2", "--save", "memory.spatia", "--save-ply", "memory.ply",
         )  # fmt: skip
         _watch(troupe, pilot, frames)
         code = recorder.stop(CLOSE_LIMIT_S)

@@ -18,6 +18,7 @@ from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.srv import SaveMemory, SavePly
 from spatia_ros.types import SpatiaError, Trajectory
 
+TOPIC = "cmd_trajectory"
 SETTLE_S = 0.5
 """Between the first match of subscriptions and the command: each side learns of the other on its own."""
 
@@ -46,12 +47,15 @@ class Pilot:
         trajectory: the camera path. rig: how the node's frames are named and mounted.
         patience_s: the longest silence of the node that is not a failure.
         tell: takes each report.
+        listeners: who must hear the command, which is said once: the world, and a recorder where there is one.
     """
 
-    def __init__(self, trajectory: Trajectory, rig: Rig, patience_s: float, tell: Callable[[dict[str, Any]], None]) -> None:
-        self.trajectory, self.rig, self.patience_s, self.tell = trajectory, rig, patience_s, tell
+    def __init__(
+        self, trajectory: Trajectory, rig: Rig, patience_s: float, tell: Callable[[dict[str, Any]], None], listeners: int = 1
+    ) -> None:
+        self.trajectory, self.rig, self.patience_s, self.tell, self.listeners = trajectory, rig, patience_s, tell, listeners
         self.node = rclpy.create_node("pilot")
-        self._command = self.node.create_publisher(PathMessage, "cmd_trajectory", qos.COMMAND)
+        self._command = self.node.create_publisher(PathMessage, TOPIC, qos.COMMAND)
         topic = f"{rig.names.camera}/color/metadata"
         self._watch = self.node.create_subscription(GeneratedFrame, topic, self._on_frame, qos.SENSOR_OUT)
         self.node.create_subscription(SimStatus, "world/status", self._on_status, qos.LATCHED)
@@ -75,6 +79,8 @@ class Pilot:
             Failed: when no node takes commands, or it gives up (in its own words), or falls silent.
         """
         self._wait(lambda: self._command.get_subscription_count() and self._watch.get_publisher_count(), "a world node")
+        listeners = self.listeners
+        self._wait(lambda: self._command.get_subscription_count() >= listeners, f"{listeners} listeners of {TOPIC}")
         self._wait(self._is_active, "an active world node")
         self._spin(SETTLE_S)
         self._old_complaint, self._heard_s = self._complaint, time.monotonic()
@@ -123,20 +129,21 @@ class Pilot:
             rclpy.spin_once(self.node, timeout_sec=left)
 
 
-def fly(
-    trajectory: Trajectory, rig: Rig, patience_s: float, save: str, save_ply: str, tell: Callable[[dict[str, Any]], None]
-) -> None:
+def fly(pilot: Callable[[], Pilot], save: str, save_ply: str) -> None:
     """Fly a path, then have the node save its memory and its points where files are named.
+
+    Args:
+        pilot: makes who flies, once ROS is there.
 
     Raises:
         Failed: when not every frame was made or a file not written.
     """
     rclpy.init()
     try:
-        pilot = Pilot(trajectory, rig, patience_s, tell)
-        pilot.fly()
+        flying = pilot()
+        flying.fly()
         for kind, service, path in ((SaveMemory, "memory/save", save), (SavePly, "memory/save_ply", save_ply)):
             if path:
-                pilot.save(kind, service, path)
+                flying.save(kind, service, path)
     finally:
         rclpy.try_shutdown()

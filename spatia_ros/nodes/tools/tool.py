@@ -34,6 +34,8 @@ def parser() -> argparse.ArgumentParser:
     fly.add_argument("--map-up", default="z", choices=("z", "y", "-y"), help="the node's parameter frames.map_up (default: z)")
     fly.add_argument("--camera", default="camera", metavar="NAME", help="the node's parameter frames.camera (default: camera)")
     fly.add_argument("--patience-s", type=float, default=60.0, metavar="S", help="longest silence of the node (default: 60 s)")
+    heard = "who must hear the command: 2 where a recorder is to have it (default: 1, the node)"
+    fly.add_argument("--listeners", type=int, default=1, metavar="N", help=heard)
     fly.add_argument("--save", default="", metavar="FILE.spatia", help="then have the node save its memory in its data folder")
     fly.add_argument("--save-ply", default="", metavar="FILE.ply", help="then have the node export its points")
     fly.set_defaults(program=run_fly)
@@ -61,12 +63,12 @@ def run_fly(args: argparse.Namespace) -> None:
     from spatia_ros.config import WorldConfig
     from spatia_ros.nodes.rig.frames import Rig
     from spatia_ros.nodes.settings import FrameSettings
-    from spatia_ros.nodes.tools.pilot import fly
+    from spatia_ros.nodes.tools.pilot import Pilot, fly
     from spatia_ros.sequence.w2c import read_camera_path
 
     rig = Rig(FrameSettings(map_up=args.map_up, camera=args.camera))
     path = read_camera_path(args.trajectory, WorldConfig().frame_rate_hz)
-    fly(path, rig, args.patience_s, args.save, args.save_ply, tell)
+    fly(lambda: Pilot(path, rig, args.patience_s, tell, args.listeners), args.save, args.save_ply)
 
 
 def run_record(args: argparse.Namespace) -> None:
