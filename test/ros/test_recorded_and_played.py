@@ -230,6 +230,7 @@ def test_ctrl_c_ends_a_recording_well(graph, publisher, tmp_path):
     command = tool("record", "--out", tmp_path / "run.mcap", "--topics", "/bag/stopped", "--wait-for", "/bag/stopped")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as recorder:
         recorder.stdout.readline()
+        wait(out.get_subscription_count, "the recorder, as the publisher sees it")
         for k in range(5):
             out.publish(String(data=str(k)))
         recorder.send_signal(signal.SIGINT)
