@@ -16,7 +16,7 @@ BIN := .venv/bin
 RUN := $(BIN)/python -m spatia_ros.nodes.environment
 
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test coverage tutorials bench bench-ros train fuzz lint clean distclean ros-build set-up-run set-up-test
+.PHONY: help demo gallery test coverage tutorials bench bench-ros soak train fuzz lint clean distclean ros-build set-up-run set-up-test
 
 help:
 	@echo "make demo                 fly a camera through a scanned room and beyond what was scanned, through ROS 2; see out/demo/"
