@@ -222,7 +222,8 @@ def test_a_killed_recorder_leaves_what_can_be_mended(graph, publisher, tmp_path,
     store = get_typestore(Stores.ROS2_JAZZY)
     told = [store.deserialize_cdr(data, "std_msgs/msg/String").data for _, data in raw(tmp_path / name)]
     assert 0 < len(told) == count
-    assert told == sent[:count]
+    first = sent.index(told[0])  # beside a recorder that was killed before, the next is heard by its publisher a little later
+    assert told == sent[first : first + count]
 
 
 def test_ctrl_c_ends_a_recording_well(graph, publisher, tmp_path):
@@ -230,11 +231,15 @@ def test_ctrl_c_ends_a_recording_well(graph, publisher, tmp_path):
     command = tool("record", "--out", tmp_path / "run.mcap", "--topics", "/bag/stopped", "--wait-for", "/bag/stopped")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as recorder:
         recorder.stdout.readline()
-        wait(out.get_subscription_count, "the recorder, as the publisher sees it")
-        for k in range(5):
-            out.publish(String(data=str(k)))
+
+        def flushed():
+            out.publish(String(data="again"))
+            return (tmp_path / "run.mcap.partial").stat().st_size > 1000
+
+        wait(flushed, "what is on disk")
         recorder.send_signal(signal.SIGINT)
         told = json.loads(recorder.stdout.readline())
         assert recorder.wait(30) == 0
     assert told["messages"] == {"/bag/stopped": len(raw(tmp_path / "run.mcap"))}
+    assert told["messages"]["/bag/stopped"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["run.mcap"]

@@ -262,4 +262,4 @@ def _listen(recorder: Recorder, wait_for: list[str], stop: threading.Event, read
         if recorder.bag.failure is not None:
             return
         if until is None and stop.is_set():
-            until = time.monotonic() + LONGEST_DRAIN_S
+            until, recorder.last_s = time.monotonic() + LONGEST_DRAIN_S, time.monotonic()
