@@ -32,4 +32,4 @@ DEVICES = {
         "ros2 launch orbbec_camera gemini_330_series.launch.py depth_registration:=true",
     ),
 }  # fmt: skip
-"""Of the drivers' own documentation; no camera was at hand to try them with."""
+"""To our best knowledge: only partly checked against the drivers' documentation, and no camera was at hand to try them with."""
