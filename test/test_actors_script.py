@@ -100,7 +100,7 @@ BAD = {
     "up: y\nup: z": "s:2: up: expected each key once, got 'up' again",
     "up: w": "s:1: up: expected one of x, y, z",
     "clock: &a {rate: 1}": "s:1: expected plain values, got an anchor",
-    "clock: !!python/object:os.system {rate: 1}": "s:1: expected plain values, got a tag",
+    "clock: !!python/object:os.system {rate: 1}": "s:1: expected plain values, got the tag",
     "actors: " + "[" * 50: "s:1: expected at most 12 levels",
     "clock: {}": "s:1: clock: expected one of pattern, knots, rate, got none",
     "clock: reverse": "s:1: clock: expected a mapping with pattern",

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import yaml
 
+from spatia_ros.formats.plain_yaml import check_plain
 from spatia_ros.types import SpatiaError
 
 MAX_BYTES = 4 << 20
@@ -28,7 +29,7 @@ def read_yaml(text: str, source: str) -> Value:
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
         raise SpatiaError(f"{source}: expected at most {MAX_BYTES} bytes, got {len(text.encode(errors='surrogatepass'))}")
     try:
-        _check_events(text, source)
+        check_plain(text, source, MAX_DEPTH)
         node = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -38,19 +39,6 @@ def read_yaml(text: str, source: str) -> Value:
     if node is None:
         raise SpatiaError(f"{source}: expected a script, got nothing")
     return Value(node, source, "")
-
-
-def _check_events(text: str, source: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise SpatiaError(f"{source}:{line}: expected plain values, got an anchor or alias")
-        if getattr(event, "tag", None):
-            raise SpatiaError(f"{source}:{line}: expected plain values, got a tag")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise SpatiaError(f"{source}:{line}: expected at most {MAX_DEPTH} levels, got more")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def parse_yaml(text: str, source: str) -> Any:
         SpatiaError: when it is no YAML, or more than plain values.
     """
     try:
-        _check_plain(text, source)
+        check_plain(text, source, MAX_DEPTH)
         return yaml.safe_load(text)
     except SpatiaError:
         raise
@@ -48,7 +48,13 @@ def read_yaml_file(path: Path, most_bytes: int) -> Any:
     return parse_yaml(text, str(path))
 
 
-def _check_plain(text: str, source: str) -> None:
+def check_plain(text: str, source: str, most_levels: int) -> None:
+    """Raise unless a text has plain values only, nested in at most so many levels.
+
+    Raises:
+        SpatiaError: naming the line, at an anchor, an alias, a tag, or a level too many.
+        yaml.YAMLError: when it is no YAML.
+    """
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
         where = f"{source}:{event.start_mark.line + 1}"
@@ -57,5 +63,5 @@ def _check_plain(text: str, source: str) -> None:
         if getattr(event, "tag", None):
             raise SpatiaError(f"{where}: expected plain values, got the tag {event.tag!r:.80}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise SpatiaError(f"{where}: expected at most {MAX_DEPTH} levels, got more")
+        if depth > most_levels:
+            raise SpatiaError(f"{where}: expected at most {most_levels} levels, got more")
