@@ -49,3 +49,19 @@ def graph():
 
     with Graph() as it:
         yield it
+
+
+@pytest.fixture
+def publisher(graph):
+    """Makes publishers of the graph's client that are gone after the test."""
+    from spatia_ros.nodes import qos
+
+    made = []
+
+    def make(kind, topic, profile=qos.SENSOR_OUT):
+        made.append(graph.client.create_publisher(kind, topic, profile))
+        return made[-1]
+
+    yield make
+    for each in made:
+        graph.client.destroy_publisher(each)

@@ -135,6 +135,33 @@ class Graph:
         return future.result()
 
 
+class Background:
+    """A recorder or player on a thread of its own: ``work(*arguments, stop, ready, **options)``, whose answer is ``counts``."""
+
+    def __init__(self, work, *arguments, **options):
+        self.stop, self.ready, self.counts, self.error = threading.Event(), threading.Event(), None, None
+
+        def run():
+            try:
+                self.counts = work(*arguments, self.stop, lambda *_: self.ready.set(), **options)
+            except Exception as error:  # raised on the test's thread
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+
+    def __enter__(self):
+        self.thread.start()
+        wait(lambda: self.ready.is_set() or not self.thread.is_alive(), "the beginning")
+        return self
+
+    def __exit__(self, failed, *_):
+        self.stop.set()
+        self.thread.join(30)
+        assert not self.thread.is_alive()
+        if self.error and not failed:
+            raise self.error
+
+
 def wait(done, what, timeout_s=90.0):
     """Wait until something happens; the time is a bound on a broken test, not an assertion of speed.
 

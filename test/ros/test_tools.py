@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (make test sets it up)")
 
 from geometry_msgs.msg import PoseStamped
+from harness import Background, wait
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
@@ -23,56 +23,14 @@ from spatia_ros.types import SpatiaError
 PATH = "0.1 0 0 0 0 0 0 1\n0.2 0 0 0.1 0 0 0 1\n"
 
 
-def until(done, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert done()
-
-
-class Recording:
-    """A recorder on a thread of its own."""
-
-    def __init__(self, path, wait_for):
-        self.stop, self.ready, self.counts = threading.Event(), threading.Event(), None
-
-        def run():
-            self.counts = record(path, wait_for, self.stop, self.ready.set)
-
-        self.thread = threading.Thread(target=run)
-
-    def __enter__(self):
-        self.thread.start()
-        assert self.ready.wait(20)
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-
-
-@pytest.fixture
-def publisher(graph):
-    made = []
-
-    def make(kind, topic, profile=qos.SENSOR_OUT):
-        made.append(graph.client.create_publisher(kind, topic, profile))
-        return made[-1]
-
-    yield make
-    for each in made:
-        graph.client.destroy_publisher(each)
-
-
 def test_messages_of_all_topics_are_kept_in_order(graph, publisher, tmp_path):
     images = publisher(Image, "/rec/image")
-    with Recording(tmp_path / "run.mcap", ["/rec/image"]) as recording:
-        until(lambda: images.get_subscription_count() == 1)
+    with Background(record, tmp_path / "run.mcap", ["/rec/image"]) as recording:
+        wait(lambda: images.get_subscription_count() == 1, "the recorder")
         for k in range(20):
             images.publish(Image(height=2, width=k + 1, encoding="mono8", step=k + 1, data=bytes(2 * (k + 1))))
         late = publisher(GeneratedFrame, "/rec/late")
-        until(lambda: late.get_subscription_count() == 1)
+        wait(lambda: late.get_subscription_count() == 1, "the recorder")
         late.publish(GeneratedFrame(step=7, model="nano", synthetic=True))
     bag = BagFile(tmp_path / "run.mcap")
     assert [message.width for _, message in bag.messages("/rec/image")] == list(range(1, 21))
@@ -88,13 +46,12 @@ def test_what_was_said_before_and_what_is_said_once(graph, publisher, tmp_path):
     latched.publish(String(data="long ago"))
     best_effort = publisher(String, "/rec/hasty", QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
     listener = graph.client.create_subscription(PoseStamped, "/rec/command", lambda _: None, qos.COMMAND)
-    with Recording(tmp_path / "run.mcap", ["/rec/latched", "/rec/hasty"]):
-        until(lambda: best_effort.get_subscription_count() == 1)
+    with Background(record, tmp_path / "run.mcap", ["/rec/latched", "/rec/hasty"]):
+        wait(lambda: best_effort.get_subscription_count() == 1, "the recorder")
         command = publisher(PoseStamped, "/rec/command", qos.COMMAND)
-        until(lambda: command.get_subscription_count() == 2)  # its listener and the recorder, which came before anyone spoke
+        wait(lambda: command.get_subscription_count() == 2, "its listener and the recorder, which came first")
         command.publish(PoseStamped())
         best_effort.publish(String(data="now"))
-        time.sleep(0.3)
     graph.client.destroy_subscription(listener)
     bag = BagFile(tmp_path / "run.mcap")
     assert [message.data for _, message in bag.messages("/rec/latched")] == ["long ago"]
@@ -108,7 +65,7 @@ def test_definitions_are_those_ros_knows(graph, publisher, kind):
     definitions = Definitions()
     definitions.learn(name)
     publisher(kind, topic)
-    until(lambda: graph.client.get_publishers_info_by_topic(topic))
+    wait(lambda: graph.client.get_publishers_info_by_topic(topic), "the topic")
     infos = graph.client.get_publishers_info_by_topic(topic)
     digest = definitions.store.hash_rihs01(name)
     assert str(infos[0].topic_type_hash).removeprefix("RIHS01_") == digest.removeprefix("RIHS01_")
