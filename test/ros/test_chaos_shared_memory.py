@@ -1,25 +1,17 @@
 """Images in a /dev/shm of 64 MB: two processes with the small Fast DDS profile keep within it, and every image arrives."""
 
-import json
 import os
-import subprocess
-import sys
 
 import pytest
 from conftest import own_domain
-from test_image_arrival import PUBLISHER, SUBSCRIBER
+from image_pair import watch
 
 from spatia_ros.nodes.environment import fastdds_profile, ros_environment
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed here")
 
 FRAMES = 90
-TELL = """
-import os
-mapped = {word for word in open("/proc/self/maps").read().split() if word.startswith("/dev/shm/fastrtps_")}
-print(json.dumps({path: os.stat(path).st_size for path in mapped}))
-rclpy.shutdown()
-"""
+
 
 def test_the_profile_is_chosen_by_the_size_of_shared_memory(tmp_path, monkeypatch):
     class Stat:
@@ -43,18 +35,7 @@ def images_arrive_within_64_mb(domain):
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(small), "FASTDDS_DEFAULT_PROFILES_FILE": str(small),
         "ROS_DOMAIN_ID": domain,
     }  # fmt: skip
-    publisher, subscriber = (text.replace("300", str(FRAMES)) for text in (PUBLISHER, SUBSCRIBER))
-    subscriber = subscriber.replace("rclpy.shutdown()\n", TELL)
-    viewer = subprocess.Popen([sys.executable, "-c", subscriber], env=env, stdout=subprocess.PIPE, text=True)
-    camera = subprocess.Popen([sys.executable, "-c", publisher], env=env)
-    try:
-        out, _ = viewer.communicate(timeout=60)
-    finally:
-        for process in (viewer, camera):
-            process.kill()
-            process.wait()
-    (got, _), sizes = map(json.loads, out.strip().splitlines())
-    assert got == sorted(set(got))
+    got, _, sizes = watch(FRAMES, env)
     assert len(got) >= 0.98 * FRAMES, f"{FRAMES - len(got)} of {FRAMES} images were lost"
     total = sum(sizes.values())
     print(f"{len(got)} of {FRAMES} images; {total / 2**20:.1f} MB of shared memory, {len(sizes)} segments")
