@@ -44,11 +44,11 @@ def node(tmp_path):
         ("source.place", "out/secret.spatia"),
         ("source.actors", "/dev/zero"),
         ("rig.file", "../../rig.yaml"),
-        ("checkpoint.folder", "/tmp/kept"),
+        ("checkpoint.folder", "/kept"),
         ("checkpoint.folder", ".."),
         ("generator.name", "../engine"),
         ("generator.name", ".."),
-        ("generator.name", "/tmp/engine"),
+        ("generator.name", "/engine"),
     ],
 )
 def test_nobody_reaches_out_by_a_parameter(node, name, value):
