@@ -27,7 +27,6 @@ from target import Wrong
 from valid_messages import makers_of
 from value_trees import odd_values
 
-from spatia_ros.action import NavigateToObject
 from spatia_ros.nodes.parameters import LiveSettings
 from spatia_ros.nodes.settings import WorldSettings
 from spatia_ros.types import SpatiaError
@@ -44,8 +43,6 @@ OWN = (
 )
 LIFECYCLE = ("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph")
 LONGEST_GOAL_S = 0.03
-NOWHERE = (NavigateToObject.Result.NOT_FOUND, NavigateToObject.Result.NO_PATH)
-"""Answers to a phrase that was understood: nothing fits it, or there is no way."""
 ENDING = ("load_world", "set_simulation_state")
 """After these there may be no world, or none that moves: the next input gets another."""
 HEAVY = ("spawn", "load_world", "parameters", "action", "GenerateTrajectory", "memory_save", "memory_load", "unload", "reset")
@@ -144,8 +141,7 @@ class Action(NodeTarget):
         if handle.ended not in ("succeed", "abort", "canceled") or handle.answer is None:
             raise Wrong(f"expected an answer to every goal, it was left {handle.ended or 'open'}")
         check_sendable(handle.answer)
-        nowhere = getattr(handle.answer, "code", None) in NOWHERE and bool(handle.answer.message)
-        if handle.ended != "abort" or nowhere:
+        if handle.ended != "abort":
             return ""
         return getattr(handle.answer, "message", "") or refusal_in(handle.answer) or "not said"
 

@@ -12,14 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rclpy
-from harness import parameters, wall_memory
+from harness import START, parameters, wall_frame, wall_memory
 from rclpy.action.server import ActionServer
 from rclpy.context import Context
 from target import Wrong
 
+from spatia_ros import geometry
 from spatia_ros.actors import Cast
 from spatia_ros.actors.library import library_actor
+from spatia_ros.memory import Memory, Points
+from spatia_ros.memory.edit import Editor
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.srv import Snapshot
@@ -27,7 +31,7 @@ from spatia_ros.srv import Snapshot
 RENEW_AFTER = 400
 """Inputs after which a node is configured anew: what they left in it must not make the next ones slow."""
 MOST_ACTORS = 6
-ENTITY = ("_entity_", "delete_entity", "set_entity", "set_animation_time")
+ENTITY = ("_entity_", "delete_entity", "set_entity", "set_animation_time", "NavigateToObject")
 """Words in the names of targets that are about an actor."""
 REST_S = 40.0
 OBJ = "o a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -38,12 +42,24 @@ class Changed(Wrong):
     """A refused input left another state behind."""
 
 
+def memory_with_a_crate() -> Memory:
+    """The wall, seen from further and further behind, so that a camera has room to move; before it a thing with a name."""
+    memory = wall_memory()
+    for k, back_m in enumerate((0.8, 1.5)):
+        memory.integrate(wall_frame(geometry.pose(START[:3, :3], START[:3, 3] - (back_m, 0.0, 0.0)), k + 1))
+    line = np.arange(-0.1, 0.1, 0.02)
+    xyz = np.stack(np.meshgrid(line, line, line), -1).reshape(-1, 3).astype(np.float32)
+    crate = Points.measured(xyz, np.full(xyz.shape, (250, 0, 0), np.uint8))
+    Editor(memory).add(crate, geometry.pose(np.eye(3), np.array((1.7, 0.3, 1.1))), "crate")
+    return memory
+
+
 def data_folder() -> Path:
     """A data folder with files good and bad, and ways out of it; beside it lies what must not be touched."""
     top = Path(tempfile.mkdtemp(prefix="fuzz-stage-"))
     path = top / "data"
     path.mkdir()
-    wall_memory().save(path / "wall.spatia")
+    memory_with_a_crate().save(path / "wall.spatia")
     whole = (path / "wall.spatia").read_bytes()
     (path / "half.spatia").write_bytes(whole[: len(whole) // 2])
     (path / "ball.obj").write_text(OBJ)

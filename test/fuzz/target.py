@@ -103,6 +103,7 @@ def check_words(error: SpatiaError) -> None:
             "unknown",
             "belongs",
             "no ",
+            "nothing here",
             "cannot",
             "Input should",
             "Value error",

@@ -147,7 +147,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "GetAvailableWorlds": [{}, {"additional_sources": ["folder.spatia"]}],
     "StepSimulation": [{"steps": 1}],
     "SetSimulationState": [{}],
-    "NavigateToObject": [{"phrase": "the wall"}, {"phrase": "the red ball", "look_only": True}],
+    "NavigateToObject": [{"phrase": "the crate"}, {"phrase": "the red ball", "look_only": True}, {"phrase": "a chair"}],
     "SimulateSteps": [{"steps": 2}],
     "GenerateTrajectory": [{}, {"record": "run", "prompt": "a red room", "seed": 3}, {"cameras": ["camera"]}],
     "ExportDataset": [{"folder": "set", "format": 0}, {"folder": "set", "format": 1}, {"folder": "set", "format": 2}],
