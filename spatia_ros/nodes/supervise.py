@@ -35,8 +35,10 @@ class Patience:
     Args:
         start_s: to the first heartbeat. silence_s: from one heartbeat to the next. end_s: from a signal to the end.
         backoff_s: before the first restart; twice as long before each further one, up to ``longest_backoff_s``.
-        well_s: a child that ran so long begins anew with ``backoff_s``.
+        well_s: a child that ran so long begins anew with ``backoff_s``, and with the count of kills.
         restarts, within_s: more restarts than this, in this time, and it is left.
+        kills: one that was active when it was killed (SIGKILL) is started again at once, and this counts for no restart;
+            but so many kills in a row, none of a child that ran ``well_s``, and it is left.
     """
 
     start_s: float = 120.0
@@ -47,6 +49,7 @@ class Patience:
     well_s: float = 30.0
     restarts: int = 20
     within_s: float = 600.0
+    kills: int = 100
 
 
 class Supervisor:
@@ -74,7 +77,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _run(self) -> int:
-        backoff_s, recent = self._patience.backoff_s, deque[float]()
+        backoff_s, kills, recent = self._patience.backoff_s, 0, deque[float]()
         while True:
             began_s = time.monotonic()
             status, lived, why = self._one_life()
@@ -84,22 +87,30 @@ class Supervisor:
                 return status  # it said why
             if freed := remove_left_over():
                 self._say(f"{freed / 1e6:.0f} MB that killed processes had left in shared memory are free again")
+            if time.monotonic() - began_s > self._patience.well_s:
+                backoff_s, kills = self._patience.backoff_s, 0
             if lived and status == -signal.SIGKILL:  # no fault of its own; it came to life, so it will again
+                kills += 1
+                if kills > self._patience.kills:
+                    self._say(f"{why} {kills} times in a row, each within {self._patience.well_s:.0f} s: left as it is")
+                    return status
                 self._say(f"{why}; started again")
                 backoff_s = self._patience.backoff_s
                 continue
-            if time.monotonic() - began_s > self._patience.well_s:
-                backoff_s = self._patience.backoff_s
-            recent.append(time.monotonic())
-            while recent and recent[0] < time.monotonic() - self._patience.within_s:
-                recent.popleft()
-            if len(recent) > self._patience.restarts:
+            if self._too_often(recent):
                 self._say(f"{why}; that was restart {len(recent)} in {self._patience.within_s:.0f} s: left as it is")
                 return status or 1
             self._say(f"{why}; started again in {backoff_s:.2g} s")
             if self._interrupted(backoff_s):
                 return 0
             backoff_s = min(2 * backoff_s, self._patience.longest_backoff_s)
+
+    def _too_often(self, recent: deque[float]) -> bool:
+        """Note a restart: whether there were too many of late."""
+        recent.append(time.monotonic())
+        while recent and recent[0] < time.monotonic() - self._patience.within_s:
+            recent.popleft()
+        return len(recent) > self._patience.restarts
 
     def _one_life(self) -> tuple[int, bool, str]:
         """Run the child once: its exit status, whether it was ever active, and why it ended, in words."""

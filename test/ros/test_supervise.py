@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,21 @@ def test_kills_from_outside_are_not_held_against_it():
     supervisor, said = supervised(f"\nif attempt < {2 * QUICK.restarts}:\n    os.kill(os.getpid(), signal.SIGKILL)")
     assert supervisor.run() == 0
     assert len(said) == supervisor.starts - 1 == 2 * QUICK.restarts
+
+
+def test_one_that_is_killed_again_and_again_is_left_in_the_end():
+    """Out of memory each time it gets to work, say: starting it for ever would only take the machine from others."""
+    supervisor, said = supervised("os.kill(os.getpid(), signal.SIGKILL)", replace(QUICK, kills=5))
+    assert supervisor.run() == -signal.SIGKILL
+    assert supervisor.starts == 6
+    assert "killed by SIGKILL 6 times in a row, each within 30 s: left as it is" in said[-1]
+
+
+def test_kills_of_one_that_ran_well_are_not_counted():
+    patience = replace(QUICK, kills=5, well_s=0.0)
+    supervisor, _ = supervised("\nif attempt < 12:\n    os.kill(os.getpid(), signal.SIGKILL)", patience)
+    assert supervisor.run() == 0
+    assert supervisor.starts == 13
 
 
 def test_an_end_by_its_own_will_and_settings_that_cannot_be_met_are_not_repeated():
