@@ -122,8 +122,9 @@ def belief_in_surfaces(studio: Studio) -> UInt8:
     memory, believes_all = studio.memory(seen), studio.memory(seen, max_unknown_ray=1.0)
     T = _doubtful(studio, memory)
     view, whole = memory.render(studio.camera, T, 0), believes_all.render(studio.camera, T, 0)
-    witnesses = memory.keyframes.measured_grids(memory.keyframes.rank(whole.depth, studio.camera, T)[:WITNESSES])
-    share = belief.unknown_ray_share(whole.depth, whole.sensed, intrinsics_of(studio.camera), T, *witnesses)
+    shared = memory.keyframes.overlap(whole.depth, studio.camera, T)
+    asked = memory.keyframes.measured_grids(memory.keyframes.rank(shared, T)[:WITNESSES])
+    share = belief.unknown_ray_share(whole.depth, whole.sensed, intrinsics_of(studio.camera), belief.witnesses(*asked, T))
     # The answer is kept in squares of a few pixels.
     share = cv2.resize(np.asarray(share, np.float32), whole.depth.shape[::-1], interpolation=cv2.INTER_NEAREST)
     heat = cv2.applyColorMap((255 * np.clip(share, 0, 1)).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1].copy()

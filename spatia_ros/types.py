@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 UInt8 = npt.NDArray[np.uint8]
 UInt16 = npt.NDArray[np.uint16]
+UInt32 = npt.NDArray[np.uint32]
 Float16 = npt.NDArray[np.float16]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -183,6 +184,29 @@ class Trajectory:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """What memory holds at a camera and doubts to be in sight: most of the way to it was never seen to be empty.
+
+    Args:
+        rgb: uint8 [H, W, 3], 0 where there is none.
+        depth: float32 [H, W], metres, 0 where there is none.
+    """
+
+    rgb: UInt8
+    depth: Float32
+
+    def __post_init__(self) -> None:
+        h, w = self.depth.shape
+        check_array("doubted.rgb", self.rgb, (h, w, 3), np.uint8)
+        check_array("doubted.depth", self.depth, (h, w), np.float32)
+
+    @property
+    def there(self) -> Bool:
+        """bool [H, W], where there is such a surface."""
+        return self.depth > 0
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What memory shows at one camera.
 
@@ -193,6 +217,7 @@ class View:
         sensed: float32 [H, W] in 0..1, how far the pixel goes back to a sensor (1) or to an
             earlier invention (0); 0 outside coverage.
         age_s: float32 [H, W], seconds since the surface was last seen; 0 outside coverage.
+        doubted: surfaces outside coverage that may be in sight; None: none.
     """
 
     rgb: UInt8
@@ -200,6 +225,7 @@ class View:
     coverage: Bool
     sensed: Float32
     age_s: Float32
+    doubted: Doubted | None = None
 
     def __post_init__(self) -> None:
         h, w = self.depth.shape

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.memory.keyframes import beside_steps
+from spatia_ros.memory.texels import beside_steps
 from spatia_ros.slam.behind import behind
 from spatia_ros.slam.movers import Cluster, match, started
 from spatia_ros.slam.witnesses import Cells

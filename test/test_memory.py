@@ -188,13 +188,13 @@ def test_keyframes_are_kept_by_information_and_the_best_are_retrieved() -> None:
 
     assert len(best) == 3
     assert turned(best[0]) <= min(map(turned, memory.keyframes.keyframes)) + 1e-6
-    iou = memory.keyframes.overlap_iou(view.depth, CAMERA, poses[4])
-    ranked = memory.keyframes.rank(view.depth, CAMERA, poses[4])
+    shared = memory.keyframes.overlap(view.depth, CAMERA, poses[4])
+    ranked, iou = memory.keyframes.rank(shared, poses[4]), shared.iou
     assert (np.diff(iou[ranked]) <= 0).all()
     assert 0.0 <= iou.min() < 0.05
     assert iou.max() <= 1.0
     own = memory.keyframes.keyframes[0]
-    assert memory.keyframes.overlap_iou(own.depth, own.camera, own.T_world_cam)[0] > 0.97
+    assert memory.keyframes.overlap(own.depth, own.camera, own.T_world_cam).iou[0] > 0.97
 
 
 def test_a_keyframe_is_sharper_than_its_voxels_and_exact_at_its_own_pose() -> None:

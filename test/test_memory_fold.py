@@ -163,13 +163,33 @@ def test_ranking_the_neighbourhood_is_ranking_all(monkeypatch: pytest.MonkeyPatc
     poses = [key.T_world_cam @ geometry.look_at(np.zeros(3), np.array([0.3, 0.1, 1.0]), np.array([0.0, -1.0, 0.0]))
              for key in memory.keyframes.keyframes]
     views = [memory.render(CAMERA, T, 0) for T in poses]
-    some = [memory.keyframes.overlap_iou(view.depth, CAMERA, T) for view, T in zip(views, poses, strict=True)]
-    drawn = [memory.keyframes.drawing(view.depth, CAMERA, T, 4) for view, T in zip(views, poses, strict=True)]
+    some = [memory.keyframes.overlap(view.depth, CAMERA, T) for view, T in zip(views, poses, strict=True)]
     monkeypatch.setattr(overlap, "may_see", lambda *given: np.ones(len(given[2]), bool))
-    for view, T, iou, by in zip(views, poses, some, drawn, strict=True):
-        np.testing.assert_array_equal(memory.keyframes.overlap_iou(view.depth, CAMERA, T), iou)
-        assert [id(k) for k in memory.keyframes.drawing(view.depth, CAMERA, T, 4)] == [id(k) for k in by]
-    assert 0.1 < np.mean([iou == 0 for iou in some]) < 0.95
+    for view, T, shared in zip(views, poses, some, strict=True):
+        every = memory.keyframes.overlap(view.depth, CAMERA, T)
+        np.testing.assert_array_equal(every.iou, shared.iou)
+        np.testing.assert_array_equal(every.shown, shared.shown)
+        by, of_all = (memory.keyframes.drawing(overlap, T, 4) for overlap in (shared, every))
+        assert [id(k) for k in by] == [id(k) for k in of_all]
+    assert 0.1 < np.mean([shared.iou == 0 for shared in some]) < 0.95
+
+
+def test_counting_what_is_shown_is_asking_each() -> None:
+    frames = [random_frame(seed) for seed in range(4)]
+    samples = [Samples.of(frame.depth, CAMERA, frame.T_world_cam) for frame in frames]
+    view, keys = samples[0], samples[1:]
+    points, reach, grids, K, T = (
+        np.stack([getattr(s, name) for s in keys]) for name in ("points", "reach", "grid", "intrinsics", "T_cam_world")
+    )
+    which = np.array([2, 0])
+    by = overlap.count_shown_by(view.points, view.reach, which, grids, K, T, 0.06)
+    expected = shown_in_each(view.points[None], view.reach[None], grids, K, T, 0.06, np.inf).sum(1)[which]
+    np.testing.assert_array_equal(by, expected)
+    of = overlap.count_shown_of(which, points, reach, view.grid, view.intrinsics, view.T_cam_world, 0.06)
+    mine = (view.grid[None], view.intrinsics[None], view.T_cam_world[None])
+    np.testing.assert_array_equal(of, [shown_in_each(points[k][None], reach[k][None], *mine, 0.06, np.inf).sum() for k in which])
+    assert by.min() > 0
+    assert of.min() > 0
 
 
 def test_a_ranking_is_remembered_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:

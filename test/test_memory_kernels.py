@@ -11,8 +11,10 @@ from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import Memory, Points, belief, cull, fuse, occlude, splat, truth, warp
 from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import N_BLOCKS, live_places
-from spatia_ros.memory.keyframes import Samples, fill_thin, intrinsics_of, shown_in_each
-from spatia_ros.types import Camera, Frame
+from spatia_ros.memory.keyframes import Keyframe, Samples, fill_thin, intrinsics_of, shown_in_each
+from spatia_ros.memory.sharpen import sharpen
+from spatia_ros.memory.texels import RIM, beside_steps, texels
+from spatia_ros.types import Camera, Frame, View
 
 CAMERA = Camera.from_fov(64, 48, np.radians(65))
 VOXEL = 0.03
@@ -135,51 +137,119 @@ def test_culling_keeps_every_block_that_draws() -> None:
         assert len(visible) <= b.counts[N_BLOCKS]
 
 
+def view_of(keys: list[Frame], T_world_cam: np.ndarray) -> View:
+    """What voxels alone show of some frames."""
+    memory = Memory(MemoryConfig(voxel_m=VOXEL, warp_keyframes=0, max_unknown_ray=1.0))
+    for key in keys:
+        memory.integrate(key)
+    return memory.render(CAMERA, T_world_cam, 0)
+
+
+def kept(frame: Frame, sensed: bool = True) -> Keyframe:
+    return Keyframe(frame.rgb, frame.depth, np.full(frame.depth.shape, sensed), frame.camera, frame.T_world_cam, 0)
+
+
+def warped(key: Frame, view: View, deepest: np.ndarray, T_world_cam: np.ndarray, texels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Colour [H, W, 3], depth and weight [H, W] that a frame lends a view; colour and depth times weight."""
+    strip = warp.room_for_strip(view.depth.size)
+    warp.aim(strip, INTRINSICS.astype(np.float32), 0, CAMERA.width)
+    T_key_cam = (geometry.inverse(key.T_world_cam) @ T_world_cam).astype(np.float32)
+    warp.warp_strip(
+        view.sensed.reshape(-1), view.depth.reshape(-1), deepest.reshape(-1), np.float32(INTRINSICS[0]), key.depth.reshape(-1),
+        texels.reshape(-1), np.array(key.depth.shape), INTRINSICS.astype(np.float32), T_key_cam, np.float32(0.06), strip,
+    )
+    sums = strip.sums.reshape(*view.depth.shape, 4)
+    return sums[..., :3], strip.depth_sum.reshape(view.depth.shape), sums[..., 3]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_warping_a_keyframe(seed: int) -> None:
     key, rng = random_frame(seed), np.random.default_rng(seed + 20)
     T_world_cam = key.T_world_cam @ pose_near(rng, 0.05)
-    memory = Memory(MemoryConfig(voxel_m=VOXEL, warp_keyframes=0, max_unknown_ray=1.0))
-    memory.integrate(key)
-    view = memory.render(CAMERA, T_world_cam, 0)
-    sums = np.zeros((48, 64), np.float32), np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.float32)
-    T_cam_world = geometry.inverse(key.T_world_cam)
+    view = view_of([key], T_world_cam)
     deepest = warp.deepest_nearby(view.depth, 1.0, VOXEL) if seed else np.full_like(view.depth, 100.0)
-    warp.warp_into(view.sensed, view.depth, deepest, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool),
-                   np.zeros((48, 64), bool), INTRINSICS, T_cam_world, 0.06, *sums)
+    measured = texels(key.rgb, np.zeros_like(key.depth), np.ones(key.depth.shape, bool))  # no steps, so no rims
+    colours, depths, weights = warped(key, view, deepest, T_world_cam, measured)
     colour, depth, weight = (
         x.numpy() for x in truth.warp(
             t(view.depth), t(deepest), t(INTRINSICS), t(T_world_cam),
-            t(key.rgb), t(key.depth), t(INTRINSICS), t(T_cam_world), 0.06,
+            t(key.rgb), t(key.depth), t(INTRINSICS), t(geometry.inverse(key.T_world_cam)), 0.06,
         )
     )
-    assert ((sums[0] > 0) == (weight > 0)).mean() > 0.995
-    both = (sums[0] > 0) & (weight > 0)
+    assert ((weights > 0) == (weight > 0)).mean() > 0.995
+    both = (weights > 0) & (weight > 0)
     assert both.mean() > 0.5
-    assert (np.abs(sums[2][both] / sums[0][both] - depth[both]) < 1e-3).mean() > 0.99
-    assert (np.abs(sums[1][both] / sums[0][both][:, None] - colour[both]).max(-1) < 1.0).mean() > 0.99
+    assert (np.abs(weights[both] / weight[both] - 1.0) < 1e-2).mean() > 0.99
+    assert (np.abs(depths[both] / weights[both] - depth[both]) < 1e-3).mean() > 0.99
+    assert (np.abs(colours[both] / weights[both][:, None] - colour[both]).max(-1) < 1.0).mean() > 0.99
 
 
 def test_mixed_colours_count_in_their_own_direction_only() -> None:
     key = random_frame(0)
-    rims = np.zeros((48, 64), bool), np.ones((48, 64), bool)
+    clear = texels(key.rgb, np.zeros_like(key.depth), np.ones(key.depth.shape, bool))
     for turn, least, most in ((0.0, 0.99, 1.0), (0.3, 0.0, 1e-4)):
-        T_world_cam, weights = key.T_world_cam.copy(), []
+        T_world_cam = key.T_world_cam.copy()
         T_world_cam[:3, 3] += turn * key.T_world_cam[:3, 0]
-        memory = Memory(MemoryConfig(voxel_m=VOXEL, warp_keyframes=0, max_unknown_ray=1.0))
-        memory.integrate(key)
-        view = memory.render(CAMERA, T_world_cam, 0)
-        for rim in rims:
-            sums = np.zeros((48, 64), np.float32), np.zeros((48, 64, 3), np.float32), np.zeros((48, 64), np.float32)
-            warp.warp_into(
-                view.sensed, view.depth, view.depth, INTRINSICS, T_world_cam, key.rgb, key.depth, np.ones((48, 64), bool), rim,
-                INTRINSICS, geometry.inverse(key.T_world_cam), 0.06, *sums,
-            )
-            weights.append(sums[0])
+        view = view_of([key], T_world_cam)
+        weights = [warped(key, view, view.depth, T_world_cam, clear | rim)[2] for rim in (np.uint32(0), RIM)]
         share = weights[1][weights[0] > 0] / weights[0][weights[0] > 0]
         assert len(share) > 300
         assert np.quantile(share, 0.1) >= least
         assert np.quantile(share, 0.9) <= most
+
+
+def test_an_invention_says_nothing_of_a_measured_surface() -> None:
+    key = random_frame(0)
+    invented = texels(key.rgb, np.zeros_like(key.depth), np.zeros(key.depth.shape, bool))
+    view = view_of([key], key.T_world_cam)
+    assert not warped(key, view, view.depth, key.T_world_cam, invented)[2].any()
+    unmeasured = View(view.rgb, view.depth, view.coverage, np.zeros_like(view.sensed), view.age_s)
+    assert (warped(key, unmeasured, view.depth, key.T_world_cam, invented)[2] > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sharpening_a_view(seed: int) -> None:
+    rng, keys = np.random.default_rng(seed + 40), [random_frame(10 * seed + i) for i in range(seed)]
+    keyframes = [kept(key, sensed=i != 1) for i, key in enumerate(keys)]
+    T_world_cam = pose_near(rng, 0.1)
+    view = view_of(keys or [random_frame(9)], T_world_cam)
+    far = Samples.of(np.full((48, 64), 10.0, np.float32), CAMERA, T_world_cam)
+    samples = [Samples.of(key.depth, CAMERA, key.T_world_cam) for key in keys] or [far]
+    grids, K, T = (np.stack([getattr(s, name) for s in samples]) for name in ("grid", "intrinsics", "T_cam_world"))
+    deepest, parts = warp.deepest_nearby(view.depth, INTRINSICS[0], VOXEL), (view.rgb, view.depth, view.sensed, view.age_s)
+    ours = [part.copy() for part in parts]
+    witnesses = belief.witnesses(grids, K, T, T_world_cam)
+    sharpen(*ours, deepest, INTRINSICS, T_world_cam, keyframes, witnesses, 0.06, 0.4)
+    lent = [
+        (t(k.rgb), t(k.depth), torch.from_numpy(k.sensed), torch.from_numpy(beside_steps(k.depth)), t(INTRINSICS),
+         t(geometry.inverse(k.T_world_cam))) for k in keyframes
+    ]  # fmt: skip
+    rgb, depth, kept_pixels = truth.sharpened(
+        *(t(part) for part in parts[:3]), t(deepest), t(INTRINSICS), t(T_world_cam), lent, (t(grids), t(K), t(T)), 0.06, 0.4
+    )
+    assert (ours[1] > 0).mean() > 0.2
+    assert ((ours[1] > 0) == (kept_pixels & (depth > 0)).numpy()).mean() > 0.99
+    same = (ours[1] > 0) & kept_pixels.numpy()
+    assert (np.abs(ours[1] - depth.numpy())[same] < 1e-3).mean() > 0.985
+    assert (np.abs(ours[0] - rgb.numpy())[same].max(-1) <= 1.0).mean() > 0.985
+    assert not ours[0][ours[1] == 0].any()
+    assert not ours[2][ours[1] == 0].any()
+    assert not ours[3][ours[1] == 0].any()
+
+
+def test_a_picture_of_any_size_is_sharpened() -> None:
+    """Sizes that are no whole number of cells, strips or bands, and keyframes with no pixel to the right or below."""
+    key = random_frame(0)
+    for width, height in ((63, 49), (1, 1), (5, 2), (66, 19)):
+        camera = Camera.from_fov(width, height, np.radians(65))
+        memory = Memory(MemoryConfig(voxel_m=VOXEL, keyframe_gain=0.0))
+        memory.integrate(key)
+        small = Frame(key.rgb[:height, :width].copy(), np.full(key.rgb[:height, :width].shape[:2], 2.0, np.float32),
+                      Camera.from_fov(*key.rgb[:height, :width].shape[1::-1], np.radians(65)), key.T_world_cam, 0)  # fmt: skip
+        memory.integrate(small)
+        view = memory.render(camera, key.T_world_cam, 0)
+        assert view.depth.shape == (height, width)
+        assert np.isfinite(view.depth).all()
 
 
 def test_belief_in_surfaces() -> None:
@@ -188,11 +258,12 @@ def test_belief_in_surfaces() -> None:
     grids, K, T = (np.stack([getattr(s, name) for s in samples]) for name in ("grid", "intrinsics", "T_cam_world"))
     T_world_cam = pose_near(np.random.default_rng(3), 0.3)
     depth = smooth_depth(np.random.default_rng(4))
-    share = belief.unknown_ray_share(depth, np.ones_like(depth), INTRINSICS, T_world_cam, grids, K, T)
+    asked = belief.witnesses(grids, K, T, T_world_cam)
+    share = belief.unknown_ray_share(depth, np.ones_like(depth), INTRINSICS, asked)
     expected = truth.unknown_ray_share(t(depth), t(INTRINSICS), t(T_world_cam), t(grids), t(K), t(T)).numpy()
     assert 0.05 < expected.mean() < 0.95
     assert (np.abs(share - expected) < 1e-6).mean() > 0.99
-    nothing_measured = belief.unknown_ray_share(depth, np.zeros_like(depth), INTRINSICS, T_world_cam, grids, K, T)
+    nothing_measured = belief.unknown_ray_share(depth, np.zeros_like(depth), INTRINSICS, asked)
     assert (nothing_measured == 0).all()
 
 

@@ -11,22 +11,21 @@ per keyframe, all keyframes in one pass: the cost is that of a few thousand proj
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numba import njit, prange
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
 from spatia_ros.memory import overlap
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8, check_array
+from spatia_ros.memory.texels import texels
+from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, UInt8, UInt32, check_array
 
 SAMPLES = (24, 40)
 """Rows and columns of the grid on which overlap is counted."""
 DRAWING_SHARE = 0.1
 """Share of a view's samples that a keyframe must show to be drawn from."""
-STEP_RATIO = 0.06
-"""A larger step of depth between neighbours, relative to the nearer one's, parts two surfaces: colours are mixed there."""
 SILENT = np.float32(-1.0)
 """Depth of a masked pixel, where 0 is that of an unmasked one whose depth is unknown."""
 
@@ -56,7 +55,7 @@ class Keyframe:
     masked: Bool | None = None
     clear_m: Float32 | None = None
     surface_m: Float32 = field(init=False, repr=False)
-    _rim: list[Bool] = field(init=False, repr=False, default_factory=list)
+    _texels: list[UInt32] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         surface = self.depth
@@ -73,22 +72,11 @@ class Keyframe:
         return self.depth if self.clear_m is None else self.clear_m
 
     @property
-    def rim(self) -> Bool:
-        """bool [H, W], pixels whose colour, read between pixels, may be another surface's: at steps of depth, and around."""
-        if not self._rim:
-            self._rim.append(beside_steps(self.depth))
-        return self._rim[0]
-
-
-def beside_steps(depth: Float32) -> Bool:
-    """Pixels at a step of depth [H, W] (metres, 0 = unknown: no step), and the pixels around those: bool [H, W]."""
-    at_step = np.zeros(depth.shape, np.uint8)
-    for a, b in (((slice(None), slice(1, None)), (slice(None), slice(-1))), ((slice(1, None),), (slice(-1),))):
-        nearer = np.minimum(depth[a], depth[b])
-        step = (nearer > 0) & (np.abs(depth[a] - depth[b]) > np.float32(STEP_RATIO) * nearer)
-        at_step[a] |= step
-        at_step[b] |= step
-    return cv2.dilate(at_step, np.ones((3, 3), np.uint8)).astype(bool)
+    def texels(self) -> UInt32:
+        """uint32 [H, W], what is sampled of it (see :mod:`.texels`); made when first asked for."""
+        if not self._texels:
+            self._texels.append(texels(self.rgb, self.depth, self.sensed))
+        return self._texels[0]
 
 
 @njit(cache=True)
@@ -224,6 +212,17 @@ class Samples:
         return replace(samples, measured=float(keyframe.sensed.mean()), scale_m=scale_m)
 
 
+class Overlap(NamedTuple):
+    """What a view and K keyframes share, in samples of a coarse grid."""
+
+    known: int
+    """Samples of the view that show a surface."""
+    shown: Int64
+    """Of these, how many each keyframe shows, int64 [K]."""
+    iou: Float64
+    """Visible overlap, intersection over union, float64 [K] in 0..1."""
+
+
 class KeyframeSet:
     """The kept keyframes, chosen by information, with their samples side by side."""
 
@@ -308,58 +307,43 @@ class KeyframeSet:
         del self.keyframes[worst], self._samples[worst]
         self._stacked = None
 
-    def overlap_iou(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> Float64:
-        """Visible overlap of a view with every keyframe: intersection over union, float64 [K] in 0..1.
+    def overlap(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> Overlap:
+        """How much of a view, and of every keyframe, the other shows.
 
         Spatia retrieves references by overlap in 3D (arXiv 2512.15716). Samples of either image
         shown by the other are counted both ways, and the intersection is their mean.
         """
-        if not self.keyframes:
-            return np.zeros(0)
-        view, tolerance, iou = Samples.of(depth, camera, T_world_cam), 2 * self.config.edge_ratio, np.zeros(len(self.keyframes))
-        # A keyframe's point in agreement lies this near to the view's: along the ray, and within its cell.
-        near = np.flatnonzero(self._may_see(view.points, view.reach, (2.0 * tolerance + 0.06) * float(view.reach.max())))
-        points, reach, grids, intrinsics, T_cam_world = (array[near] for array in self._stack())
-        K = len(near)
-        a = shown_in_each(view.points[None], view.reach[None], grids, intrinsics, T_cam_world, tolerance, np.inf).sum(1)
-        view_grids = np.repeat(view.grid[None], K, 0)
-        view_T = np.repeat(view.T_cam_world[None], K, 0)
-        b = shown_in_each(points, reach, view_grids, np.repeat(view.intrinsics[None], K, 0), view_T, tolerance, np.inf).sum(1)
-        both = 0.5 * (a + b)
-        iou[near] = both / np.maximum((view.reach > 0).sum() + (reach > 0).sum(1) - both, 1.0)
-        return iou
+        view = Samples.of(depth, camera, T_world_cam)
+        known, shown, iou = int((view.reach > 0).sum()), np.zeros(len(self.keyframes), np.int64), np.zeros(len(self.keyframes))
+        if self.keyframes:
+            tolerance, (points, reach, grids, intrinsics, T_cam_world) = 2 * self.config.edge_ratio, self._stack()
+            # A keyframe's point in agreement lies this near to the view's: along the ray, and within its cell.
+            near = np.flatnonzero(self._may_see(view.points, view.reach, (2.0 * tolerance + 0.06) * float(view.reach.max())))
+            shown[near] = overlap.count_shown_by(view.points, view.reach, near, grids, intrinsics, T_cam_world, tolerance)
+            showing = overlap.count_shown_of(near, points, reach, view.grid, view.intrinsics, view.T_cam_world, tolerance)
+            both = 0.5 * (shown[near] + showing)
+            iou[near] = both / np.maximum(known + (reach[near] > 0).sum(1) - both, 1.0)
+        return Overlap(known, shown, iou)
 
-    def rank(self, depth: Float32, camera: Camera, T_world_cam: Float64) -> list[int]:
-        """Indices of all keyframes by falling overlap with a view; ties go to the nearest camera."""
+    def rank(self, shared: Overlap, T_world_cam: Float64) -> list[int]:
+        """Indices of all keyframes by falling overlap with a view at a pose; ties go to the nearest camera."""
         if not self.keyframes:
             return []
-        iou = self.overlap_iou(depth, camera, T_world_cam)
         eyes = geometry.inverse(self._stack()[4])[:, :3, 3]
-        return np.lexsort((np.linalg.norm(eyes - T_world_cam[:3, 3], axis=1), -iou)).tolist()
+        return np.lexsort((np.linalg.norm(eyes - T_world_cam[:3, 3], axis=1), -shared.iou)).tolist()
 
-    def drawing(self, depth: Float32, camera: Camera, T_world_cam: Float64, most: int) -> list[Keyframe]:
+    def drawing(self, shared: Overlap, T_world_cam: Float64, most: int) -> list[Keyframe]:
         """The keyframes to draw a view from, the nearest by pose first, of those that share enough of it.
 
         Nearness is the distance of the cameras, over the median of those keyframes' own median depths, plus the
         angle between them, radians. What stands in the picture has next to no say in it, so changing one thing does not change by
         which keyframes all others are drawn.
         """
-        view = Samples.of(depth, camera, T_world_cam)
-        known = view.reach > 0
-        if not (self.keyframes and most and known.any()):
-            return []
-        _, _, grids, intrinsics, T_cam_world = self._stack()
-        near = self._may_see(view.points, view.reach)
-        shown = np.zeros((len(near), len(known)), np.bool_)
-        shown[near] = shown_in_each(
-            view.points[None], view.reach[None], grids[near], intrinsics[near], T_cam_world[near],
-            2 * self.config.edge_ratio, np.inf,
-        )
-        sharing = shown.sum(1) >= DRAWING_SHARE * known.sum()
-        if not sharing.any():
+        sharing = shared.shown >= DRAWING_SHARE * shared.known
+        if not (most and shared.known and sharing.any()):
             return []
         scale_m = np.median(np.array([samples.scale_m for samples in self._samples])[sharing])
-        T_world_key = geometry.inverse(T_cam_world)
+        T_world_key = geometry.inverse(self._stack()[4])
         away = np.linalg.norm(T_world_key[:, :3, 3] - T_world_cam[:3, 3], axis=1) / scale_m
         cos = (np.einsum("kij,ij->k", T_world_key[:, :3, :3], T_world_cam[:3, :3]) - 1.0) / 2.0
         distance = away + np.arccos(np.clip(cos, -1.0, 1.0))
@@ -381,5 +365,5 @@ class KeyframeSet:
         asked, stacked = (depth, camera, T_world_cam.tobytes()), self._stack() if self.keyframes else None
         last = self._last_ranking
         if last is None or last[0][0] is not depth or last[0][1:] != asked[1:] or last[1] is not stacked:
-            last = self._last_ranking = asked, stacked, self.rank(depth, camera, T_world_cam)
+            last = self._last_ranking = asked, stacked, self.rank(self.overlap(depth, camera, T_world_cam), T_world_cam)
         return [self.keyframes[i] for i in last[2][:k]]

@@ -13,6 +13,9 @@ SUMS = 8
 PIXELS, RED = 3, 4
 _BYTE, _INT, _REAL = ir.IntType(8), ir.IntType(32), ir.FloatType()
 _EIGHT = ir.VectorType(_REAL, SUMS)
+SAMPLE = 4
+"""Numbers summed per sampled pixel: red, green, blue, each times its weight, and the weight."""
+_LONG, _FOUR = ir.IntType(64), ir.VectorType(_REAL, SAMPLE)
 
 
 @intrinsic
@@ -45,3 +48,48 @@ def add_pixel(_context: Any, sums: Any, at: Any, _known: Any, x: Any, y: Any, z:
         return target.get_dummy_value()
 
     return types.void(sums, at, types.boolean, x, y, z, rgb, byte), codegen
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    """The same number four times."""
+    one = builder.insert_element(ir.Constant(_FOUR, ir.Undefined), value, _INT(0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INT, SAMPLE), [0] * SAMPLE))
+
+
+def _texel(builder: Any, texels: Any, at: Any) -> Any:
+    """Red, green, blue of a texel, and its flags, as floats."""
+    four = builder.load(builder.bitcast(builder.gep(texels, [at]), ir.VectorType(_BYTE, SAMPLE).as_pointer()), align=4)
+    return builder.uitofp(builder.zext(four, ir.VectorType(_INT, SAMPLE)), _FOUR)
+
+
+@intrinsic
+def add_sample(
+    _context: Any, sums: Any, _x: Any, _keep: Any, texels: Any, _at: Any, _line: Any, _right: Any, _down: Any, _weight: Any
+) -> Any:
+    """Add a weighted bilinear sample to ``sums[SAMPLE * x : SAMPLE * (x + 1)]``, what is there times ``keep`` before.
+
+    Args:
+        sums: float32 [SAMPLE * N]. texels: uint32 [M], as in :mod:`.texels`. x, at: int64. line: int64, texels in a row.
+        right, down: float32 in 0..1, where the sample lies between texel ``at`` and its neighbours. keep, weight: float32.
+    """
+
+    def codegen(target: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums_, x_, keep_, texels_, at_, line_, right_, down_, weight_ = args
+        data = target.make_array(signature.args[0])(target, builder, sums_).data
+        look = target.make_array(signature.args[3])(target, builder, texels_).data
+        row = builder.bitcast(builder.gep(data, [builder.mul(x_, _LONG(SAMPLE))]), _FOUR.as_pointer())
+        below, right, down, one = builder.add(at_, line_), _spread(builder, right_), _spread(builder, down_), _LONG(1)
+
+        def between(a: Any, b: Any, share: Any) -> Any:
+            return builder.fadd(a, builder.fmul(share, builder.fsub(b, a)))
+
+        upper = between(_texel(builder, look, at_), _texel(builder, look, builder.add(at_, one)), right)
+        lower = between(_texel(builder, look, below), _texel(builder, look, builder.add(below, one)), right)
+        colour = builder.insert_element(between(upper, lower, down), ir.Constant(_REAL, 1.0), _INT(SAMPLE - 1))
+        sample = builder.fmul(colour, _spread(builder, weight_))
+        old = builder.fmul(builder.load(row, align=4), _spread(builder, keep_))
+        builder.store(builder.fadd(old, sample), row, align=4)
+        return target.get_dummy_value()
+
+    real = types.float32
+    return types.void(sums, types.int64, real, texels, types.int64, types.int64, real, real, real), codegen

@@ -43,9 +43,9 @@ def _padded(length: int) -> int:
     return (length + 7) & ~7
 
 
-def bytes_of(part: bytes | np.ndarray) -> bytes:
-    """The raw bytes of a part."""
-    return part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes()
+def bytes_of(part: bytes | np.ndarray) -> bytes | memoryview:
+    """The raw bytes of a part, not copied where they lie together."""
+    return part if isinstance(part, bytes) else np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Record:
     digests: tuple[bytes, ...]
 
 
-def _head_of(kind: bytes, parts: Sequence[bytes]) -> bytes:
+def _head_of(kind: bytes, parts: Sequence[bytes | memoryview]) -> bytes:
     """Kind, part count, digest and table of a record to be written."""
     begin = kind + len(parts).to_bytes(4, "little")
     table = b"".join(len(part).to_bytes(8, "little") + digest(part) for part in parts)

@@ -20,6 +20,7 @@ from spatia_ros.memory.mapped import MAPPED, Pieces
 from spatia_ros.memory.observe import Observed, observe
 from spatia_ros.memory.paging import Pages, PagesState, all_chunks, go_back
 from spatia_ros.memory.points import Points, feature_bits, since_ms
+from spatia_ros.memory.sharpen import sharpen
 from spatia_ros.types import (
     Bool,
     Camera,
@@ -137,15 +138,24 @@ class Memory:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
         check_pose("T_world_cam", T_world_cam)
-        c, intrinsics = self.config, intrinsics_of(camera)
-        rgb, depth, sensed, age_s = self._voxels(camera, T_world_cam, self._milliseconds(stamp_ns))
+        view = self._voxels(camera, T_world_cam, self._milliseconds(stamp_ns))
         if len(self.keyframes):
-            ranked = self.keyframes.rank(depth, camera, T_world_cam)
-            self._texture(rgb, sensed, depth, camera, T_world_cam)
-            witnesses = self.keyframes.measured_grids(ranked[:WITNESSES])
-            share = belief.unknown_ray_share(depth, sensed, intrinsics, T_world_cam, *witnesses)
-            belief.forget_unbelieved(rgb, depth, sensed, age_s, share, c.max_unknown_ray)
+            self._sharpen(*view, camera, T_world_cam)
+        rgb, depth, sensed, age_s = view
         return View(rgb, depth, depth > 0, sensed, age_s)
+
+    def _sharpen(
+        self, rgb: UInt8, depth: Float32, sensed: Float32, age_s: Float32, camera: Camera, T_world_cam: Float64
+    ) -> None:
+        """Sharpen a drawn view, in place, by the keyframes that saw the same surfaces, and forget what is not to be believed."""
+        c, kept, intrinsics = self.config, self.keyframes, intrinsics_of(camera)
+        shared = kept.overlap(depth, camera, T_world_cam)
+        asked = kept.measured_grids(kept.rank(shared, T_world_cam)[:WITNESSES])
+        deepest = warp.deepest_nearby(depth, max(camera.fx, camera.fy), c.splat_scale * c.voxel_m)
+        sharpen(
+            rgb, depth, sensed, age_s, deepest, intrinsics, T_world_cam, kept.drawing(shared, T_world_cam, c.warp_keyframes),
+            belief.witnesses(*asked, T_world_cam), c.edge_ratio, c.max_unknown_ray,
+        )
 
     def _voxels(self, camera: Camera, T_world_cam: Float64, now_ms: int) -> tuple[UInt8, Float32, Float32, Float32]:
         c, w, h = self.config, camera.width, camera.height
@@ -232,20 +242,6 @@ class Memory:
             SpatiaError: on a pose that is not a finite rigid transform.
         """
         return self._shown(camera, T_world_cam)[1].view(np.float16).astype(np.float32)
-
-    def _texture(self, rgb: UInt8, sensed: Float32, depth: Float32, camera: Camera, T_world_cam: Float64) -> None:
-        """Sharpen a rendered view, in place, by the keyframes that saw the same surfaces."""
-        weight_sum, depth_sum = np.zeros(depth.shape, np.float32), np.zeros(depth.shape, np.float32)
-        colour_sum = np.zeros(rgb.shape, np.float32)
-        c, intrinsics = self.config, intrinsics_of(camera)
-        deepest = warp.deepest_nearby(depth, max(camera.fx, camera.fy), c.splat_scale * c.voxel_m)
-        for keyframe in self.keyframes.drawing(depth, camera, T_world_cam, c.warp_keyframes):
-            warp.warp_into(
-                sensed, depth, deepest, intrinsics, T_world_cam,
-                keyframe.rgb, keyframe.surface_m, keyframe.sensed, keyframe.rim, intrinsics_of(keyframe.camera),
-                geometry.inverse(keyframe.T_world_cam), c.edge_ratio, weight_sum, colour_sum, depth_sum,
-            )
-        warp.blend_warped(rgb, depth, weight_sum, colour_sum, depth_sum, c.edge_ratio)
 
     def retrieve(self, view: View, camera: Camera, T_world_cam: Float64, k: int) -> list[Keyframe]:
         """The ``k`` keyframes whose visible space overlaps a rendered view most (IoU), best first."""

@@ -114,3 +114,61 @@ def shown_by_any(
     else:
         _shown_from(0, reach.size, *how)
     return seen
+
+
+@njit(cache=True, error_model="numpy")
+def _count_shown(
+    points: np.ndarray, reach: np.ndarray, grid: np.ndarray, rows: int, cols: int, f: np.ndarray, T: np.ndarray, tolerance: float
+) -> int:
+    """How many of N points float64 [3 N], x y z x y z .., a grid float32 [rows cols] shows.
+
+    No branch and no call, so that it is vectorised.
+    """
+    count, zero, wide, tall, line = np.int64(0), 0.0, np.float64(cols), np.float64(rows), np.int64(cols)
+    fx, fy, cx, cy = f
+    xx, xy, xz, xt = T[0]
+    yx, yy, yz, yt = T[1]
+    zx, zy, zz, zt = T[2]
+    for i in range(reach.size):
+        X, Y, Z = points[3 * i], points[3 * i + 1], points[3 * i + 2]
+        z = zx * X + zy * Y + zz * Z + zt
+        u, v = fx * (xx * X + xy * Y + xz * Z + xt) / z + cx, fy * (yx * X + yy * Y + yz * Z + yt) / z + cy
+        inside = (reach[i] > zero) & (z > zero) & (u >= zero) & (u < wide) & (v >= zero) & (v < tall)
+        d = grid[np.uint64(np.int64(v if inside else zero) * line + np.int64(u if inside else zero))]
+        count += np.int64(inside & (d > zero) & (abs(z - d) <= tolerance * d))
+    return int(count)
+
+
+@njit(cache=True)
+def count_shown_by(
+    points: np.ndarray, reach: np.ndarray, which: np.ndarray, grids: np.ndarray, intrinsics: np.ndarray,
+    T_cam_world: np.ndarray, tolerance: float,
+) -> np.ndarray:
+    """How many of N world points each of the keyframes ``which`` (int64 [M]) shows: int64 [M]; from however far away.
+
+    The rest is as in :func:`spatia_ros.memory.keyframes.shown_in_each`, with points [N, 3] and reach [N].
+    """
+    _, rows, cols = grids.shape
+    counts, flat = np.empty(which.size, np.int64), points.reshape(-1)
+    for i in range(which.size):
+        k = which[i]
+        counts[i] = _count_shown(flat, reach, grids[k].reshape(-1), rows, cols, intrinsics[k], T_cam_world[k], tolerance)
+    return counts
+
+
+@njit(cache=True)
+def count_shown_of(
+    which: np.ndarray, points: np.ndarray, reach: np.ndarray, grid: np.ndarray, intrinsics: np.ndarray,
+    T_cam_world: np.ndarray, tolerance: float,
+) -> np.ndarray:
+    """How many points of each of the keyframes ``which`` (int64 [M]) a view shows: int64 [M].
+
+    Args:
+        points: float64 [K, N, 3] and reach: float64 [K, N] of all keyframes. grid: float32 [rows, cols], intrinsics: float64 [4]
+            and T_cam_world: float64 [4, 4] of the view.
+    """
+    (rows, cols), counts, flat = grid.shape, np.empty(which.size, np.int64), grid.reshape(-1)
+    for i in range(which.size):
+        k = which[i]
+        counts[i] = _count_shown(points[k].reshape(-1), reach[k], flat, rows, cols, intrinsics, T_cam_world, tolerance)
+    return counts

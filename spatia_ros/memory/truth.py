@@ -1,7 +1,7 @@
 """What the memory's kernels compute, in plain torch: the readable truth, and the path to a GPU.
 
 Nothing here is on the frame's path. Tests hold every kernel of :mod:`.fuse`, :mod:`.fold`, :mod:`.splat`,
-:mod:`.warp`, :mod:`.overlap` and :mod:`.belief` against its twin here; ``bench/gpu.py`` runs these on CUDA.
+:mod:`.warp`, :mod:`.sharpen`, :mod:`.overlap` and :mod:`.belief` against its twin here; ``bench/gpu.py`` runs these on CUDA.
 All functions work on the device of their inputs.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spatia_ros.memory.belief import CELL_PX, STEPS
 from spatia_ros.memory.splat import MAX_SPLAT_PX, NEAR_M
-from spatia_ros.memory.warp import ANGLE_FLOOR, TRIES
+from spatia_ros.memory.warp import ANGLE_FLOOR, TRIES, VOXEL_WEIGHT
 
 
 def camera_points(xyz: Tensor, T_cam_world: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,3 +177,35 @@ def unknown_ray_share(
             empty[inside] |= grid[v[inside].long(), u[inside].long()] > 0.98 * kz[inside]
         unknown += ~empty.view(rows, cols)
     return torch.where(z > 0, unknown / STEPS, torch.zeros_like(z))
+
+
+def sharpened(
+    rgb: Tensor, depth: Tensor, sensed: Tensor, deepest: Tensor, intrinsics: Tensor, T_world_cam: Tensor,
+    keyframes: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]], witnesses: tuple[Tensor, Tensor, Tensor],
+    tolerance: float, most: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A view [H, W] as keyframes saw it: colour, depth, and whether each pixel is believed (see :mod:`.sharpen`).
+
+    Args:
+        keyframes: of each colour [h, w, 3], depth, whether it was measured and whether it is on a rim [h, w], intrinsics
+            and T_cam_world. witnesses: the last three arguments of :func:`unknown_ray_share`.
+    """
+    total, colours, depths = torch.zeros_like(depth), torch.zeros_like(rgb), torch.zeros_like(depth)
+    for key_rgb, key_depth, measured, rim, K, T in keyframes:
+        colour, z, weight = warp(depth, deepest, intrinsics, T_world_cam, key_rgb, key_depth, K, T, tolerance)
+        u, v, _ = (x.view(depth.shape) for x in camera_points(backproject(z, intrinsics, T_world_cam).view(-1, 3), T, K))
+        at = v.long().clamp(0, key_depth.shape[0] - 1), u.long().clamp(0, key_depth.shape[1] - 1)
+        weight = torch.where((sensed > 0.5) & ~measured[at], torch.zeros_like(weight), weight)
+        weight = torch.where(rim[at], weight * (weight.sqrt() * ANGLE_FLOOR) ** 4, weight)
+        other = (total > 0) & (weight > 0) & ((z * total - depths).abs() > tolerance * depths)
+        fresh, weight = other & (weight >= total), torch.where(other & (weight < total), torch.zeros_like(weight), weight)
+        total, depths = torch.where(fresh, 0.0, total) + weight, torch.where(fresh, 0.0, depths) + weight * z
+        colours = torch.where(fresh[..., None], 0.0, colours) + weight[..., None] * colour
+    z = depths / total.clamp(min=1e-30)
+    own = VOXEL_WEIGHT * ((z - depth).abs() <= tolerance * depth)
+    spoken, all_said = total > 0, (total + own).clamp(min=1e-30)[..., None]
+    rgb = torch.where(spoken[..., None], ((colours + own[..., None] * rgb) / all_said + 0.5).floor(), rgb)
+    depth = torch.where(spoken, z, depth)
+    share = unknown_ray_share(torch.where(sensed > 0.5, depth, 0.0), intrinsics, T_world_cam, *witnesses)
+    cells = share.repeat_interleave(CELL_PX, 0).repeat_interleave(CELL_PX, 1)
+    return rgb, depth, cells[: depth.shape[0], : depth.shape[1]] <= most

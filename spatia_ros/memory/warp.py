@@ -12,9 +12,14 @@ through is one from before the thing was there, and the thing stays.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import njit
+
+from spatia_ros.memory.lanes import SAMPLE, add_sample
+from spatia_ros.memory.texels import MEASURED, RIM
 
 ANGLE_FLOOR = 0.0087**2
 """Squared radians (half a degree) below which two view directions count as the same."""
@@ -42,20 +47,22 @@ def deepest_nearby(depth: np.ndarray, focal_px: float, splat_m: float) -> np.nda
 
 
 @njit(cache=True, error_model="numpy")
-def _deeper_row(
-    verdict: np.ndarray, zs: np.ndarray, ry: float, f: np.ndarray, A: np.ndarray, g: np.ndarray, key_depth: np.ndarray,
-    width: int, height: int, tol: float, deepest: np.ndarray, columns: np.ndarray, found: np.ndarray,
+def _deeper(
+    verdict: np.ndarray, zs: np.ndarray, rays: np.ndarray, A: np.ndarray, g: np.ndarray, key_depth: np.ndarray,
+    width: int, height: int, tol: float, deepest: np.ndarray, pixels: np.ndarray, found: np.ndarray,
 ) -> int:
-    """Where the rays of a row's pixels meet what the keyframe saw, if it looked past the point drawn there.
+    """Where the rays of a strip's pixels meet what the keyframe saw, if it looked past the point drawn there.
 
     From the depth ``zs`` on, going deeper only, and given up where the way leads outside, past ``deepest``, or where
-    the keyframe saw nothing, or something before it. Writes the columns (int32) and depths (float32) found; returns how many.
+    the keyframe saw nothing, or something before it. Writes the pixels (int32) and depths (float32) found; returns how many.
     """
-    zero, count = np.float32(0.0), 0
+    zero, count, past = np.float32(0.0), 0, np.int32(0)
     for x in range(verdict.size):
+        past += np.int32(verdict[x] == PAST)
+    for x in range(verdict.size if past else 0):
         if verdict[x] != PAST:
             continue
-        z, rx = zs[x], (np.float32(x) + np.float32(0.5) - f[2]) / f[0]
+        z, rx, ry = zs[x], rays[0, x], rays[1, x]
         rate = A[2, 0] * rx + A[2, 1] * ry + A[2, 2]
         limit = deepest[x] + tol * deepest[x]
         for _ in range(TRIES - 1):
@@ -73,7 +80,7 @@ def _deeper_row(
             if d <= zero or kz - d > tol * d:
                 break
             if d - kz <= tol * d:
-                columns[count], found[count] = x, z
+                pixels[count], found[count] = x, z
                 count += 1
                 break
             z += (d - kz) / rate
@@ -81,24 +88,24 @@ def _deeper_row(
 
 
 @njit(cache=True, error_model="numpy")
-def _project_row(
-    columns: np.ndarray, ry: float, depth: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray, width: int, height: int,
+def _project(
+    rxs: np.ndarray, rys: np.ndarray, depth: np.ndarray, g: np.ndarray, A: np.ndarray, width: int, height: int,
     us: np.ndarray, vs: np.ndarray, kzs: np.ndarray, at: np.ndarray,
 ) -> None:
-    """Pixel (float32 [W] each), depth, and place in the keyframe's image (int32 [W], -1: outside) of a row's points.
+    """Pixel (float32 [N] each), depth, and place in the keyframe's image (int32 [N], -1: outside) of a view's points.
 
     Args:
-        columns: int32 [W] of the points. ry: slope of the row's rays. depth: float32 [W] of the points, metres.
+        rxs, rys: float32 [N], slopes of the rays. depth: float32 [N] of the points, metres.
 
-    No branch, no call and no look-up, so that it is vectorised; so is :func:`_judge_row`.
+    No branch, no call and no look-up, so that it is vectorised; so is :func:`_judge`.
     """
-    zero, one, half, least = np.float32(0.0), np.float32(1.0), np.float32(0.5), np.float32(0.2)
+    zero, one, least = np.float32(0.0), np.float32(1.0), np.float32(0.2)
     wide, tall, step, nowhere = np.float32(width), np.float32(height), np.int32(width), np.int32(-1)
     xx, xy, xz, xt = A[0]
     yx, yy, yz, yt = A[1]
     zx, zy, zz, zt = A[2]
     for x in range(depth.size):
-        z, rx = depth[x], (np.float32(columns[x]) + half - f[2]) / f[0]
+        z, rx, ry = depth[x], rxs[x], rys[x]
         px, py = rx * z, ry * z
         kz = zx * px + zy * py + zz * z + zt
         inv = one / kz
@@ -112,15 +119,15 @@ def _project_row(
 
 
 @njit(cache=True, error_model="numpy")
-def _judge_row(
-    columns: np.ndarray, ry: float, depth: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray, tol: float,
+def _judge(
+    rxs: np.ndarray, rys: np.ndarray, depth: np.ndarray, focal: float, g: np.ndarray, A: np.ndarray, tol: float,
     kzs: np.ndarray, ds: np.ndarray, zs: np.ndarray, weights: np.ndarray, verdict: np.ndarray,
 ) -> None:
-    """What the keyframe's depths (float32 [W], 0: none) say of a row's points.
+    """What the keyframe's depths (float32 [N], 0: none) say of a view's points.
 
     Args:
-        zs, weights: float32 [W], written: the depth it gives in the view, and how much that counts.
-        verdict: uint8 [W], written: NO, YES, or PAST where the keyframe looked past the point.
+        focal: of the view, px. zs, weights: float32 [N], written: the depth it gives in the view, and how much that counts.
+        verdict: uint8 [N], written: NO, YES, or PAST where the keyframe looked past the point.
     """
     zero, one, half, two = np.float32(0.0), np.float32(1.0), np.float32(0.5), np.float32(2.0)
     floor, least, yes, past, no = np.float32(ANGLE_FLOOR), np.float32(0.2), np.uint8(YES), np.uint8(PAST), np.uint8(NO)
@@ -129,7 +136,7 @@ def _judge_row(
     zx, zy, zz, zt = A[2]
     baseline2 = xt**2 + yt**2 + zt**2
     for x in range(depth.size):
-        z, rx, kz, d = depth[x], (np.float32(columns[x]) + half - f[2]) / f[0], kzs[x], ds[x]
+        z, rx, ry, kz, d = depth[x], rxs[x], rys[x], kzs[x], ds[x]
         # How fast depth in the keyframe grows with depth in the view, along this pixel's ray.
         rate = zx * rx + zy * ry + zz
         px, py = rx * z, ry * z
@@ -139,7 +146,7 @@ def _judge_row(
         view2 = z * z * (rx * rx + ry * ry + one)
         key2 = kx * kx + ky * ky + kz * kz
         cos = (view2 + key2 - baseline2) * half / np.sqrt(view2 * key2)
-        finer = min(g[0] * (one / kz) * z / f[0], one)
+        finer = min(g[0] * (one / kz) * z / focal, one)
         share = finer / (two * (one - min(cos, one)) + floor)
         zs[x], weights[x] = z + (d - kz) / rate, share * share
         said = yes if cos > least else no
@@ -147,135 +154,167 @@ def _judge_row(
 
 
 @njit(cache=True)
-def _meet_row(
-    columns: np.ndarray, ry: float, depth: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray, key_depth: np.ndarray,
-    width: int, height: int, tol: float, rows: np.ndarray, at: np.ndarray, verdict: np.ndarray,
+def _meet(
+    rays: np.ndarray, depth: np.ndarray, focal: float, g: np.ndarray, A: np.ndarray, surface_m: np.ndarray,
+    width: int, height: int, tol: float, met: np.ndarray, at: np.ndarray, verdict: np.ndarray,
 ) -> None:
-    """Where a row's points lie in the keyframe (float32 [H * W] depths), and what it says of them.
+    """Where N points of a view lie in the keyframe (float32 [H * W] depths), and what it says of them.
 
-    ``rows`` are float32 [6, W], written: pixel u, v, depth in the keyframe, the keyframe's own, depth it gives, weight.
+    ``met`` is float32 [6, N], written: pixel u, v, depth in the keyframe, the keyframe's own, depth it gives, weight.
     """
-    _project_row(columns, ry, depth, f, g, A, width, height, rows[0], rows[1], rows[2], at)
+    _project(rays[0], rays[1], depth, g, A, width, height, met[0], met[1], met[2], at)
+    seen = met[3]
     for x in range(depth.size):
-        rows[3, x] = key_depth[np.uint64(at[x])] if at[x] >= 0 else np.float32(0.0)
-    _judge_row(columns, ry, depth, f, g, A, tol, rows[2], rows[3], rows[4], rows[5], verdict)
+        seen[x] = surface_m[np.uint64(at[x])] if at[x] >= 0 else np.float32(0.0)
+    _judge(rays[0], rays[1], depth, focal, g, A, tol, met[2], seen, met[4], met[5], verdict)
+
+
+class Strip(NamedTuple):
+    """Room for what is found out about N pixels of a view, whole rows of it, and what was said of them so far."""
+
+    rays: np.ndarray  # float32 [2, N], slopes
+    met: np.ndarray  # float32 [6, N], as :func:`_meet` writes it
+    at: np.ndarray  # int32 [N], pixel of the keyframe, -1: outside
+    flags: np.ndarray  # uint32 [N], of the texels there
+    verdict: np.ndarray  # uint8 [N]
+    found: np.ndarray  # int32 [N], pixels where something was found behind the drawn point
+    farther: np.ndarray  # float32 [N], its depth
+    sums: np.ndarray  # float32 [SAMPLE * N], colour times weight, and weight
+    depth_sum: np.ndarray  # float32 [N], depth times weight
+
+
+@njit(cache=True)
+def room_for_strip(pixels: int) -> Strip:
+    """Room for a strip; nothing was said yet."""
+    return Strip(
+        np.empty((2, pixels), np.float32), np.empty((6, pixels), np.float32), np.empty(pixels, np.int32),
+        np.empty(pixels, np.uint32), np.empty(pixels, np.uint8), np.empty(pixels, np.int32), np.empty(pixels, np.float32),
+        np.zeros(SAMPLE * pixels, np.float32), np.zeros(pixels, np.float32),
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def aim(strip: Strip, f: np.ndarray, top: int, width: int) -> None:
+    """Aim a strip at the rows of a view from ``top`` on; f: float32 [4], its intrinsics."""
+    rx, ry, half = strip.rays[0], strip.rays[1], np.float32(0.5)
+    for row in range(rx.size // width):
+        slope = (np.float32(top + row) + half - f[3]) / f[1]
+        for x in range(width):
+            rx[row * width + x], ry[row * width + x] = (np.float32(x) + half - f[2]) / f[0], slope
+
+
+@njit(cache=True)
+def _hear(
+    sensed: np.ndarray, texels: np.ndarray, at: np.ndarray, flags: np.ndarray, verdict: np.ndarray, weights: np.ndarray
+) -> None:
+    """What counts of what a keyframe says: no invention of a measured surface, and mixed colours next to nothing.
+
+    No branch, so that it is vectorised. flags: room for uint32 [N].
+    """
+    half, floor, one, no, none = np.float32(0.5), np.float32(ANGLE_FLOOR), np.float32(1.0), np.uint8(NO), np.uint32(0)
+    for x in range(verdict.size):
+        flags[x] = texels[np.uint64(at[x])] if at[x] >= 0 else none
+    for x in range(verdict.size):
+        invented = (flags[x] & np.uint32(MEASURED)) == none
+        verdict[x] = no if (sensed[x] > half) & invented else verdict[x]
+        # The weight is the square of a share that is 1 / ANGLE_FLOOR in the keyframe's own direction.
+        aside = np.sqrt(weights[x]) * floor
+        aside *= aside
+        weights[x] *= aside * aside if (flags[x] & np.uint32(RIM)) != none else one
 
 
 @njit(cache=True, error_model="numpy")
-def _blend_row(
-    image: np.ndarray, width: int, height: int, us: np.ndarray, vs: np.ndarray, weights: np.ndarray, zs: np.ndarray,
-    verdict: np.ndarray, tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
+def _place(width: int, height: int, us: np.ndarray, vs: np.ndarray, at: np.ndarray) -> None:
+    """Texel int32 [N] up and left of each sample; us, vs float32 [N], px, become how far it is from there, in 0..1.
+
+    The last texel of a row or column is never the one to the left or above, so that all four are there.
+    """
+    half, zero, last_u, last_v = np.float32(0.5), np.float32(0.0), np.float32(width - 1), np.float32(height - 1)
+    line, most_u, most_v = np.int32(width), np.int32(width - 2), np.int32(height - 2)
+    for x in range(us.size):
+        u, v = min(max(us[x] - half, zero), last_u), min(max(vs[x] - half, zero), last_v)
+        column, row = min(np.int32(u), most_u), min(np.int32(v), most_v)
+        at[x] = row * line + column
+        us[x], vs[x] = u - np.float32(column), v - np.float32(row)
+
+
+@njit(cache=True, error_model="numpy")
+def _blend(
+    texels: np.ndarray, width: int, met: np.ndarray, at: np.ndarray, verdict: np.ndarray, tolerance: float,
+    sums: np.ndarray, depth_sum: np.ndarray,
 ) -> None:
-    """Add bilinear samples of ``image``, uint8 [3 H W], to the sums of the row's pixels whose verdict is YES."""
-    one, half, zero = np.float32(1.0), np.float32(0.5), np.float32(0.0)
-    last_v, last_u, line = height - 1, width - 1, 3 * width
+    """Add bilinear samples to the sums of the pixels whose verdict is YES; places as :func:`_place` gives them."""
+    one, zero, line = np.float32(1.0), np.float32(0.0), np.int64(width)
+    right, down, zs, weights = met[0], met[1], met[4], met[5]
     for x in range(verdict.size):
         if verdict[x] != YES:
             continue
-        weight, z = weights[x], zs[x]
-        if weight_sum[x] > zero and abs(z * weight_sum[x] - depth_sum[x]) > tolerance * depth_sum[x]:
+        weight, z, keep, said = weights[x], zs[x], one, sums[SAMPLE * x + SAMPLE - 1]
+        if said > zero and abs(z * said - depth_sum[x]) > tolerance * depth_sum[x]:
             # Two keyframes see two different surfaces here: the better placed one is right.
-            if weight < weight_sum[x]:
+            if weight < said:
                 continue
-            weight_sum[x] = depth_sum[x] = zero
-            colour_sum[x, 0] = colour_sum[x, 1] = colour_sum[x, 2] = zero
-        uc, vc = min(max(us[x] - half, zero), np.float32(last_u)), min(max(vs[x] - half, zero), np.float32(last_v))
-        x0, y0 = np.int64(uc), np.int64(vc)
-        ax, ay = uc - np.float32(x0), vc - np.float32(y0)
-        w00, w01 = weight * (one - ay) * (one - ax), weight * (one - ay) * ax
-        w10, w11 = weight * ay * (one - ax), weight * ay * ax
-        weight_sum[x] += weight
-        depth_sum[x] += weight * z
-        # Unsigned, for a signed index might count from the end, and finding out takes time.
-        right, down = np.uint64(3 * (x0 < last_u)), np.uint64(line * (y0 < last_v))
-        at = np.uint64(3 * x0 + line * y0)
-        for k in range(3):
-            i = at + np.uint64(k)
-            colour_sum[x, k] += (
-                w00 * np.float32(image[i]) + w01 * np.float32(image[i + right])
-                + w10 * np.float32(image[i + down]) + w11 * np.float32(image[i + right + down])
-            )
+            keep = zero
+        depth_sum[x] = depth_sum[x] * keep + weight * z
+        add_sample(sums, np.int64(x), keep, texels, np.int64(at[x]), line, right[x], down[x], weight)
 
 
 @njit(cache=True, error_model="numpy")
-def _warp_row(
-    ry: float, sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, f: np.ndarray, g: np.ndarray, A: np.ndarray,
-    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_rim: np.ndarray, tol: float,
-    weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
+def warp_strip(
+    sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, focal: float, surface_m: np.ndarray,
+    texels: np.ndarray, size: np.ndarray, g: np.ndarray, A: np.ndarray, tol: float, strip: Strip,
 ) -> None:
-    """:func:`warp_into` for one row of the view, all in float32 (errors stay below 1e-3 px)."""
-    n, half, (h, w) = depth.size, np.float32(0.5), key_depth.shape
-    seen, measured, rim = key_depth.reshape(-1), key_sensed.reshape(-1), key_rim.reshape(-1)
-    columns = np.arange(n).astype(np.int32)
-    rows, at, verdict = np.empty((6, n), np.float32), np.empty(n, np.int32), np.empty(n, np.uint8)
-    _meet_row(columns, ry, depth, f, g, A, seen, w, h, tol, rows, at, verdict)
-    farther = np.empty(n, np.float32)
-    count = _deeper_row(verdict, rows[4], ry, f, A, g, seen, w, h, tol, deepest, columns, farther)
-    if count:
-        others, places, said = np.empty((6, count), np.float32), np.empty(count, np.int32), np.empty(count, np.uint8)
-        _meet_row(columns[:count], ry, farther[:count], f, g, A, seen, w, h, tol, others, places, said)
-        for i in range(count):
-            x = columns[i]
-            verdict[x], at[x] = said[i], places[i]
-            for k in range(6):
-                rows[k, x] = others[k, i]
-    for x in range(n):
-        if verdict[x] != YES:
-            continue
-        if sensed[x] > half and not measured[np.uint64(at[x])]:
-            verdict[x] = NO
-        elif rim[np.uint64(at[x])]:
-            # The weight is the square of a share that is 1 / ANGLE_FLOOR in the keyframe's own direction.
-            aside = np.sqrt(rows[5, x]) * np.float32(ANGLE_FLOOR)
-            rows[5, x] *= aside * aside * aside * aside
-    _blend_row(
-        key_rgb.reshape(-1), w, h, rows[0], rows[1], rows[5], rows[4], verdict, tol, weight_sum, colour_sum, depth_sum
-    )
-
-
-@njit(cache=True, parallel=True)
-def warp_into(
-    sensed: np.ndarray, depth: np.ndarray, deepest: np.ndarray, intrinsics: np.ndarray, T_world_cam: np.ndarray,
-    key_rgb: np.ndarray, key_depth: np.ndarray, key_sensed: np.ndarray, key_rim: np.ndarray, key_intrinsics: np.ndarray,
-    key_T_cam_world: np.ndarray, tolerance: float, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray,
-) -> None:
-    """Add one keyframe's samples to the weighted sums of a view: colour [H, W, 3], depth and weight [H, W].
+    """Add one keyframe's samples to the weighted sums of a strip of a view, all in float32 (errors stay below 1e-3 px).
 
     A sample counts where the keyframe's depth agrees with the view's point. Its weight falls with
     the fourth power of the angle between the two rays, so the nearest view direction rules and
     seams stay soft, and with the square of how much coarser the keyframe saw the surface. An
-    invented sample never speaks where the view shows a measured surface. A sample on a rim (``key_rim``
-    bool, see :attr:`Keyframe.rim`) has mixed colours: away from the keyframe's own direction it counts next to
-    nothing, so that others, or the voxel itself, are heard. ``deepest`` float32 [H, W]
-    bounds how far behind the drawn point one may lie (:func:`deepest_nearby`).
+    invented sample never speaks where the view shows a measured surface. A sample on a rim (see :mod:`.texels`) has
+    mixed colours: away from the keyframe's own direction it counts next to nothing, so that others, or the voxel
+    itself, are heard.
+
+    Args:
+        sensed, depth: float32 [N] of the strip. deepest: float32 [N], how far behind the drawn point one may
+            lie (:func:`deepest_nearby`). focal: of the view, px. surface_m: float32 [H W] and texels: uint32 [H W] of the
+            keyframe, of ``size`` int64 [2], at least 2 each. g: float32 [4], its intrinsics. A: float32 [4, 4], T_key_cam.
     """
-    f, g = intrinsics.astype(np.float32), key_intrinsics.astype(np.float32)
-    A, tol = (key_T_cam_world @ T_world_cam).astype(np.float32), np.float32(tolerance)
-    for row in prange(depth.shape[0]):
-        y = np.int64(row)
-        ry = (np.float32(y) + np.float32(0.5) - f[3]) / f[1]
-        _warp_row(
-            ry, sensed[y], depth[y], deepest[y], f, g, A, key_rgb, key_depth, key_sensed, key_rim, tol,
-            weight_sum[y], colour_sum[y], depth_sum[y],
-        )
+    (h, w), met, at, verdict = size, strip.met, strip.at, strip.verdict
+    _meet(strip.rays, depth, focal, g, A, surface_m, w, h, tol, met, at, verdict)
+    count = _deeper(verdict, met[4], strip.rays, A, g, surface_m, w, h, tol, deepest, strip.found, strip.farther)
+    if count:
+        rays, others = np.empty((2, count), np.float32), np.empty((6, count), np.float32)
+        places, said = np.empty(count, np.int32), np.empty(count, np.uint8)
+        for i in range(count):
+            rays[0, i], rays[1, i] = strip.rays[0, strip.found[i]], strip.rays[1, strip.found[i]]
+        _meet(rays, strip.farther[:count], focal, g, A, surface_m, w, h, tol, others, places, said)
+        for i in range(count):
+            x = strip.found[i]
+            verdict[x], at[x] = said[i], places[i]
+            for k in range(6):
+                met[k, x] = others[k, i]
+    _hear(sensed, texels, at, strip.flags, verdict, met[5])
+    _place(w, h, met[0], met[1], at)
+    _blend(texels, w, met, at, verdict, tol, strip.sums, strip.depth_sum)
 
 
-@njit(cache=True, parallel=True)
-def blend_warped(
-    rgb: np.ndarray, depth: np.ndarray, weight_sum: np.ndarray, colour_sum: np.ndarray, depth_sum: np.ndarray, tolerance: float
-) -> None:
-    """Put the keyframes' weighted colour and depth over the voxels' wherever a keyframe spoke.
+@njit(cache=True)
+def settle_strip(rgb: np.ndarray, depth: np.ndarray, tol: float, strip: Strip) -> None:
+    """Put the keyframes' weighted colour and depth over the voxels' wherever a keyframe spoke, and forget what was said.
 
-    Where they speak of the surface that was drawn (to ``tolerance``, relative), its own colour counts a little beside theirs.
+    Where they speak of the surface that was drawn (to ``tol``, relative), its own colour counts a little beside theirs.
+
+    Args:
+        rgb: uint8 [3 N] and depth: float32 [N] of a strip, changed.
     """
-    (h, w), tol = weight_sum.shape, np.float32(tolerance)
-    for row in prange(h):
-        y = np.int64(row)
-        for x in range(w):
-            if weight_sum[y, x] > 0.0:
-                z = depth_sum[y, x] / weight_sum[y, x]
-                own = np.float32(VOXEL_WEIGHT) if abs(z - depth[y, x]) <= tol * depth[y, x] else np.float32(0.0)
-                total = weight_sum[y, x] + own
-                depth[y, x] = z
-                for k in range(3):
-                    rgb[y, x, k] = np.uint8((colour_sum[y, x, k] + own * np.float32(rgb[y, x, k])) / total + np.float32(0.5))
+    zero, half, least = np.float32(0.0), np.float32(0.5), np.float32(VOXEL_WEIGHT)
+    for x in range(depth.size):
+        said = strip.sums[SAMPLE * x + SAMPLE - 1]
+        if said > zero:
+            z = strip.depth_sum[x] / said
+            own = least if abs(z - depth[x]) <= tol * depth[x] else zero
+            share = np.float32(1.0) / (said + own)
+            depth[x] = z
+            for k in range(3):
+                rgb[3 * x + k] = np.uint8((strip.sums[SAMPLE * x + k] + own * np.float32(rgb[3 * x + k])) * share + half)
+    strip.sums[:] = zero
+    strip.depth_sum[:] = zero
