@@ -80,6 +80,10 @@ def test_a_shard_gives_back_what_was_put_in(run: list[Clip], tmp_path: Path) -> 
             assert np.allclose(mine.depth, theirs.depth, rtol=1e-3)
             assert np.abs(mine.sensed - theirs.sensed).max() < 0.003
             assert np.abs(np.minimum(mine.age_s, 25.5) - theirs.age_s).max() < 0.11
+            assert (mine.doubted is None) == (theirs.doubted is None)
+            if mine.doubted is not None:
+                assert np.array_equal(mine.doubted.rgb, theirs.doubted.rgb)
+                assert np.allclose(mine.doubted.depth, theirs.doubted.depth, rtol=1e-3)
         for true, read in zip(clip.targets, got.targets, strict=True):
             assert np.array_equal(true.rgb, read.rgb)
             assert np.array_equal(true.T_world_cam, read.T_world_cam)
@@ -137,6 +141,10 @@ def test_a_clip_mirrored_twice_is_itself(run: list[Clip]) -> None:
         assert np.allclose(mine.T_world_cam, theirs.T_world_cam)
         assert mine.camera.cx == pytest.approx(theirs.camera.cx)
     assert np.allclose(clip.boxes, twice.boxes, equal_nan=True)
+    for mine, other, theirs in zip(clip.views, once.views, twice.views, strict=True):
+        if mine.doubted is not None:
+            assert np.array_equal(mine.doubted.depth[:, ::-1], other.doubted.depth)
+            assert np.array_equal(mine.doubted.rgb, theirs.doubted.rgb)
     for box, moving in zip(once.boxes, once.moving, strict=True):
         if np.isfinite(box).all():
             left, top, right, bottom = box.astype(int)
@@ -154,6 +162,10 @@ def test_recolouring_changes_all_pictures_alike(run: list[Clip]) -> None:
     assert not other.views[0].rgb[~clip.views[0].coverage].any()
 
 
+def _doubted(clip: Clip) -> int:
+    return sum(int(view.doubted.there.sum()) for view in clip.views if view.doubted is not None)
+
+
 @pytest.mark.parametrize("how", ["shown", "lent", "everywhere"])
 def test_forgetting_is_a_part_of_space(run: list[Clip], how: str) -> None:
     clip = max(run, key=lambda c: c.coverage)
@@ -162,6 +174,7 @@ def test_forgetting_is_a_part_of_space(run: list[Clip], how: str) -> None:
         if less.coverage < 0.8 * clip.coverage:
             break
     assert less.coverage < 0.8 * clip.coverage
+    assert _doubted(less) < _doubted(clip), "what was doubted to be in sight is forgotten as well"
     for before, after in zip(clip.views, less.views, strict=True):
         gone = before.coverage & ~after.coverage
         assert not after.rgb[gone].any()

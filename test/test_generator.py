@@ -16,11 +16,11 @@ from spatia_ros.engine import open_engines
 from spatia_ros.generator import Generated, Generator, ProjectionGenerator, truth
 from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.fill import HELD, membrane, trust_weight
-from spatia_ros.generator.image import ViewImage, guess_depth
+from spatia_ros.generator.image import DOUBTED_COLOUR, ViewImage, guess_depth, lent_to
 from spatia_ros.generator.recall import recall
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe
-from spatia_ros.types import Camera, SpatiaError, View
+from spatia_ros.types import Camera, Doubted, SpatiaError, View
 from spatia_ros.world import open_generator
 
 
@@ -151,6 +151,35 @@ def test_recall_lends_the_colour_of_what_had_no_depth() -> None:
     assert (here[1].trust[depth == 0] < 20.0).all(), "unless another that stood there saw another colour"
     nearer = recall(np.full((48, 80), 1.0, np.float32), np.ones((48, 80), bool), camera, np.eye(4), [key])
     assert not nearer.known[depth > 0].any(), "a reference that measured another depth there lends nothing"
+
+
+def test_what_memory_doubts_to_be_in_sight_is_guessed_first() -> None:
+    """A step that nothing in sight tells of: the surface behind the hole stands nearer, and has a colour of its own."""
+    view, camera = random_view(7), Camera.from_fov(80, 48, 1.0)
+    covered = np.ones((48, 80), bool)
+    covered[10:30, 20:60] = False
+    depth, behind = np.where(covered, 3.0, 0.0).astype(np.float32), np.where(covered, 0.0, 1.5).astype(np.float32)
+    behind[10:30, 56:60] = 0.0  # a part of the hole of which nothing is known at all
+    rgb = np.repeat(np.where(covered, 200, 0).astype(np.uint8)[..., None], 3, 2)
+    near = np.repeat(np.where(behind > 0, 40, 0).astype(np.uint8)[..., None], 3, 2)
+    view = View(rgb, depth, covered, covered.astype(np.float32), np.zeros_like(depth))
+    told = replace(view, doubted=Doubted(near, behind))
+    guess = guess_depth(told)
+    np.testing.assert_array_equal(guess_depth(view)[~covered].round(3), 3.0)
+    np.testing.assert_allclose(guess[12:28, 24:52], 1.5, rtol=0.05)
+    np.testing.assert_allclose(guess[covered], 3.0, rtol=1e-5)
+    assert ((guess[10:30, 56:60] > 1.4) & (guess[10:30, 56:60] < 3.0)).all(), "the rest lies in between"
+    key = Keyframe(np.full((48, 80, 3), 90, np.uint8), np.zeros((48, 80), np.float32), covered, camera, np.eye(4), 0)
+    lent = lent_to(told, guess, camera, np.eye(4), [key])
+    assert (lent.trust[behind > 0] == DOUBTED_COLOUR).all()
+    assert (lent.rgb[behind > 0] == 40).all()
+    assert (lent.rgb[10:30, 56:60] == 90).all(), "references are asked for the rest alone"
+    assert not lent.trust[covered].any()
+    image = image_of(told, camera, [key])
+    shown = image.image[:3] * image.colour_scale + image.colour_mean[:, None, None]
+    np.testing.assert_allclose(shown[:, 14:26, 26:50] * 255, 40, atol=8)
+    assert (image.image[7, behind > 0] == 1.0).all()
+    assert not image.image[4][~covered].any(), "it counts as invented all the same"
 
 
 def test_no_change_gives_memory_back() -> None:

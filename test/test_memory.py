@@ -218,12 +218,20 @@ def test_a_wall_behind_unseen_space_is_not_believed() -> None:
     memory.integrate(frame(depth))
     assert memory.render(CAMERA, np.eye(4), 0).coverage.mean() > 0.95
     aside = geometry.look_at(np.array([2.5, 0.0, 0.5]), np.array([0.0, 0.0, 6.0]), np.array([0.0, -1.0, 0.0]))
-    far = memory.render(CAMERA, aside, 0).depth > 4
+    view = memory.render(CAMERA, aside, 0)
+    far = view.depth > 4
     trusting = Memory(MemoryConfig(max_unknown_ray=1.0))
     trusting.integrate(frame(depth))
-    would_show = trusting.render(CAMERA, aside, 0).depth > 4
+    all_of_it = trusting.render(CAMERA, aside, 0)
+    would_show = all_of_it.depth > 4
     assert would_show.sum() > 200
     assert far.sum() < 0.5 * would_show.sum()
+    # It is not lost: who fills the view is told what may be there.
+    assert view.doubted is not None
+    assert all_of_it.doubted is None
+    np.testing.assert_array_equal(view.doubted.there, all_of_it.coverage & ~view.coverage)
+    np.testing.assert_array_equal(np.where(view.coverage, view.depth, view.doubted.depth), all_of_it.depth)
+    np.testing.assert_array_equal(np.where(view.coverage[..., None], view.rgb, view.doubted.rgb), all_of_it.rgb)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,7 +219,7 @@ def test_sharpening_a_view(seed: int) -> None:
     deepest, parts = warp.deepest_nearby(view.depth, INTRINSICS[0], VOXEL), (view.rgb, view.depth, view.sensed, view.age_s)
     ours = [part.copy() for part in parts]
     witnesses = belief.witnesses(grids, K, T, T_world_cam)
-    sharpen(*ours, deepest, INTRINSICS, T_world_cam, keyframes, witnesses, 0.06, 0.4)
+    doubted = sharpen(*ours, deepest, INTRINSICS, T_world_cam, keyframes, witnesses, 0.06, 0.4)
     lent = [
         (t(k.rgb), t(k.depth), torch.from_numpy(k.sensed), torch.from_numpy(beside_steps(k.depth)), t(INTRINSICS),
          t(geometry.inverse(k.T_world_cam))) for k in keyframes
@@ -233,6 +233,13 @@ def test_sharpening_a_view(seed: int) -> None:
     assert (np.abs(ours[1] - depth.numpy())[same] < 1e-3).mean() > 0.985
     assert (np.abs(ours[0] - rgb.numpy())[same].max(-1) <= 1.0).mean() > 0.985
     assert not ours[0][ours[1] == 0].any()
+    assert (doubted is None) == bool(kept_pixels[depth > 0].all())
+    if doubted is not None:  # what is forgotten is as it was sharpened, and is not in sight as well
+        assert not (doubted.there & (ours[1] > 0)).any()
+        assert (doubted.there == (~kept_pixels & (depth > 0)).numpy()).mean() > 0.99
+        same = doubted.there & ~kept_pixels.numpy()
+        assert (np.abs(doubted.depth - depth.numpy())[same] < 1e-3).mean() > 0.985
+        assert (np.abs(doubted.rgb - rgb.numpy())[same].max(-1) <= 1.0).mean() > 0.985
     assert not ours[2][ours[1] == 0].any()
     assert not ours[3][ours[1] == 0].any()
 

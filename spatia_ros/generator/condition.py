@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.generator.image import INPUT_CHANNELS, MULTIPLE, ViewImage, check_finite, guess_depth, view_image
-from spatia_ros.generator.recall import recall
+from spatia_ros.generator.image import INPUT_CHANNELS, MULTIPLE, ViewImage, check_finite, guess_depth, lent_to, view_image
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
 
@@ -328,8 +327,8 @@ def images_of(shown: ClipView) -> list[ViewImage]:
     images = []
     for view, references, T_world_cam in zip(shown.views, shown.references, shown.T_world_cams, strict=True):
         depth = guess_depth(view)
-        recalled = recall(depth, ~view.coverage, shown.camera, T_world_cam, references)
-        images.append(view_image(view, depth, recalled, shown.camera, references))
+        lent = lent_to(view, depth, shown.camera, T_world_cam, references)
+        images.append(view_image(view, depth, lent, shown.camera, references))
     return images
 
 

@@ -2,8 +2,9 @@
 
 Colour is relative to what is visible in the view (so a plain white room asks for next to no
 change), log-depth relative to the visible depth. Holes are filled twice by a smooth membrane: from
-memory alone, and from memory with what the references recall (see :mod:`.recall`). The network
-adds to the second, knowing both. Training and inference share this very code.
+memory alone, and from memory with what the references recall (see :mod:`.recall`) and with what
+memory doubts to be in sight. The network adds to the second, knowing both. Training and inference
+share this very code.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import cv2
 import numpy as np
 
 from spatia_ros.generator.fill import membrane
-from spatia_ros.generator.recall import Recalled
+from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.memory.keyframes import SILENT
-from spatia_ros.types import Camera, Float32, SpatiaError, View
+from spatia_ros.types import Camera, Float32, Float64, SpatiaError, View
 
 INPUT_CHANNELS = 15
 """Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
@@ -30,6 +31,9 @@ MIN_SCALE = 0.03
 BLIND_DEPTH_M = 2.0
 """Depth assumed where memory shows nothing at all: a room's."""
 AGE_SCALE_S = 10.0
+DOUBTED_DEPTH, DOUBTED_COLOUR = np.float32(10.0), np.float32(3.0)
+"""Trust in the depth and the colour of surfaces that memory doubts to be in sight (see :func:`.fill.membrane`). Measured on
+procedural scenes and ``icl_livingroom``: from 3 on it makes little difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,35 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
 
 
 def guess_depth(view: View) -> Float32:
-    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes."""
-    if not view.coverage.any():
+    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes.
+
+    What memory doubts to be in sight draws the membrane towards it: something unseen may stand before it; mostly nothing does.
+    """
+    depth, trust = view.depth, None
+    if view.doubted is not None:
+        depth = np.where(view.coverage, depth, view.doubted.depth)
+        trust = DOUBTED_DEPTH * (view.doubted.there & ~view.coverage)
+    if not depth.any():
         return np.full(view.depth.shape, BLIND_DEPTH_M, np.float32)
-    inverse = np.where(view.coverage, 1.0 / np.maximum(view.depth, 1e-3), 0.0).astype(np.float32)
-    filled, _ = membrane(inverse[..., None], view.coverage)
+    inverse = np.where(depth > 0, 1.0 / np.maximum(depth, 1e-3), 0.0).astype(np.float32)
+    filled, _ = membrane(inverse[..., None], view.coverage, trust)
     return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32)
+
+
+def lent_to(
+    view: View, depth: Float32, camera: Camera, T_world_cam: Float64, references: Sequence[Keyframe]
+) -> Recalled:
+    """Colours for the pixels a view does not cover: of surfaces it doubts to be in sight, elsewhere what references recall.
+
+    Args:
+        depth: float32 [H, W], metres, :func:`guess_depth` of the view.
+    """
+    if view.doubted is None:
+        return recall(depth, ~view.coverage, camera, T_world_cam, references)
+    doubted = view.doubted.there & ~view.coverage
+    recalled = recall(depth, ~view.coverage & ~doubted, camera, T_world_cam, references)
+    rgb = np.where(doubted[..., None], view.doubted.rgb, recalled.rgb)
+    return Recalled(rgb, np.where(doubted, DOUBTED_COLOUR, recalled.trust))
 
 
 def view_image(view: View, depth: Float32, recalled: Recalled, camera: Camera, references: Sequence[Keyframe]) -> ViewImage:
@@ -77,7 +104,7 @@ def view_image(view: View, depth: Float32, recalled: Recalled, camera: Camera, r
 
     Args:
         depth: float32 [H, W], metres, :func:`guess_depth` of the view.
-        recalled: what references lend to the pixels the view does not cover.
+        recalled: what is lent to the pixels the view does not cover (:func:`lent_to`).
         references: stand in for statistics of a view that shows next to nothing.
 
     Raises:

@@ -218,14 +218,21 @@ def unknown_ray_share(depth: np.ndarray, sensed: np.ndarray, intrinsics: np.ndar
 
 @njit(cache=True)
 def forget_row(
-    rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, row: int, share: np.ndarray, most: float
+    rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, row: int, share: np.ndarray, most: float,
+    doubted_rgb: np.ndarray, doubted_m: np.ndarray,
 ) -> None:
-    """Clear, in place, the pixels of a view in those of a row's cells whose unknown share, float32 [cells], exceeds ``most``."""
+    """Clear, in place, the pixels of a view in those of a row's cells whose unknown share, float32 [cells], exceeds ``most``.
+
+    Their colour and depth go to ``doubted_rgb`` [H, W, 3] and ``doubted_m`` [H, W].
+    """
     h, w = depth.shape
     for cell in range(share.size):
         if share[cell] <= most:
             continue
         for y in range(row * CELL_PX, min(row * CELL_PX + CELL_PX, h)):
             for x in range(cell * CELL_PX, min(cell * CELL_PX + CELL_PX, w)):
+                doubted_m[y, x] = depth[y, x]
+                for k in range(3):
+                    doubted_rgb[y, x, k] = rgb[y, x, k]
                 depth[y, x] = sensed[y, x] = age_s[y, x] = np.float32(0.0)
                 rgb[y, x, 0] = rgb[y, x, 1] = rgb[y, x, 2] = np.uint8(0)

@@ -24,6 +24,7 @@ from spatia_ros.memory.sharpen import sharpen
 from spatia_ros.types import (
     Bool,
     Camera,
+    Doubted,
     Float16,
     Float32,
     Float64,
@@ -139,20 +140,19 @@ class Memory:
         """
         check_pose("T_world_cam", T_world_cam)
         view = self._voxels(camera, T_world_cam, self._milliseconds(stamp_ns))
-        if len(self.keyframes):
-            self._sharpen(*view, camera, T_world_cam)
+        doubted = self._sharpen(*view, camera, T_world_cam) if len(self.keyframes) else None
         rgb, depth, sensed, age_s = view
-        return View(rgb, depth, depth > 0, sensed, age_s)
+        return View(rgb, depth, depth > 0, sensed, age_s, doubted)
 
     def _sharpen(
         self, rgb: UInt8, depth: Float32, sensed: Float32, age_s: Float32, camera: Camera, T_world_cam: Float64
-    ) -> None:
-        """Sharpen a drawn view, in place, by the keyframes that saw the same surfaces, and forget what is not to be believed."""
+    ) -> Doubted | None:
+        """Sharpen a drawn view, in place, by the keyframes that saw the same surfaces; what is not believed goes elsewhere."""
         c, kept, intrinsics = self.config, self.keyframes, intrinsics_of(camera)
         shared = kept.overlap(depth, camera, T_world_cam)
         asked = kept.measured_grids(kept.rank(shared, T_world_cam)[:WITNESSES])
         deepest = warp.deepest_nearby(depth, max(camera.fx, camera.fy), c.splat_scale * c.voxel_m)
-        sharpen(
+        return sharpen(
             rgb, depth, sensed, age_s, deepest, intrinsics, T_world_cam, kept.drawing(shared, T_world_cam, c.warp_keyframes),
             belief.witnesses(*asked, T_world_cam), c.edge_ratio, c.max_unknown_ray,
         )

@@ -16,7 +16,7 @@ from spatia_ros.memory.crew import claim, desk, hand_in
 from spatia_ros.memory.keyframes import Keyframe
 from spatia_ros.memory.lent import Lent, floats_at, lend, words_at
 from spatia_ros.memory.warp import Strip, aim, room_for_strip, settle_strip, warp_strip
-from spatia_ros.types import Float32, Float64, UInt8
+from spatia_ros.types import Doubted, Float32, Float64, UInt8
 
 BAND_PX = BAND * CELL_PX
 """Rows a thread takes at a time: whole cells."""
@@ -45,7 +45,7 @@ def _sharpen_rows(
 @njit(cache=True)
 def _share(
     desk: np.ndarray, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, deepest: np.ndarray,
-    f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float,
+    f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted_rgb: np.ndarray, doubted_m: np.ndarray,
 ) -> None:
     h, w = depth.shape
     bands, cells = (h + BAND_PX - 1) // BAND_PX, (w + CELL_PX - 1) // CELL_PX
@@ -62,23 +62,24 @@ def _share(
         top, bottom = first // CELL_PX, (last + CELL_PX - 1) // CELL_PX
         doubt_band(depth, sensed, top, bottom, f, witnesses, ways, doubt[: bottom - top])
         for of_cells in range(top, bottom):
-            forget_row(rgb, depth, sensed, age_s, of_cells, doubt[of_cells - top], most)
+            forget_row(rgb, depth, sensed, age_s, of_cells, doubt[of_cells - top], most, doubted_rgb, doubted_m)
         hand_in(desk, 0)
 
 
 @njit(cache=True, parallel=True)
 def _sharpen(
     threads: int, desk: np.ndarray, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray,
-    deepest: np.ndarray, f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float,
+    deepest: np.ndarray, f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted_rgb: np.ndarray,
+    doubted_m: np.ndarray,
 ) -> None:
     for _ in prange(threads):
-        _share(desk, rgb, depth, sensed, age_s, deepest, f, lent, tol, witnesses, most)
+        _share(desk, rgb, depth, sensed, age_s, deepest, f, lent, tol, witnesses, most, doubted_rgb, doubted_m)
 
 
 def sharpen(
     rgb: UInt8, depth: Float32, sensed: Float32, age_s: Float32, deepest: Float32, intrinsics: Float64, T_world_cam: Float64,
     keyframes: Sequence[Keyframe], witnesses: Witnesses, edge_ratio: float, most: float,
-) -> None:
+) -> Doubted | None:
     """Put what keyframes saw over a view of the voxels, and forget what lies behind too much unknown, in place.
 
     Args:
@@ -86,9 +87,14 @@ def sharpen(
         deepest: float32 [H, W], metres (:func:`.warp.deepest_nearby`). intrinsics: float64 [4].
         keyframes: those that are drawn from. witnesses: those that are asked how far ways are empty.
         edge_ratio: depths that agree to this, relative, are one surface. most: unknown share of a way that is believed.
+
+    Returns:
+        What was forgotten; None: nothing.
     """
+    forgotten = Doubted(np.zeros_like(rgb), np.zeros_like(depth))
     lent = lend(keyframes, T_world_cam)
     _sharpen(
         get_num_threads(), desk(1), rgb, depth, sensed, age_s, deepest, intrinsics.astype(np.float32), lent,
-        np.float32(edge_ratio), witnesses, np.float32(most),
+        np.float32(edge_ratio), witnesses, np.float32(most), forgotten.rgb, forgotten.depth,
     )
+    return forgotten if forgotten.depth.any() else None

@@ -13,7 +13,7 @@ import numpy as np
 from spatia_ros.geometry import pixel_rays
 from spatia_ros.memory import Keyframe
 from spatia_ros.train.clips import Clip
-from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, UInt8, View
+from spatia_ros.types import Bool, Camera, Doubted, Float32, Float64, Frame, UInt8, View
 
 LEAST_COVERAGE = 0.05
 
@@ -33,13 +33,27 @@ def augment(clip: Clip, rng: np.random.Generator) -> tuple[Clip, Bool | None]:
     return clip, None
 
 
+def _of_doubted(
+    view: View, rgb: Callable[[np.ndarray], np.ndarray], depth: Callable[[np.ndarray], np.ndarray]
+) -> Doubted | None:
+    """What a view doubts to be in sight, its colours and depths changed."""
+    return None if view.doubted is None else Doubted(rgb(view.doubted.rgb), depth(view.doubted.depth))
+
+
+def _same(image: np.ndarray) -> np.ndarray:
+    return image
+
+
 def _flip(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1])
 
 
 def mirrored(clip: Clip) -> Clip:
     """The clip in the mirrored world: images flipped left to right, poses with x negated."""
-    views = tuple(View(_flip(v.rgb), _flip(v.depth), _flip(v.coverage), _flip(v.sensed), _flip(v.age_s)) for v in clip.views)
+    views = tuple(
+        View(_flip(v.rgb), _flip(v.depth), _flip(v.coverage), _flip(v.sensed), _flip(v.age_s), _of_doubted(v, _flip, _flip))
+        for v in clip.views
+    )
     targets = tuple(
         Frame(_flip(t.rgb), _flip(t.depth), _mirrored_camera(t.camera), _mirrored_pose(t.T_world_cam), t.stamp_ns)
         for t in clip.targets
@@ -74,7 +88,14 @@ def recoloured(clip: Clip, rng: np.random.Generator) -> Clip:
     gain = rng.uniform(0.75, 1.2) * rng.uniform(0.93, 1.07, 3)
     levels = (np.arange(256) / 255.0)[:, None] ** np.exp(rng.normal(0.0, 0.2)) * gain * 255.0
     table = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
-    views = tuple(replace(v, rgb=_looked_up(table, v.rgb) * v.coverage[..., None]) for v in clip.views)
+
+    def recolour(rgb: UInt8) -> UInt8:
+        return _looked_up(table, rgb)
+
+    views = tuple(
+        replace(v, rgb=_looked_up(table, v.rgb) * v.coverage[..., None], doubted=_of_doubted(v, recolour, _same))
+        for v in clip.views
+    )
     targets = tuple(replace(t, rgb=_looked_up(table, t.rgb)) for t in clip.targets)
     sights = tuple(replace(s, keyframe=replace(s.keyframe, rgb=_looked_up(table, s.keyframe.rgb))) for s in clip.sights)
     return replace(clip, views=views, targets=targets, sights=sights)
@@ -88,8 +109,12 @@ def aged(clip: Clip, rng: np.random.Generator) -> Clip:
     """The clip with an older memory, made in slightly other light."""
     more = np.float32(rng.exponential(10.0))
     gain = (rng.uniform(0.88, 1.12) * rng.uniform(0.96, 1.04, 3)).astype(np.float32)
+
+    def relit(rgb: UInt8) -> UInt8:
+        return np.clip(rgb * gain + 0.5, 0, 255).astype(np.uint8)
+
     views = tuple(
-        replace(v, rgb=np.clip(v.rgb * gain + 0.5, 0, 255).astype(np.uint8), age_s=(v.age_s + more) * v.coverage)
+        replace(v, rgb=relit(v.rgb), age_s=(v.age_s + more) * v.coverage, doubted=_of_doubted(v, relit, _same))
         for v in clip.views
     )
     return replace(clip, views=views)
@@ -136,16 +161,19 @@ def forgotten(clip: Clip, region: Region, how: str) -> tuple[Clip, Bool | None]:
     ]
     if np.mean([(v.coverage & ~g).mean() for v, g in zip(clip.views, gone, strict=True)]) < LEAST_COVERAGE:
         return clip, None
-    views = tuple(_without(v, g) for v, g in zip(clip.views, gone, strict=True))
+    views = tuple(_without(v, g, region, t) for v, g, t in zip(clip.views, gone, clip.targets, strict=True))
     sights = clip.sights
     if how == "everywhere":
         sights = tuple(replace(s, keyframe=_hidden(s.keyframe, region)) for s in sights)
     return replace(clip, views=views, sights=sights), None if how == "shown" else np.stack(gone)
 
 
-def _without(view: View, gone: Bool) -> View:
-    keep = view.coverage & ~gone
-    return View(view.rgb * keep[..., None], view.depth * keep, keep, view.sensed * keep, view.age_s * keep)
+def _without(view: View, gone: Bool, region: Region, target: Frame) -> View:
+    keep, doubted = view.coverage & ~gone, view.doubted
+    if doubted is not None:
+        left = ~region(_points(doubted.depth, target.camera, target.T_world_cam)) & doubted.there
+        doubted = Doubted(doubted.rgb * left[..., None], doubted.depth * left)
+    return View(view.rgb * keep[..., None], view.depth * keep, keep, view.sensed * keep, view.age_s * keep, doubted)
 
 
 def _hidden(key: Keyframe, region: Region) -> Keyframe:

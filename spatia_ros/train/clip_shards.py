@@ -19,9 +19,9 @@ import numpy as np
 
 from spatia_ros.memory import Keyframe
 from spatia_ros.train.clips import Clip, Sight
-from spatia_ros.types import Camera, Float32, Frame, SpatiaError, View
+from spatia_ros.types import Camera, Doubted, Float32, Frame, SpatiaError, View
 
-VERSION = 1
+VERSION = 2
 MAX_SHARD_BYTES = 1 << 30
 MAX_INDEX_BYTES = 1 << 24
 AGE_STEP_S = 0.1
@@ -94,9 +94,16 @@ def _write_frames(file: ZipFile, name: str, clip: Clip) -> None:
     _image(file, f"{name}.view_depth", _halves(tall([v.depth for v in clip.views])))
     _image(file, f"{name}.view_sensed", (tall([v.sensed for v in clip.views]) * 255 + 0.5).astype(np.uint8))
     _image(file, f"{name}.view_age", np.clip(tall([v.age_s for v in clip.views]) / AGE_STEP_S, 0, 255).astype(np.uint8))
+    doubted = [v.doubted or _none_doubted(v) for v in clip.views]
+    _image(file, f"{name}.doubted_rgb", tall([d.rgb for d in doubted]))
+    _image(file, f"{name}.doubted_depth", _halves(tall([d.depth for d in doubted])))
     _image(file, f"{name}.truth_rgb", tall([t.rgb for t in clip.targets]))
     _image(file, f"{name}.truth_depth", _halves(tall([t.depth for t in clip.targets])))
     _image(file, f"{name}.moving", tall(list(clip.moving)).astype(np.uint8))
+
+
+def _none_doubted(view: View) -> Doubted:
+    return Doubted(np.zeros_like(view.rgb), np.zeros_like(view.depth))
 
 
 def _said_of_sight(sight: Sight) -> dict[str, Any]:
@@ -134,7 +141,12 @@ def _read_clip(file: ZipFile, run: str, name: str, said: dict[str, Any], of: dic
     depths = [_metres(d) for d in frames("view_depth")]
     ages = [a.astype(np.float32) * np.float32(AGE_STEP_S) for a in frames("view_age")]
     sensed = [s.astype(np.float32) / np.float32(255.0) for s in frames("view_sensed")]
-    views = tuple(View(*each) for each in zip(frames("view_rgb"), depths, [d > 0 for d in depths], sensed, ages, strict=True))
+    doubted = [
+        Doubted(rgb, depth) if depth.any() else None
+        for rgb, depth in zip(frames("doubted_rgb"), [_metres(d) for d in frames("doubted_depth")], strict=True)
+    ]
+    shown = zip(frames("view_rgb"), depths, [d > 0 for d in depths], sensed, ages, doubted, strict=True)
+    views = tuple(View(*each) for each in shown)
     targets = tuple(
         Frame(rgb, _metres(depth), camera, np.array(pose), stamp)
         for rgb, depth, pose, stamp in zip(frames("truth_rgb"), frames("truth_depth"), of["poses"], of["stamps_ns"], strict=True)

@@ -25,8 +25,8 @@ from spatia_ros.generator.condition import (
     context_in,
     frame_in,
 )
-from spatia_ros.generator.image import ViewImage, guess_depth, view_image
-from spatia_ros.generator.recall import Recalled, recall
+from spatia_ros.generator.image import ViewImage, guess_depth, lent_to, view_image
+from spatia_ros.generator.recall import Recalled
 from spatia_ros.generator.text import tokenise
 from spatia_ros.train.clips import Clip
 from spatia_ros.types import Bool, Float32, Float64, SpatiaError
@@ -112,7 +112,7 @@ def _image(clip: Clip, i: int, unlent: Bool | None) -> ViewImage:
     view, target = clip.views[i], clip.targets[i]
     references = [clip.sights[k].keyframe for k in clip.retrieved[i]]
     depth = guess_depth(view)
-    lent = recall(depth, ~view.coverage, target.camera, target.T_world_cam, references)
+    lent = lent_to(view, depth, target.camera, target.T_world_cam, references)
     if unlent is not None:
         lent = Recalled(lent.rgb * ~unlent[..., None], lent.trust * ~unlent)
     return view_image(view, depth, lent, target.camera, references)
