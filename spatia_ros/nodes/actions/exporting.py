@@ -14,9 +14,9 @@ from spatia_ros.nodes import convert
 from spatia_ros.nodes.actions.bag_set import Bag, BagSet
 from spatia_ros.nodes.actions.flight import Flight, Made, fly
 from spatia_ros.nodes.actions.goals import Ended, Goal, GoalServer, Turn
-from spatia_ros.nodes.actions.trajectories import Log, flight_of, wanted_cameras
+from spatia_ros.nodes.actions.trajectories import Log, flight_of, folders_of, run_sets, wanted_cameras
 from spatia_ros.record.files import write_json
-from spatia_ros.record.frame_sets import FrameSet, RunSet, TumSet
+from spatia_ros.record.frame_sets import FrameSet, TumSet
 from spatia_ros.types import SpatiaError
 
 if TYPE_CHECKING:
@@ -140,11 +140,10 @@ class Exporter:
         if kind == goal.MCAP:
             bag = Bag(face, folder)
             return {name: BagSet(bag, name, len(flight.T), leads=name == cameras[0]) for name in cameras}
-        places = {name: folder if len(cameras) == 1 else folder / name for name in cameras}
+        places = folders_of(folder, cameras)
         if kind == goal.TUM:
             return {name: TumSet(place) for name, place in places.items()}
-        identity = {"action": NAME}
-        return {name: RunSet(place, identity | {"camera": name}, face.world) for name, place in places.items()}
+        return run_sets(face, NAME, places)
 
 
 def _begun(cameras: list[tuple[int, int]]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,16 @@ def _try(face: WorldFace, asked: Asked) -> None:
     """Raise now, and not in the middle of the flight, if the prompt cannot be followed."""
     with face.world.asked(Asked(asked.prompt)):
         pass
+
+
+def folders_of(folder: FilePath, cameras: Sequence[str]) -> dict[str, FilePath]:
+    """A folder for each camera's frames; that of the only one is the folder itself."""
+    return {name: folder if len(cameras) == 1 else folder / name for name in cameras}
+
+
+def run_sets(face: WorldFace, name: str, places: Mapping[str, FilePath]) -> dict[str, FrameSet]:
+    """What takes each camera's frames as those of a run that an action of this name made; on the worker's thread."""
+    return {camera: RunSet(place, {"action": name, "camera": camera}, face.world) for camera, place in places.items()}
 
 
 class Log:
@@ -156,13 +167,9 @@ class Trajectories:
         path = self._face.files.inside(request.record)
         if path.exists():
             raise SpatiaError(f"{NAME}.record: expected a new folder, {request.record!r} exists; runs are not overwritten")
-        names = wanted_cameras(self._face, request.cameras, NAME)
+        places = folders_of(path, wanted_cameras(self._face, request.cameras, NAME))
         path.mkdir(parents=True)
-        return {name: self._run(path if len(names) == 1 else path / name, name) for name in names}
-
-    def _run(self, path: Any, camera: str) -> FrameSet:
-        identity = {"action": NAME, "camera": camera}
-        return self._face.worker.submit(lambda: RunSet(path, identity, self._face.world)).result()
+        return self._face.worker.submit(lambda: run_sets(self._face, NAME, places)).result()
 
     def _describe(self, flight: Flight, log: Log, answer: Any) -> None:
         """The frames that were made, the poses they were made from, and the figures."""
