@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,18 @@ class Saved:
         return self.world.memory.keyframes.config
 
 
-def write(path: Path, saved: Saved) -> None:
+class Abandoned(Exception):
+    """What was being written is no longer wanted."""
+
+
+def write(path: Path, saved: Saved, needless: Callable[[], bool] = lambda: False) -> None:
     """Write a new file; it counts once this returns.
 
+    Args:
+        needless: asked before each array, and before all of it is made to count.
+
     Raises:
+        Abandoned: when it was needless. What there is of the file then is nothing.
         SpatiaError: when something in it is of no known kind, or its memory is attached to a file.
     """
     world, flat = saved.world, Flattening(KNOWN)
@@ -82,10 +91,19 @@ def write(path: Path, saved: Saved) -> None:
     tree = flat.tree({"memory": memory, "world": parts, "about": saved.about})
     log = Log(path, write=True, new=True)
     try:
-        offsets = [log.append(ARRAY, [array]).offset for array in flat.arrays]
+        offsets = []
+        for array in flat.arrays:
+            _stop_if(needless)
+            offsets.append(log.append(ARRAY, [array]).offset)
+        _stop_if(needless)
         log.commit([json.dumps({"format": FORMAT, "arrays": offsets, "tree": tree}).encode()])
     finally:
         log.close()
+
+
+def _stop_if(needless: Callable[[], bool]) -> None:
+    if needless():
+        raise Abandoned
 
 
 def read(path: Path) -> Saved:
@@ -184,17 +202,20 @@ class Checkpoints:
     def _path(self, number: int) -> Path:
         return self.folder / f"{_stem(number)}{SUFFIX}"
 
-    def write(self, saved: Saved) -> int:
+    def write(self, saved: Saved, needless: Callable[[], bool] = lambda: False) -> int:
         """Keep a state as the newest; returns its number. Whatever goes wrong, what was there stays.
 
+        Args:
+            needless: says, asked now and then meanwhile, that it is no longer wanted.
+
         Raises:
-            SpatiaError, OSError: when it could not be written.
+            Abandoned: when it was needless. SpatiaError, OSError: when it could not be written.
         """
         number, before = self.number + 1, self._numbers()
         path = self._path(number)
         path.unlink(missing_ok=True)
         try:
-            write(path, saved)
+            write(path, saved, needless)
             self._name([number, *before][:KEPT])
         except BaseException:
             path.unlink(missing_ok=True)

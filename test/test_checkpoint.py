@@ -195,6 +195,24 @@ def test_what_is_of_no_known_kind_is_not_kept(tmp_path: Path) -> None:
     assert folder.number == 0
 
 
+@pytest.mark.parametrize("asked", [1, 5])
+def test_what_is_no_longer_wanted_is_given_up_and_what_was_there_stays(asked: int, tmp_path: Path) -> None:
+    """Whether it is told so before the first array or in the middle."""
+    world, folder = populated("oracle"), Checkpoints(tmp_path)
+    folder.write(saved_of(world))
+    before = sorted(p.name for p in tmp_path.iterdir())
+    world.advance(path([0.4], first_ns=world.time_ns + 1))
+    answers = iter([False] * (asked - 1) + [True])
+    with pytest.raises(checkpoint.Abandoned):
+        folder.write(saved_of(world), lambda: next(answers))
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+    assert folder.number == 1
+    saved, wrong = folder.read()
+    assert saved is not None
+    assert (saved.world.index, wrong) == (3, [])
+    assert folder.write(saved_of(world)) == 2
+
+
 WRONG_TREES = [
     {"object": "Path", "fields": {}}, {"object": "Camera", "fields": {"width": 1}}, {"array": 9}, {"same": 5}, {"list": 3},
     {"number": ["O", "00"]},

@@ -1,16 +1,19 @@
 """Checkpoints of a running node: every so often and when it stops, so that a restart goes on where it was.
 
-Taking one copies the state on the worker's thread, between two frames; it is written on a thread of its own.
+Taking one copies the state on the worker's thread, between two frames; it is written on a thread of its own. Who stops the
+node waits for one to be written, the last: another that is still on its way then, of an older state, is given up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from std_srvs.srv import Trigger
 
-from spatia_ros.checkpoint import Checkpoints, Saved
+from spatia_ros.checkpoint import Abandoned, Checkpoints, Saved
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes.part import Part
 from spatia_ros.types import SpatiaError
@@ -29,6 +32,8 @@ class Keeper(Part):
         self._at, self._settings = face, face.settings.checkpoint
         self._kept: Checkpoints | None = None
         self._writing: threading.Thread | None = None
+        self._needless = threading.Event()
+        """What is being written on its own thread is no longer wanted."""
         self._last: tuple[Any, ...] = ()
         self.held_ms = 0.0
         """How long the last one kept frames from being made."""
@@ -73,9 +78,19 @@ class Keeper(Part):
         """Keep the last state; not that of a world whose work has failed."""
         if self._kept is None:
             return
-        self._settle()
         if self._at.node.faulty is None:
-            self._at.worker.submit(self._at.health.guard("checkpoint", lambda: self._write(self.state()))).result()
+            self._at.worker.submit(self._at.health.guard("checkpoint", self._keep_last)).result()
+        else:
+            self._needless.set()
+        self._settle()
+
+    def _keep_last(self) -> None:
+        """Write what is now, unless it is being written already; then wait for that."""
+        saved = self.state()
+        if saved is not None:
+            self._needless.set()
+        self._settle()
+        self._write(self.state() if saved is None else saved)  # once more: what was being written may have failed
 
     def close(self) -> None:
         """Wait for what is being written."""
@@ -85,6 +100,7 @@ class Keeper(Part):
         if self._writing is not None:
             self._writing.join()
             self._writing = None
+        self._needless.clear()
 
     def _on_request(self, request: Trigger.Request, response: Trigger.Response) -> str:  # noqa: ARG002
         self._settle()
@@ -98,13 +114,19 @@ class Keeper(Part):
 
     def _begin(self) -> None:
         saved = self.state()
-        work = self._at.health.guard("checkpoint", lambda: self._write(saved))
+        work = self._at.health.guard("checkpoint", lambda: self._write_beside(saved))
         self._writing = threading.Thread(target=work, name="checkpoint", daemon=True)
         self._writing.start()
 
-    def _write(self, saved: Saved | None) -> None:
-        if saved is not None and self._kept is not None:
-            last = self._last
-            self._last = ()  # should it fail, the next is taken in any case
-            self._kept.write(saved)
-            self._last = last
+    def _write_beside(self, saved: Saved | None) -> None:
+        with contextlib.suppress(Abandoned):  # a newer one is written in its place
+            self._write(saved, self._needless.is_set)
+
+    def _write(self, saved: Saved | None, needless: Callable[[], bool] = lambda: False) -> None:
+        if saved is None or self._kept is None:
+            return
+        try:
+            self._kept.write(saved, needless)
+        except BaseException:
+            self._last = ()  # the next is taken in any case
+            raise

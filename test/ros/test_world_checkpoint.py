@@ -1,6 +1,7 @@
 """Checkpoints of a world node: after a crash or a stop it goes on where it was: the same frames, and later stamps."""
 
 import shutil
+import threading
 
 import pytest
 from geometry_msgs.msg import PoseStamped
@@ -11,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from spatia_ros.actors import PoseTrack
 from spatia_ros.actors.library import library_actor
+from spatia_ros.checkpoint import Checkpoints
 from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.checkpoint import AHEAD_NS
@@ -18,6 +20,8 @@ from spatia_ros.srv import SetMode
 from spatia_ros.types import SpatiaError
 
 PERIOD_NS = 10_000_000
+
+
 @pytest.fixture
 def make(graph, tmp_path):
     """Nodes with a data folder each, taken down after the test."""
@@ -109,8 +113,59 @@ def test_checkpoints_are_written_by_themselves_and_only_when_something_changed(g
     assert node.worker.submit(keeper.state).result() is None, "nothing changed since"
     assert keeper.held_ms > 0
     status = SimStatus()
-    keeper.fill(status)
-    assert status.checkpoint >= 2
+
+    def newest():
+        keeper.fill(status)
+        return status.checkpoint
+
+    wait(lambda: newest() >= 2, "the second to be on disk")
+
+
+class Slow:
+    """A disk that takes what is written beside the frames only once it is let, or until that is given up."""
+
+    def __init__(self, monkeypatch):
+        self.begun, self.let, self.given_up = threading.Event(), threading.Event(), 0
+        write = Checkpoints.write
+
+        def slow(folder, saved, needless=lambda: False):
+            if threading.current_thread().name != "checkpoint":
+                return write(folder, saved, needless)
+            self.begun.set()
+            wait(lambda: self.let.is_set() or needless(), "to be let, or given up")
+            self.given_up += needless()
+            return write(folder, saved, needless)
+
+        monkeypatch.setattr(Checkpoints, "write", slow)
+
+
+def test_who_stops_writes_one_checkpoint_more_and_gives_up_an_older_one(graph, make, monkeypatch):
+    node, slow = make("/stopping"), Slow(monkeypatch)
+    keeper, flight = node._parts[0], Flight(graph, "/stopping", node)
+    flight.fly(0)
+    node.worker.submit(keeper._begin).result()
+    assert slow.begun.wait(10.0)
+    flight.fly(4)
+    index = node.world.index
+    node.trigger_deactivate()
+    assert slow.given_up == 1
+    saved, wrong = keeper._kept.read()
+    assert (saved.world.index, wrong, keeper._kept.number) == (index, [], 1)
+    assert node.health.failed == 0
+
+
+def test_who_stops_waits_for_the_last_state_where_that_is_being_written(graph, make, monkeypatch):
+    node, slow = make("/waiting"), Slow(monkeypatch)
+    keeper = node._parts[0]
+    Flight(graph, "/waiting", node).fly(0)
+    node.worker.submit(keeper._begin).result()
+    assert slow.begun.wait(10.0)
+    asked = node.worker.submit(slow.let.set)  # runs before the last state is asked for
+    node.trigger_deactivate()
+    assert asked.done()
+    assert slow.given_up == 0
+    assert keeper._kept.number == 1
+    assert keeper._kept.read()[0].world.index == node.world.index
 
 
 def test_a_damaged_newest_state_is_told_and_the_one_before_is_taken(graph, make, tmp_path):
