@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.heartbeat import Heartbeat
 from spatia_ros.nodes.parameters import LiveSettings
 from spatia_ros.nodes.settings import NodeSettings
+from spatia_ros.nodes.tidy import give_back
 from spatia_ros.nodes.worker import Worker
 from spatia_ros.types import SpatiaError
 
@@ -31,14 +30,6 @@ SUCCESS, FAILURE, ERROR = TransitionCallbackReturn.SUCCESS, TransitionCallbackRe
 
 ANSWER_S = 0.2
 """The answer to a request to quit has left after this."""
-
-
-def give_back() -> None:
-    """Free what nobody holds any more, and give it back to the machine."""
-    gc.collect()  # nodes, parts and callbacks know each other: only this frees their arrays now
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc; it would keep what is free (environment.MALLOC)
-    if trim is not None:
-        trim(0)
 
 
 class Face(Protocol):
@@ -79,6 +70,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
         self.failure: Exception | None = None
         """What the last transition failed of."""
         self._fault: Exception | None = None  # of the work: the next deactivation ends in an error
+        self._let_go = False  # of a face, since the last tick
         self._changing = threading.RLock()
         self._endpoints: Endpoints | None = None
         Node.__init__(self, name, context=context, namespace=namespace, parameter_overrides=parameter_overrides)
@@ -221,6 +213,7 @@ class ManagedNode(LifecycleNodeMixin, Node):
             del face, endpoints
             if not for_good:
                 give_back()
+                self._let_go = True
 
     def _attempt(self, name: str, work: Callable[[], None], freed: bool = False) -> TransitionCallbackReturn:
         """Do a transition's work; settings that ask for what is not there fail it, anything else is an error."""
@@ -256,5 +249,8 @@ class ManagedNode(LifecycleNodeMixin, Node):
         face = self.face
         if face is not None:
             face.tick()
-        else:
-            self.health.report({"state": self.state})
+            return
+        self.health.report({"state": self.state})
+        if self._let_go:  # the executor may have had hold of some of it until now
+            self._let_go = False
+            give_back()

@@ -147,8 +147,11 @@ class Starting:
         self._thread.start()
 
     def _start(self) -> None:
+        from spatia_ros.nodes.tidy import settle
+
         try:
             self._node.start()
+            settle()  # all that was imported, and that was made to work with
         except Exception as error:
             if self._node.context.ok():
                 self._node.get_logger().fatal(f"cannot start: {error}")
@@ -225,7 +228,7 @@ def leave(status: int) -> NoReturn:
 
     Taking down torch, numba and what else was imported takes Python several times as long as all of the node's own end.
     """
-    gc.collect()  # the node, and with it what it has open
+    gc.collect()  # with what nobody holds goes what it has open; the node itself is closed by now
     if "rclpy" in sys.modules:
         import rclpy
 

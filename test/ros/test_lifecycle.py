@@ -231,6 +231,22 @@ def test_a_run_of_failing_frames_frees_everything_and_the_node_can_be_started_ag
     wait(lambda: node.status().frames > 0, "a frame")
 
 
+def test_what_an_executor_still_held_at_cleanup_is_freed_soon_after(make):
+    node = make("/held")
+    node.start()
+    held, gone = [node.face], weakref.ref(node.face)
+    gc.disable()  # what is freed, the node frees
+    try:
+        node.trigger_deactivate()
+        node.trigger_cleanup()
+        assert gone() is held[0]
+        held.clear()
+        assert gone() is not None, "the parts of a face know each other"
+        wait(lambda: gone() is None, "the face to be freed")
+    finally:
+        gc.enable()
+
+
 def test_cycles_hold_nothing(make):
     """Ten times around; a memory, a thread or a file that one of them left would be seen."""
     node = make("/around")

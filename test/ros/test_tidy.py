@@ -1,5 +1,7 @@
 """Memory is given back when a node rests, and not more often than said."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -31,17 +33,71 @@ def node(monkeypatch):
 
 
 def test_it_gives_when_it_rests_and_then_not_for_a_while(node):
-    assert node.at(tidy.EVERY_S - 1) == 0
-    assert node.at(tidy.EVERY_S + 1) == 1
-    assert node.at(tidy.EVERY_S + 2) == 1
-    assert node.at(2 * tidy.EVERY_S + 2) == 2
+    first = tidy.QUIET_S + 1
+    assert node.at(tidy.QUIET_S - 1) == 0
+    assert node.at(first) == 1
+    assert node.at(first + tidy.EVERY_S - 1) == 1
+    assert node.at(first + tidy.EVERY_S + 1) == 2
 
 
 def test_it_gives_nothing_while_it_works_or_just_worked_or_is_inactive(node):
-    late = 10 * tidy.EVERY_S
+    late = tidy.EVERY_S
     assert node.at(late, busy=True) == 0
     assert node.at(late + tidy.QUIET_S / 2) == 0
     node.active = False
     assert node.at(late + 2 * tidy.QUIET_S) == 0
     node.active = True
     assert node.at(late + 2 * tidy.QUIET_S) == 1
+
+
+class Ring:
+    """Something that only the collector frees."""
+
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture
+def by_hand():
+    """Nothing is collected by itself."""
+    gc.disable()
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_what_only_garbage_holds_is_freed_at_rest(node):
+    second = tidy.QUIET_S + 1
+    for _ in range(3):
+        gone = weakref.ref(Ring())
+        assert gone() is not None
+        node.at(second)
+        assert gone() is None
+        second += tidy.EVERY_S + 1
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_what_lasts_is_put_aside_and_looked_at_again_now_and_then(node):
+    ring = Ring()
+    node.at(tidy.QUIET_S + 1)
+    assert gc.get_freeze_count() > 1000
+    gone = weakref.ref(ring)
+    del ring
+    node.at(tidy.QUIET_S + tidy.EVERY_S + 2)
+    assert gone() is not None, "it lay aside"
+    node.at(tidy.ANEW_S + tidy.EVERY_S)
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_who_gives_back_looks_at_all_of_it():
+    ring = Ring()
+    tidy.settle()
+    gone = weakref.ref(ring)
+    del ring
+    gc.collect()
+    assert gone() is not None
+    tidy.give_back()
+    assert gone() is None
+    assert gc.get_freeze_count() == 0
