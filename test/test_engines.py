@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -343,3 +344,33 @@ def test_an_engines_graphs_are_written_again_by_the_command(tmp_path: Path, caps
     assert set(json.loads(figures.read_text())["measured"]["fp32"]) == set(GRAPHS)
     open_engines(str(folder), "onnxruntime", 1)
     assert main(["export", str(tmp_path / "nothing")]) == 2
+
+
+ROOM = """
+import sys
+import numpy as np
+from spatia_ros.engine import table
+from spatia_ros.engine.runtimes import open_engines
+from spatia_ros.nodes.health import allocated
+engines, rng = open_engines("nano", "onnxruntime"), np.random.default_rng(0)
+before = allocated()["allocated_mb"]
+for _ in range(2):
+    for context in range(1, 10):
+        sizes = {**engines.sizes, "frames": 1, "context": context, "words": 8, "rows": 6, "cols": 10}
+        for name, call in engines.calls().items():
+            call(table.example(table.GRAPHS[name], sizes, rng))
+print(allocated()["allocated_mb"] - before)
+"""
+
+
+def test_the_networks_share_one_room_to_work_in() -> None:
+    """One for each, in powers of two, takes 65 MB for the same; shared, 49."""
+    pytest.importorskip("rclpy")
+    from spatia_ros.nodes.environment import MALLOC
+    from spatia_ros.nodes.health import allocated
+
+    if "allocated_mb" not in allocated():
+        pytest.skip("needs glibc 2.33 or newer, which tells what is allocated")
+    done = subprocess.run([sys.executable, "-c", ROOM], capture_output=True, text=True, env=os.environ | MALLOC, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 57.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,21 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 def has_cuda() -> bool:
     """Whether the installed ONNX Runtime was built for CUDA."""
     return CUDA in onnxruntime.get_available_providers()
+
+
+EXTEND_AS_ASKED = 1
+"""Of ONNX Runtime's arena: it grows by what is asked for (its own default is to the next power of two)."""
+
+
+@cache
+def share_arena() -> None:
+    """Have all sessions of this process that ask for it work in one arena, which grows by what is asked for.
+
+    One for each session grows to the worst moment of each, and each time that no free piece is large enough, by a piece twice
+    as large as the last; a session keeps all of it for good.
+    """
+    cpu = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg({"arena_extend_strategy": EXTEND_AS_ASKED}))
 
 
 class OnnxRuntimeEngine:
@@ -34,7 +50,9 @@ class OnnxRuntimeEngine:
 
     def __init__(self, path: Path, threads: int, graph: Graph, *, cuda: bool = False) -> None:
         self.graph = graph
+        share_arena()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads
         # Workers spin while a run lasts (a network of hundreds of small products wakes them as often), and stop with it:
         # idle ones would take the cores memory's own kernels run on.
