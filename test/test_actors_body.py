@@ -6,7 +6,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from spatia_ros import geometry
-from spatia_ros.actors import Actor, BodyPoints, Cast, Clock, JointedBody, Part, PoseTrack, RigidBody, bending, edits
+from spatia_ros.actors import Actor, BodyPoints, Cast, Clock, JointedBody, Part, PoseTrack, RigidBody, bending, edits, shapes
 from spatia_ros.actors.from_file import actor_file
 from spatia_ros.actors.jointed import rolling
 from spatia_ros.actors.library import LIBRARY, STRIDE_M, WHEEL_M, library_actor, make
@@ -225,3 +225,10 @@ def test_a_moment_of_a_cast():
 def test_what_is_no_body_is_refused(make_it, message):
     with pytest.raises(SpatiaError, match=message):
         make_it()
+
+
+def test_what_is_hidden_does_not_depend_on_how_much_is_looked_at_together(monkeypatch):
+    whole = LIBRARY["car"].parts((200, 20, 20), 0.5, 0.05)
+    monkeypatch.setattr(shapes, "PAIRS_AT_ONCE", 1000)
+    for a, b in zip(whole, LIBRARY["car"].parts((200, 20, 20), 0.5, 0.05), strict=True):
+        np.testing.assert_array_equal(a.shape.xyz, b.shape.xyz)

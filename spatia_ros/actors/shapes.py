@@ -129,6 +129,10 @@ def _revolved(profile: Float64, paint: Paint) -> Solid:
     return Solid(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64), paint)
 
 
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs of a place and a face that are looked at together: 8 MB."""
+
+
 def shape_of(solids: list[Solid], spacing_m: float, scale: float = 1.0) -> BodyPoints:
     """Solids as points ``spacing_m`` apart, painted and lit; the whole made larger by ``scale`` first.
 
@@ -157,6 +161,6 @@ def _inside(solid: Solid, places: Float64, margin_m: float) -> np.ndarray:
     low, high = solid.vertices.min(0) + margin_m, solid.vertices.max(0) - margin_m
     near = np.flatnonzero(((places > low) & (places < high)).all(1))
     out = np.zeros(len(places), bool)
-    for chunk in np.array_split(near, max(1, len(near) // 2000)):
+    for chunk in np.array_split(near, max(1, len(near) * len(normal) // PAIRS_AT_ONCE)):
         out[chunk] = (places[chunk] @ normal.T < (normal * on).sum(1) - margin_m).all(1)
     return out
