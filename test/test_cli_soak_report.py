@@ -15,10 +15,11 @@ def life(pid, start_s, seconds, mb_per_h, noise=0.0, warm_mb=0.0):
     return [Sample(start_s + t, pid, m) for t, m in zip(at.tolist(), mb.tolist(), strict=True)]
 
 
-def test_growth_is_measured_after_warm_up_in_the_longest_life():
-    samples = life(1, 0, 100, 5000.0) + life(2, 100, 900, 60.0, noise=0.1, warm_mb=200.0)
-    drift = drift_of(samples)
+def test_growth_is_measured_in_the_last_life_from_where_it_is_watched():
+    samples = life(1, 0, 500, 5000.0) + life(2, 500, 900, 60.0, noise=0.1, warm_mb=200.0)
+    drift = drift_of(samples, 500 + 900 / 4)
     assert drift.pid == 2
+    assert drift.seconds == pytest.approx(900 * 3 / 4, abs=2.0)
     assert drift.slope == pytest.approx(60.0, abs=3.0)
     assert drift.low < 60.0 < drift.high
     assert drift.in_a_day == pytest.approx(24 * drift.slope)
@@ -27,14 +28,15 @@ def test_growth_is_measured_after_warm_up_in_the_longest_life():
 def test_noise_is_no_growth_and_a_short_peak_neither():
     samples = life(2, 0, 900, 0.0, noise=1.0)
     samples[700:705] = [Sample(s.at_s, s.pid, s.resident_mb + 500.0) for s in samples[700:705]]
-    drift = drift_of(samples)
+    drift = drift_of(samples, 300)
     assert drift.low <= 0.0 <= drift.high
     assert abs(drift.slope) < 15.0
 
 
-def test_too_short_a_life_says_nothing():
-    assert drift_of(life(1, 0, 60, 5000.0)) is None
-    assert drift_of([]) is None
+def test_too_short_a_time_says_nothing():
+    assert drift_of(life(1, 0, 60, 5000.0), 0) is None
+    assert drift_of(life(1, 0, 900, 5000.0), 850) is None
+    assert drift_of([], 0) is None
 
 
 def report(**changes):
@@ -42,7 +44,7 @@ def report(**changes):
         "minutes": 3.0, "interrupted": False, "seed": 1, "command": "spatia ros soak",
         "done": {"checks": 5, "path": 3, "kills": 2},
         "checked": {"checks": 40, "frames": 9, "updates": 2, "maps compared": 1}, "wrong": [], "wrong_count": 0,
-        "at_home": [], "allocated_mb_per_h": None,
+        "at_home": [], "watched_s": 0.0, "growth": {},
         "restart_s": {"p50": 4.0, "max": 5.0}, "shared_memory_mb": {"before": 1.0, "end": 2.0},
     }  # fmt: skip
     return out | changes
@@ -50,45 +52,65 @@ def report(**changes):
 
 def test_growth_that_is_sure_is_wrong_and_growth_that_may_be_none_is_not():
     grown, even = report(), report()
-    soak.judge(grown, drift_of(life(1, 0, 900, 60.0, noise=0.1)))
-    soak.judge(even, drift_of(life(1, 0, 900, 0.0, noise=0.1)))
+    soak.judge(grown, life(1, 0, 900, 60.0, noise=0.1))
+    soak.judge(even, life(1, 0, 900, 0.0, noise=0.1))
     assert grown["wrong_count"] == 1
     assert "memory use grows" in grown["wrong"][0]
+    assert "more than 1" in dict(soak.rows(grown))["memory use"]
     assert even["wrong_count"] == 0
-    assert even["drift_mb_per_h"]["in_24_h_mb"] == pytest.approx(24 * even["drift_mb_per_h"]["slope"])
+    watched = even["growth"]["watched"]
+    assert watched["in_24_h_mb"] == pytest.approx(24 * watched["resident"]["slope"])
+
+
+def test_what_ebbs_shows_in_the_second_half():
+    told = report()
+    soak.judge(told, life(1, 0, 1200, 0.0, noise=0.01, warm_mb=50.0))  # it fills in the first quarter
+    assert told["growth"]["second half"]["resident"]["high"] < 1.0 < told["growth"]["watched"]["resident"]["high"]
+    assert told["growth"]["second half"]["minutes"] == pytest.approx(10.0, abs=0.1)
+
+
+def test_nothing_is_said_of_what_was_not_watched():
+    told = report(watched_s=None)
+    assert soak.judge(told, life(1, 0, 900, 60.0)) is None
+    assert (told["growth"], told["wrong_count"]) == ({}, 0)
 
 
 def test_what_is_held_at_home_is_measured_more_finely_than_what_is_resident():
     even = report(at_home=[{"at_s": 30.0 * k, "pid": 1, "allocated_mb": 100.0 + 0.001 * (k % 3)} for k in range(30)])
-    soak.judge(even, drift_of(life(1, 0, 900, 0.0, noise=2.0)))
-    held = even["allocated_mb_per_h"]
+    soak.judge(even, life(1, 0, 900, 0.0, noise=2.0))
+    held = even["growth"]["watched"]["allocated"]
     assert abs(held["slope"]) < 0.1
     assert held["high"] - held["low"] < 0.5
     assert even["wrong_count"] == 0
     grown = report(at_home=[{"at_s": 30.0 * k, "pid": 1, "allocated_mb": 100.0 + 0.05 * k} for k in range(30)])
-    soak.judge(grown, drift_of(life(1, 0, 900, 0.0, noise=2.0)))
-    assert grown["allocated_mb_per_h"]["slope"] == pytest.approx(6.0)
+    soak.judge(grown, life(1, 0, 900, 0.0, noise=2.0))
+    assert grown["growth"]["watched"]["allocated"]["slope"] == pytest.approx(6.0)
     assert "what is allocated grows by 6.00 MB" in grown["wrong"][0]
-    assert "allocated" in dict(soak.rows(grown, drift_of(life(1, 0, 900, 0.0))))
+    assert "allocated" in dict(soak.rows(grown))
 
 
 def test_the_rows_say_what_was_done_and_how_memory_use_went():
-    rows = dict(soak.rows(report(), drift_of(life(1, 0, 900, 0.0))))
-    assert rows["done"] == "5 things; killed 2 times, the lifecycle 0 times through"
-    assert "9 frames" in rows["checked"]
-    assert "45 comparisons" in rows["checked"]
-    assert rows["memory use"].startswith("300 MB; +0.00 MB an hour")
-    assert dict(soak.rows(report(restart_s=None), None))["memory use"].startswith("no life")
+    told = report()
+    soak.judge(told, life(1, 0, 900, 0.0))
+    rows = soak.rows(told)
+    assert dict(rows)["done"] == "5 things; killed 2 times, the lifecycle 0 times through"
+    assert "9 frames" in dict(rows)["checked"]
+    assert "45 comparisons" in dict(rows)["checked"]
+    whole, half = (value for name, value in rows if name == "memory use")
+    assert whole.startswith("300 MB; +0.00 MB an hour (+0.00 .. +0.00: at most 1)")
+    assert whole.endswith("all of the time watched, 15.0 min")
+    assert half.endswith("the second half of the time watched, 7.5 min")
+    assert dict(soak.rows(report(restart_s=None)))["memory use"].startswith("no life")
 
 
 def test_the_page_names_what_did_not_hold_and_shows_the_chart(tmp_path):
     samples = life(1, 0, 300, 0.0)
-    drift = drift_of(samples)
+    drift = drift_of(samples, 0)
     picture = chart(samples, drift)
     assert picture.dtype == np.uint8
     assert (picture != picture[0, 0]).any()
     told = report(wrong=["tf: 1 < 2 from the pose"], wrong_count=1)
-    write_page(tmp_path / "soak.html", told, soak.rows(told, drift), picture)
+    write_page(tmp_path / "soak.html", told, soak.rows(told), picture)
     page = (tmp_path / "soak.html").read_text()
     assert "tf: 1 &lt; 2 from the pose" in page
     assert "1 things did not hold" in page

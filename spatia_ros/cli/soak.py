@@ -19,7 +19,7 @@ from spatia_ros.cli.soak_actors import resident_mb
 
 if TYPE_CHECKING:
     from spatia_ros.cli.processes import Child, Troupe
-    from spatia_ros.cli.soak_report import Drift, Sample
+    from spatia_ros.cli.soak_report import Drift, Sample, Slope
 
 START_LIMIT_S, END_LIMIT_S, KILL_LIMIT_S = 300.0, 240.0, 120.0
 SAMPLE_S, LINE_S = 1.0, 30.0
@@ -48,18 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the soak; the exit status says whether all held."""
-    from spatia_ros.cli.soak_report import chart, drift_of, write_page
+    from spatia_ros.cli.soak_report import chart, write_page
 
     args.assignments = ([] if args.config else [*SMALL]) + args.assignments
     with tempfile.TemporaryDirectory() as folder:
         report, samples = perform(args, Path(folder))
-    drift = drift_of(samples)
-    judge(report, drift)
+    drift = judge(report, samples)
     report["command"] = shlex.join(["spatia", *sys.argv[1:]])
     page = args.report or (args.json.with_suffix(".html") if args.json else None)
-    print_table(rows(report, drift))
+    print_table(rows(report))
     if page:
-        write_page(page, report, rows(report, drift), chart(samples, drift))
+        write_page(page, report, rows(report), chart(samples, drift))
         print(f"report: {page}")
     for words in report["wrong"]:
         print(f"wrong: {words}")
@@ -107,15 +106,18 @@ def _watched(
     from spatia_ros.cli.soak_report import Sample
 
     begun, samples, homes, asked = time.monotonic(), list[Sample](), list[dict[str, float]](), False
+    watched_s: float | None = None
     shm_before, line = shared_mb(), _Line(60.0 * args.minutes)
 
     def done() -> bool:
-        nonlocal asked
+        nonlocal asked, watched_s
         at_s = time.monotonic() - begun
         if not samples or at_s - samples[-1].at_s >= SAMPLE_S:
             pid = newest_child(world.process.pid)
             samples.append(Sample(at_s, pid or 0, _resident(pid)))
             line.show(at_s, checker, player, samples[-1].resident_mb)
+        if watched_s is None and any("watched" in r for r in list(player.reports)):
+            watched_s = at_s
         at_home = [r["held"] for r in list(player.reports) if "held" in r]
         homes.extend({"at_s": at_s, "pid": samples[-1].pid, **held} for held in at_home[len(homes) :])
         if stop.is_set() and not asked:
@@ -132,7 +134,7 @@ def _watched(
         "done": played["counts"], "checked": checked["counts"], "wrong": played["wrong"] + checked["wrong"],
         "wrong_count": played["counts"].get("wrong", 0) + checked["counts"].get("wrong", 0),
         "restart_s": played.get("restart_s"), "shared_memory_mb": {"before": shm_before, "end": shared_mb()},
-        "at_home": homes,
+        "at_home": homes, "watched_s": watched_s,
         "resident_mb": [[round(s.at_s, 1), s.pid, round(s.resident_mb, 2)] for s in samples if s.pid],
     }  # fmt: skip
     return report, [s for s in samples if s.pid and s.resident_mb]
@@ -182,27 +184,40 @@ def shared_mb() -> float:
     return (status.f_blocks - status.f_bfree) * status.f_frsize / 2**20
 
 
-def judge(report: dict[str, Any], drift: Drift | None) -> None:
-    """Put the drift into the report; it is wrong where it is surely more than it may be."""
-    from spatia_ros.cli.soak_report import held_drift
+def judge(report: dict[str, Any], samples: list[Sample]) -> Drift | None:
+    """Put into the report how memory use goes while it is watched, all of that time and the second half of it.
 
-    report["drift_mb_per_h"] = report["allocated_mb_per_h"] = None
-    if drift is None:
-        return
-    report["drift_mb_per_h"] = {
-        "slope": drift.slope, "low": drift.low, "high": drift.high, "minutes": drift.seconds / 60.0, "mb": drift.mb,
-        "in_24_h_mb": drift.in_a_day,
-    }  # fmt: skip
+    It is wrong where it surely grows by more than it may, over all of the time. Returns the drift over all of it.
+    """
+    from spatia_ros.cli.soak_report import drift_of, held_drift
+
+    since_s, report["growth"] = report["watched_s"], {}
+    if since_s is None or not samples:
+        return None
     homes = [(h["at_s"], int(h["pid"]), h["allocated_mb"]) for h in report["at_home"] if "allocated_mb" in h]
-    held = held_drift(homes, drift.pid)
-    report["allocated_mb_per_h"] = dict(zip(("slope", "low", "high"), held, strict=True)) if held else None
-    for what, low in (("memory use", drift.low), ("what is allocated", held[1] if held else 0.0)):
-        if low > LARGEST_DRIFT:
-            report["wrong"].append(f"{what} grows by {low:.2f} MB an hour at least, expected at most {LARGEST_DRIFT:g}")
+    whole = drift_of(samples, since_s)
+    for name, start_s in (("watched", since_s), ("second half", 0.5 * (since_s + samples[-1].at_s))):
+        drift = drift_of(samples, start_s)
+        if drift is not None:
+            held = held_drift(homes, drift.pid, start_s)
+            report["growth"][name] = {
+                "minutes": drift.seconds / 60.0, "resident_mb": drift.mb, "in_24_h_mb": drift.in_a_day,
+                "resident": drift.growth._asdict(), "allocated": held._asdict() if held else None,
+            }  # fmt: skip
+            if name == "watched":
+                _hold_to_limit(report, {"memory use": drift.growth} | ({"what is allocated": held} if held else {}))
+    return whole
+
+
+def _hold_to_limit(report: dict[str, Any], growth: dict[str, Slope]) -> None:
+    """Tell what surely grows by more than it may."""
+    for what, found in growth.items():
+        if found.low > LARGEST_DRIFT:
+            report["wrong"].append(f"{what} grows by {found.low:.2f} MB an hour at least, expected at most {LARGEST_DRIFT:g}")
             report["wrong_count"] += 1
 
 
-def rows(report: dict[str, Any], drift: Drift | None) -> list[tuple[str, str]]:
+def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     """The report for a terminal."""
     done, checked = report["done"], report["checked"]
     things = sum(n for name, n in done.items() if name not in ("checks", "wrong", "edited", "found"))
@@ -218,12 +233,27 @@ def rows(report: dict[str, Any], drift: Drift | None) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if restarts:
         out.append(("restart", f"{restarts['p50']:.1f} s from kill to answer (median), {restarts['max']:.1f} s at most"))
-    if drift:
-        told = f"{drift.slope:+.2f} MB an hour ({drift.low:+.2f} .. {drift.high:+.2f}), {drift.in_a_day:+.1f} MB in 24 hours"
-        out.append(("memory use", f"{drift.mb:.0f} MB; {told}; the last {drift.seconds / 60.0:.1f} min of the longest life"))
-        if held := report["allocated_mb_per_h"]:
-            told = f"{held['slope']:+.2f} MB an hour ({held['low']:+.2f} .. {held['high']:+.2f})"
-            out.append(("allocated", f"{told} by malloc, each time it was at home: what is free but kept is not in it"))
-    else:
-        out.append(("memory use", "no life of the process was long enough to say"))
+    return out + _growth_rows(report["growth"])
+
+
+def _growth_rows(growth: dict[str, Any]) -> list[tuple[str, str]]:
+    """How memory use went."""
+    if not growth:
+        return [("memory use", "no life of the process was watched for long enough to say")]
+    out = []
+    for name, found in growth.items():
+        span = f"{'all' if name == 'watched' else 'the second half'} of the time watched, {found['minutes']:.1f} min"
+        told = f"{found['resident_mb']:.0f} MB; {_told(found['resident'])}, {found['in_24_h_mb']:+.1f} MB in 24 hours"
+        out.append(("memory use", f"{told}; {span}"))
+        if found["allocated"]:
+            out.append(("allocated", f"{_told(found['allocated'])}; {span}"))
     return out
+
+
+def _told(growth: dict[str, float]) -> str:
+    """A slope in words: what it is, between what, and whether that says that it is small enough."""
+    if growth["high"] <= LARGEST_DRIFT:
+        sure = f"at most {LARGEST_DRIFT:g}"
+    else:
+        sure = f"more than {LARGEST_DRIFT:g}" if growth["low"] > LARGEST_DRIFT else f"not shown to be at most {LARGEST_DRIFT:g}"
+    return f"{growth['slope']:+.2f} MB an hour ({growth['low']:+.2f} .. {growth['high']:+.2f}: {sure})"

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spatia_ros.record.files import encode_png, write_bytes, write_text
 from spatia_ros.types import Float64, UInt8
 
-WARM_UP = 1 / 3
-"""Of a process's life, what is not looked at for drift: caches fill then."""
 BLOCK_S = 45.0
 """Memory use is the least of so many seconds: what is used while a file is written, until it is given back, is no drift."""
 FEWEST_BLOCKS = 6
@@ -31,12 +29,20 @@ class Sample:
     resident_mb: float
 
 
+class Slope(NamedTuple):
+    """Growth in a unit an hour, and where 95 of 100 such trials would find it."""
+
+    slope: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """The growth of memory use in one life of a process, after its warm-up.
+    """The growth of memory use in one life of a process.
 
     Args:
-        pid: the process. seconds: of its life that were looked at. mb: its memory use then, the median of the blocks.
+        pid: the process. seconds: of its life that were looked at, its last. mb: its memory use then, the median of the blocks.
         slope: MB an hour, the median of the slopes between all pairs of blocks (Theil and Sen). low, high: where 95 of 100
             such trials would find it (blocks drawn with replacement).
     """
@@ -47,6 +53,11 @@ class Drift:
     slope: float
     low: float
     high: float
+
+    @property
+    def growth(self) -> Slope:
+        """Its slope."""
+        return Slope(self.slope, self.low, self.high)
 
     @property
     def in_a_day(self) -> float:
@@ -61,40 +72,35 @@ def slope_of(at_s: Float64, mb: Float64) -> float:
     return float(np.median((mb[j] - mb[i])[dt != 0] / dt[dt != 0]) * 3600.0) if (dt != 0).any() else 0.0
 
 
-def drift_of(samples: Sequence[Sample], seed: int = 0) -> Drift | None:
-    """The drift of the process that lived longest; None when it lived too short to say."""
-    lives: dict[int, list[Sample]] = {}
-    for sample in samples:
-        lives.setdefault(sample.pid, []).append(sample)
-    if not lives:
+def drift_of(samples: Sequence[Sample], since_s: float, seed: int = 0) -> Drift | None:
+    """The drift of the process that lives at the end, from a second of the trial on; None where that is too short to say."""
+    life = [s for s in samples if s.at_s >= since_s and s.pid == samples[-1].pid]
+    if len(life) < FEWEST_BLOCKS:
         return None
-    pid, life = max(lives.items(), key=lambda item: item[1][-1].at_s - item[1][0].at_s)
     at_s, mb = np.array([s.at_s for s in life]), np.array([s.resident_mb for s in life])
-    warm = at_s >= at_s[0] + WARM_UP * (at_s[-1] - at_s[0])
-    at_s, mb = at_s[warm], mb[warm]
-    block = np.minimum((at_s - at_s[0]) // BLOCK_S, (at_s[-1] - at_s[0]) // BLOCK_S - 1).astype(int)  # the last one is longer
+    last = max((at_s[-1] - at_s[0]) // BLOCK_S - 1, 0)  # it is the longer one
+    block = np.minimum((at_s - at_s[0]) // BLOCK_S, last).astype(int)
     numbers = np.unique(block)
     if len(numbers) < FEWEST_BLOCKS:
         return None
     centre = np.array([at_s[block == b][mb[block == b].argmin()] for b in numbers])
     level = np.array([mb[block == b].min() for b in numbers])
     low, high = _interval(centre, level, seed)
-    return Drift(pid, float(at_s[-1] - at_s[0]), float(np.median(level)), slope_of(centre, level), low, high)
+    return Drift(life[0].pid, float(at_s[-1] - at_s[0]), float(np.median(level)), slope_of(centre, level), low, high)
 
 
-def held_drift(homes: Sequence[tuple[float, int, float]], pid: int, seed: int = 0) -> tuple[float, float, float] | None:
-    """How what a process holds at home grows, in a unit an hour: slope, low and high (as in :class:`Drift`).
+def held_drift(homes: Sequence[tuple[float, int, float]], pid: int, since_s: float, seed: int = 0) -> Slope | None:
+    """How what a process holds at home grows, in a unit an hour.
 
     Args:
         homes: second of the trial, process, and what it held, each time it was at home. pid: the process that is meant.
+        since_s: second of the trial from which on it is looked at.
     """
-    life = [(at_s, value) for at_s, process, value in homes if process == pid]
-    at_s, value = np.array([at for at, _ in life]), np.array([v for _, v in life])
-    warm = at_s >= at_s[0] + WARM_UP * (at_s[-1] - at_s[0]) if len(life) else np.zeros(0, bool)
-    at_s, value = at_s[warm], value[warm]
-    if len(at_s) < FEWEST_BLOCKS:
+    life = [(at_s, value) for at_s, process, value in homes if process == pid and at_s >= since_s]
+    if len(life) < FEWEST_BLOCKS:
         return None
-    return (slope_of(at_s, value), *_interval(at_s, value, seed))
+    at_s, value = np.array([at for at, _ in life]), np.array([v for _, v in life])
+    return Slope(slope_of(at_s, value), *_interval(at_s, value, seed))
 
 
 def _interval(at_s: Float64, value: Float64, seed: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ the player only tells it what breaks to expect.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ HOME, KEPT, START = "home", "kept", "start.spatia"
 """The snapshot that every round ends in, the one that is taken and gone back to between, and the memory it all begins with."""
 PROMPTS = ("", "a bright room", "a dark room at night", "snow")
 MAP_FILE = "now.ply"
+REHEARSALS = 3
 REST_S = tidy.QUIET_S + 3 * tidy.LOOK_S
 """At home the world may rest until it has given back the memory that it needs no more."""
 Edit = EditMemory.Request
@@ -67,11 +69,18 @@ class Player:
         thing()
         self.ledger.counts[thing.__name__] += 1
 
-    def rehearse(self) -> None:
-        """Everything once, so that whatever is loaded or kept at first use is there."""
-        for thing in dict.fromkeys(self._things):
+    def rehearse(self, over: Callable[[], bool]) -> bool:
+        """Everything some times, always in the same order, so that what is loaded or kept at first use is there.
+
+        Returns:
+            Whether all of it was done before it was ``over``.
+        """
+        for thing in [*dict.fromkeys(self._things)] * REHEARSALS:
+            if over():
+                return False
             thing()
             self.ledger.counts[thing.__name__] += 1
+        return True
 
     def home(self) -> None:
         """Back to how it all began, with nothing moving: the copy of the map is compared, and memory use can be."""
@@ -194,7 +203,7 @@ class Player:
             ("cmd_trajectory", PathMessage(header=header)),
             ("initialpose", PoseWithCovarianceStamped(header=header, pose=_uncertain(doubled))),
         ):
-            grown = self.hands.refusals(lambda topic=topic, msg=msg: self.hands.send(topic, msg))
+            grown = self.hands.refusals(partial(self.hands.send, topic, msg))
             self._expect(grown == 1, f"messages_refused: grew by {grown} for one bad {topic}")
         self._expect(self.hands.frames == frames, f"{self.hands.frames - frames} frames were made of bad commands")
         now = self.hands.status.memory_points

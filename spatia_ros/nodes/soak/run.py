@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 TELL_S = 2.0
 ROUND = 12
 """Random things between two returns home."""
-KILL_SHARE = 0.4
-"""Kills, and passages through the lifecycle, come in this share of the time: then memory use is watched in one long life."""
+KILL_SHARE = 0.3
+"""Kills, and passages through the lifecycle, come in this share of the time; then everything is rehearsed, and what is left is
+one long life in which memory use is watched."""
 CYCLE_EVERY, REST_EVERY = 7, 3
 """Rounds of the first part between passages through all of the lifecycle, and between rests in it."""
 
@@ -128,7 +129,7 @@ def played(
     player: Player, life: Life, ledger: Ledger, minutes: float, kills: int, over: Callable[[], bool],
     say: Callable[[dict[str, Any]], None],
 ) -> None:  # fmt: skip
-    """Play: kills and passages through the lifecycle first, then one long life; each round ends at home."""
+    """Play: kills and passages through the lifecycle first, then one long life, rehearsed; each round ends at home."""
     life.begin()
     start, rounds, rehearsed = time.monotonic(), 0, False
 
@@ -144,8 +145,9 @@ def played(
             elif rounds % REST_EVERY == REST_EVERY - 1:
                 life.rest()
             elif passed() >= KILL_SHARE and not rehearsed:
-                player.rehearse()
-                rehearsed = True
+                rehearsed = player.rehearse(over)
+                player.home()
+                say({"watched": rehearsed})
             for _ in range(ROUND):
                 player.turn()
                 if over():
