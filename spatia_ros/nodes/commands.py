@@ -11,6 +11,7 @@ from nav_msgs.msg import Path
 from std_msgs.msg import Header
 
 from spatia_ros.nodes import convert, qos
+from spatia_ros.nodes.aside import Aside
 from spatia_ros.nodes.motion import Drive, Follow, Motion
 from spatia_ros.nodes.part import Part
 
@@ -30,8 +31,10 @@ class Commands(Part):
             (twist, "cmd_vel", self._on_twist),
             (PoseWithCovarianceStamped, "initialpose", self._on_initial_pose),
         )
+        aside = Aside(face.endpoints, "commands")
         for kind, topic, callback in topics:
-            qos.subscription(face.endpoints, kind, topic, face.health.guard(topic, callback), qos.COMMAND)
+            aside.subscription(kind, topic, face.health.guard(topic, callback), qos.COMMAND)
+        aside.start()
 
     def _follow(self, name: str, motion: Motion) -> None:
         self._face.check_commanded(name)
