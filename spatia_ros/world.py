@@ -142,7 +142,7 @@ class World:
         frame = Frame(made.rgb, trusted_depth(made, view), self.camera, shown.T_world_cams[t], stamp_ns)
         stage = self._stage(frame, shown.references[t], tau_s, given=given)
         watch.lap("actors_ms")
-        reasons = np.where(view.coverage, np.uint8(0), np.uint8(UNJUDGED))
+        reasons = ~view.coverage * np.uint8(UNJUDGED)
         return _Seen(frame, view, stage, tau_s, provenance(view, stage.drawn), reasons, dict(stage.counts), watch.laps)
 
     def _remember(self, seen: _Seen, made: Generated, before: int) -> _Seen:
@@ -194,8 +194,8 @@ class World:
     def _stage(self, frame: Frame, references: Sequence[Keyframe], tau_s: float, *, given: bool) -> Stage:
         """The finished static frame with the actors in it, as they are at an animation time."""
         if not len(self.cast):
-            nowhere = np.zeros(frame.depth.shape, np.uint16)
-            return Stage(Drawn(frame.rgb, frame.depth, nowhere, nowhere > 0), (), {})
+            nobody, nothing = np.zeros(frame.depth.shape, np.uint16), np.zeros(frame.depth.shape, bool)
+            return Stage(Drawn(frame.rgb, frame.depth, nobody, nothing), (), {})
         t_s, config = (frame.stamp_ns - self.start_ns) * 1e-9, self.config
         posed = self.cast.at(t_s, tau_s if given else None)
         return staged(posed, frame, references, self.generator, self.start_ns * 1e-9, config.seed, config.actors)
@@ -320,8 +320,8 @@ def trusted_depth(generated: Generated, view: View) -> np.ndarray:
 
 def provenance(view: View, drawn: Drawn | None = None) -> UInt8:
     """Where each pixel comes from: 255 a sensor or an actor, 96 an earlier invention, 0 invented now."""
-    remembered = REMEMBERED_INVENTION + (255 - REMEMBERED_INVENTION) * view.sensed
-    static = np.where(view.coverage, remembered, 0.0).astype(np.uint8)
+    remembered = np.float32(REMEMBERED_INVENTION) + np.float32(255 - REMEMBERED_INVENTION) * view.sensed
+    static = np.asarray(remembered.astype(np.uint8) * view.coverage, np.uint8)
     if drawn is None or not drawn.ids.any():
         return static
     return np.where(drawn.ids > 0, np.where(drawn.invented, 0, 255).astype(np.uint8), static)
@@ -362,7 +362,8 @@ def _alone(index: int, seed: int, seen: _Seen) -> Step:
         view.flags.writeable = False
         return view
 
-    frame, drawn, remembered = seen.frame, seen.stage.drawn, {"remembered_ratio": float(seen.view.coverage.mean())}
+    frame, drawn, coverage = seen.frame, seen.stage.drawn, seen.view.coverage
+    remembered = {"remembered_ratio": np.count_nonzero(coverage) / coverage.size}
     return Step(
         index, seed, Trajectory(np.array([frame.stamp_ns], np.int64), frame.T_world_cam[None]), frame.camera,
         own(drawn.rgb), own(drawn.depth), own(seen.view.coverage), own(seen.provenance), own(seen.reasons), own(drawn.ids),
