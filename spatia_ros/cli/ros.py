@@ -12,6 +12,7 @@ mend     close a bag whose recorder was killed
 soak     minutes of random commands, edits, saves, kills and restarts of a world, while a checker verifies every promise
 cycle    configure, activate, clean up one node again and again, and say what it holds
 soak-actors   minutes of random clocks, spawns and deletions in a live world beside its twin without actors, all checked
+soak-map   the same recording mapped over and over: as many points each time, and no memory use that grows
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import os
 import sys
 from pathlib import Path
 
-from spatia_ros.cli import bag_arguments, soak, soak_actors
+from spatia_ros.cli import bag_arguments, soak, soak_actors, soak_map
 from spatia_ros.cli.camera_topics import DEVICES
 from spatia_ros.cli.options import examples
 from spatia_ros.cli.place import SEQUENCE_HELP
@@ -43,6 +44,7 @@ spatia ros play run.mcap --clock 100
 spatia ros soak --minutes 20 --json out/soak.json           # make soak MINUTES=20
 spatia ros soak --minutes 0 --kills 50                      # kill -9 at 50 random moments
 spatia ros soak-actors --minutes 10 --json out/soak.json
+spatia ros soak-map --minutes 10
 """)
 _RUNNER, _TOOL = "spatia_ros.nodes.runner", "spatia_ros.nodes.tools.tool"
 
@@ -100,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cycle.add_argument("--set", action="append", default=[], dest="assignments", metavar="NAME=VALUE", help="one parameter")
     cycle.set_defaults(run=run_cycle)
     soak_actors.add_arguments(verbs.add_parser("soak-actors", help="a trial of the actors: random changes, everything checked"))
+    soak_map.add_arguments(verbs.add_parser("soak-map", help="map the same recording over and over, and watch memory use"))
 
 
 def run_node(args: argparse.Namespace) -> int:

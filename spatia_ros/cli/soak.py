@@ -9,20 +9,18 @@ import signal
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatia_ros.cli.options import add_config, add_json, config_of, print_table, stop_requests, write_json_of
 from spatia_ros.cli.place import add_place, open_place
-from spatia_ros.cli.soak_actors import resident_mb
 
 if TYPE_CHECKING:
     from spatia_ros.cli.processes import Child, Troupe
     from spatia_ros.cli.soak_report import Drift, Sample, Slope
 
 START_LIMIT_S, END_LIMIT_S, KILL_LIMIT_S = 300.0, 240.0, 120.0
-SAMPLE_S, LINE_S = 1.0, 30.0
+LINE_S = 30.0
 SMALL = ("camera.width_px=160", "camera.height_px=96", "memory.voxel_m=0.05")
 """Where no configuration is named: many small frames of a small memory say more than few large ones."""
 WORLD = {
@@ -102,24 +100,14 @@ def _watched(
     troupe: Troupe, player: Child, checker: Child, world: Child, args: argparse.Namespace, stop: threading.Event
 ) -> tuple[dict[str, Any], list[Sample]]:
     """Wait for both last reports, looking at the world's memory use meanwhile."""
-    from spatia_ros.cli.processes import newest_child
-    from spatia_ros.cli.soak_report import Sample
+    from spatia_ros.cli.soak_watch import Watch
 
-    begun, samples, homes, asked = time.monotonic(), list[Sample](), list[dict[str, float]](), False
-    watched_s: float | None = None
-    shm_before, line = shared_mb(), _Line(60.0 * args.minutes)
+    asked, shm_before, line, watch = False, shared_mb(), _Line(60.0 * args.minutes), Watch(world, player)
 
     def done() -> bool:
-        nonlocal asked, watched_s
-        at_s = time.monotonic() - begun
-        if not samples or at_s - samples[-1].at_s >= SAMPLE_S:
-            pid = newest_child(world.process.pid)
-            samples.append(Sample(at_s, pid or 0, _resident(pid)))
-            line.show(at_s, checker, player, samples[-1].resident_mb)
-        if watched_s is None and any("watched" in r for r in list(player.reports)):
-            watched_s = at_s
-        at_home = [r["held"] for r in list(player.reports) if "held" in r]
-        homes.extend({"at_s": at_s, "pid": samples[-1].pid, **held} for held in at_home[len(homes) :])
+        nonlocal asked
+        if watch.look():
+            line.show(watch.at_s, checker, player, watch.samples[-1].resident_mb)
         if stop.is_set() and not asked:
             asked = True
             os.kill(player.process.pid, signal.SIGINT)
@@ -130,14 +118,12 @@ def _watched(
     line.end()
     played, checked = last_report(player) or {}, last_report(checker) or {}
     report = {
-        "minutes": (time.monotonic() - begun) / 60.0, "interrupted": asked, "seed": args.seed,
+        **watch.report(), "interrupted": asked, "seed": args.seed,
         "done": played["counts"], "checked": checked["counts"], "wrong": played["wrong"] + checked["wrong"],
         "wrong_count": played["counts"].get("wrong", 0) + checked["counts"].get("wrong", 0),
         "restart_s": played.get("restart_s"), "shared_memory_mb": {"before": shm_before, "end": shared_mb()},
-        "at_home": homes, "watched_s": watched_s,
-        "resident_mb": [[round(s.at_s, 1), s.pid, round(s.resident_mb, 2)] for s in samples if s.pid],
     }  # fmt: skip
-    return report, [s for s in samples if s.pid and s.resident_mb]
+    return report, watch.alive
 
 
 class _Line:
@@ -167,15 +153,6 @@ class _Line:
 def last_report(child: Child) -> dict[str, Any] | None:
     """What a child told at its end."""
     return next((r["report"] for r in list(child.reports) if "report" in r), None)
-
-
-def _resident(pid: int | None) -> float:
-    from spatia_ros.types import SpatiaError
-
-    try:
-        return resident_mb(pid) if pid else 0.0
-    except (SpatiaError, StopIteration):  # killed this very moment
-        return 0.0
 
 
 def shared_mb() -> float:
@@ -233,10 +210,10 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if restarts:
         out.append(("restart", f"{restarts['p50']:.1f} s from kill to answer (median), {restarts['max']:.1f} s at most"))
-    return out + _growth_rows(report["growth"])
+    return out + growth_rows(report["growth"])
 
 
-def _growth_rows(growth: dict[str, Any]) -> list[tuple[str, str]]:
+def growth_rows(growth: dict[str, Any]) -> list[tuple[str, str]]:
     """How memory use went."""
     if not growth:
         return [("memory use", "no life of the process was watched for long enough to say")]
