@@ -30,6 +30,10 @@ CHUNK_FIELDS = ("chunk_key", "first_block", "last_block", "changed")
 POOL_FIELDS = ("xyz", "mean", "look", "voxel", "label", "features")
 
 
+PARTS = ("rgb", "weight", "seen_ms", "sensed")
+"""Fields that lie within others: views of them, and not arrays of their own."""
+
+
 def _parts_of(mean: np.ndarray, look: np.ndarray) -> dict[str, np.ndarray]:
     """The fields that lie within ``mean`` and ``look``, by name."""
     return {
@@ -88,6 +92,6 @@ class BlockStore:
     def copy(self) -> BlockStore:
         """An independent store with the same points (what a snapshot holds)."""
         twin = object.__new__(BlockStore)
-        fields = {name: array.copy() for name, array in self.blocks._asdict().items()}
-        twin.blocks = Blocks(**fields | _parts_of(fields["mean"], fields["look"]))
+        fields = {name: array.copy() for name, array in self.blocks._asdict().items() if name not in PARTS}
+        twin.blocks = Blocks(**fields, **_parts_of(fields["mean"], fields["look"]))
         return twin
