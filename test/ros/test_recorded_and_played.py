@@ -28,6 +28,8 @@ from spatia_ros.types import SpatiaError
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 HASTY = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+PATIENT = QoSProfile(depth=10_000, reliability=ReliabilityPolicy.RELIABLE)
+"""Keeps what a recorder on a busy machine asks for again."""
 NEVER = QosTime(9223372036, 854775807)
 
 
@@ -161,7 +163,7 @@ def tool(*words):
 @pytest.mark.parametrize("name", ["run.mcap", "folder"])
 def test_a_killed_recorder_leaves_what_can_be_mended(graph, publisher, tmp_path, name):
     topic = f"/bag/killed_{name.partition('.')[-1] or name}"  # a killed reader stays on its topic for a while
-    out = publisher(String, topic)
+    out = publisher(String, topic, PATIENT)
     command = tool("record", "--out", tmp_path / name, "--topics", topic, "--wait-for", topic)
     partial = tmp_path / f"{name}.partial" if name.endswith(".mcap") else tmp_path / name / f"{name}_0.mcap.partial"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as recorder:
