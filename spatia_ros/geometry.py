@@ -87,7 +87,9 @@ def backproject(depth: np.ndarray, camera: Camera, T_world_cam: Float64) -> tupl
     """World points [N, 3] in metres of all pixels with known depth, and their mask [H, W]."""
     check_array("depth", depth, (camera.height, camera.width), depth.dtype)
     known = depth > 0
-    points = (pixel_rays(camera) * depth[..., None])[known]
+    v, u = np.nonzero(known)
+    z = depth[v, u].astype(np.float64)
+    points = np.stack([(u + 0.5 - camera.cx) / camera.fx * z, (v + 0.5 - camera.cy) / camera.fy * z, z], -1)
     return points @ T_world_cam[:3, :3].T + T_world_cam[:3, 3], known
 
 

@@ -21,6 +21,7 @@ from spatia_ros.generator.big.weights import is_big, open_big
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe, Memory, MemorySnapshot
+from spatia_ros.pixels import provenance, trusted_depth
 from spatia_ros.slam import Verdict, drift_of, verify
 from spatia_ros.types import (
     UNJUDGED,
@@ -35,9 +36,6 @@ from spatia_ros.types import (
     check_array,
     check_pose,
 )
-
-REMEMBERED_INVENTION = 96
-"""Provenance of a pixel that memory shows but no sensor saw; 255 is a sensor's, 0 is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,20 +309,6 @@ def open_world(config: WorldConfig, frames: Iterable[Frame], generator: Generato
     world = World(config, memory, generator or open_generator(config), config.camera.camera(camera))
     world.time_ns = world.start_ns = last_ns
     return world
-
-
-def trusted_depth(generated: Generated, view: View) -> np.ndarray:
-    """Remembered depth where memory has it, generated depth elsewhere: float32 [H, W], metres."""
-    return np.where(view.coverage, view.depth, generated.depth)
-
-
-def provenance(view: View, drawn: Drawn | None = None) -> UInt8:
-    """Where each pixel comes from: 255 a sensor or an actor, 96 an earlier invention, 0 invented now."""
-    remembered = np.float32(REMEMBERED_INVENTION) + np.float32(255 - REMEMBERED_INVENTION) * view.sensed
-    static = np.asarray(remembered.astype(np.uint8) * view.coverage, np.uint8)
-    if drawn is None or not drawn.ids.any():
-        return static
-    return np.where(drawn.ids > 0, np.where(drawn.invented, 0, 255).astype(np.uint8), static)
 
 
 class _Stopwatch:

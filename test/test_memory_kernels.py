@@ -151,8 +151,8 @@ def kept(frame: Frame, sensed: bool = True) -> Keyframe:
 
 def warped(key: Frame, view: View, deepest: np.ndarray, T_world_cam: np.ndarray, texels: np.ndarray) -> tuple[np.ndarray, ...]:
     """Colour [H, W, 3], depth and weight [H, W] that a frame lends a view; colour and depth times weight."""
-    strip = warp.room_for_strip(view.depth.size)
-    warp.aim(strip, INTRINSICS.astype(np.float32), 0, CAMERA.width)
+    strip = warp.room_for_strip(CAMERA.height, CAMERA.width, INTRINSICS.astype(np.float32))
+    warp.aim(strip, 0, CAMERA.width, INTRINSICS.astype(np.float32))
     T_key_cam = (geometry.inverse(key.T_world_cam) @ T_world_cam).astype(np.float32)
     warp.warp_strip(
         view.sensed.reshape(-1), view.depth.reshape(-1), deepest.reshape(-1), np.float32(INTRINSICS[0]), key.depth.reshape(-1),

@@ -12,9 +12,10 @@ from spatia_ros.config import WorldConfig, dump, from_dict, load, override
 from spatia_ros.generator import Generated
 from spatia_ros.generator.stream import Stream
 from spatia_ros.memory import Memory
+from spatia_ros.pixels import provenance
 from spatia_ros.slam import REASONS, verify
 from spatia_ros.types import Camera, Frame, SpatiaError, Trajectory, View
-from spatia_ros.world import World, open_world, provenance
+from spatia_ros.world import World, open_world
 
 CAMERA = Camera.from_fov(80, 48, np.radians(60))
 CONFIG = from_dict({

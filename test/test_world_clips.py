@@ -16,9 +16,10 @@ from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import Stream
 from spatia_ros.memory import Memory
+from spatia_ros.pixels import trusted_depth
 from spatia_ros.slam import REASONS, verify
 from spatia_ros.types import Frame, SpatiaError, View
-from spatia_ros.world import World, open_generator, trusted_depth
+from spatia_ros.world import World, open_generator
 
 OUT = [0.3, 0.6, 0.9, 1.2]
 """Four poses that leave what was seen."""

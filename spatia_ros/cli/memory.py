@@ -116,11 +116,11 @@ def run_render(args: argparse.Namespace) -> int:
     """``spatia memory render``."""
     import numpy as np
 
+    from spatia_ros.pixels import provenance
     from spatia_ros.record.files import encode_png, write_bytes
     from spatia_ros.record.panels import Film
     from spatia_ros.record.shot import Shot
     from spatia_ros.types import Camera, SpatiaError
-    from spatia_ros.world import provenance
 
     memory = opened(args.memory)
     keyframes = memory.keyframes.keyframes

@@ -362,6 +362,8 @@ class KeyframeSet:
 
         Asked again about the same depth image, pose and keyframes, it remembers the answer.
         """
+        if not k:
+            return []
         asked, stacked = (depth, camera, T_world_cam.tobytes()), self._stack() if self.keyframes else None
         last = self._last_ranking
         if last is None or last[0][0] is not depth or last[0][1:] != asked[1:] or last[1] is not stacked:

@@ -50,16 +50,17 @@ def add_pixel(_context: Any, sums: Any, at: Any, _known: Any, x: Any, y: Any, z:
     return types.void(sums, at, types.boolean, x, y, z, rgb, byte), codegen
 
 
-def _spread(builder: Any, value: Any) -> Any:
-    """The same number four times."""
-    one = builder.insert_element(ir.Constant(_FOUR, ir.Undefined), value, _INT(0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INT, SAMPLE), [0] * SAMPLE))
+def _spread(builder: Any, value: Any, lanes: int = SAMPLE) -> Any:
+    """The same number in all lanes."""
+    one = builder.insert_element(ir.Constant(ir.VectorType(_REAL, lanes), ir.Undefined), value, _INT(0))
+    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INT, lanes), [0] * lanes))
 
 
-def _texel(builder: Any, texels: Any, at: Any) -> Any:
-    """Red, green, blue of a texel, and its flags, as floats."""
-    four = builder.load(builder.bitcast(builder.gep(texels, [at]), ir.VectorType(_BYTE, SAMPLE).as_pointer()), align=4)
-    return builder.uitofp(builder.zext(four, ir.VectorType(_INT, SAMPLE)), _FOUR)
+def _texel_pair(builder: Any, texels: Any, at: Any) -> Any:
+    """Red, green, blue and flags of a texel and of the one to its right, as floats."""
+    both = ir.VectorType(_BYTE, 2 * SAMPLE)
+    pair = builder.load(builder.bitcast(builder.gep(texels, [at]), both.as_pointer()), align=4)
+    return builder.uitofp(builder.zext(pair, ir.VectorType(_INT, 2 * SAMPLE)), ir.VectorType(_REAL, 2 * SAMPLE))
 
 
 @intrinsic
@@ -78,14 +79,19 @@ def add_sample(
         data = target.make_array(signature.args[0])(target, builder, sums_).data
         look = target.make_array(signature.args[3])(target, builder, texels_).data
         row = builder.bitcast(builder.gep(data, [builder.mul(x_, _LONG(SAMPLE))]), _FOUR.as_pointer())
-        below, right, down, one = builder.add(at_, line_), _spread(builder, right_), _spread(builder, down_), _LONG(1)
 
         def between(a: Any, b: Any, share: Any) -> Any:
             return builder.fadd(a, builder.fmul(share, builder.fsub(b, a)))
 
-        upper = between(_texel(builder, look, at_), _texel(builder, look, builder.add(at_, one)), right)
-        lower = between(_texel(builder, look, below), _texel(builder, look, builder.add(below, one)), right)
-        colour = builder.insert_element(between(upper, lower, down), ir.Constant(_REAL, 1.0), _INT(SAMPLE - 1))
+        lanes = ir.VectorType(_INT, SAMPLE)
+
+        def half(pair: Any, first: int) -> Any:
+            return builder.shuffle_vector(pair, pair, ir.Constant(lanes, [first + k for k in range(SAMPLE)]))
+
+        upper, lower = _texel_pair(builder, look, at_), _texel_pair(builder, look, builder.add(at_, line_))
+        pair = between(upper, lower, _spread(builder, down_, 2 * SAMPLE))
+        mean = between(half(pair, 0), half(pair, SAMPLE), _spread(builder, right_))
+        colour = builder.insert_element(mean, ir.Constant(_REAL, 1.0), _INT(SAMPLE - 1))
         sample = builder.fmul(colour, _spread(builder, weight_))
         old = builder.fmul(builder.load(row, align=4), _spread(builder, keep_))
         builder.store(builder.fadd(old, sample), row, align=4)

@@ -31,7 +31,7 @@ def _sharpen_rows(
 ) -> None:
     """Rows ``top`` to ``bottom`` of the view as the keyframes saw them."""
     rows = slice(top, bottom)
-    aim(strip, f, top, depth.shape[1])
+    aim(strip, top, depth.shape[1], f)
     measured, drawn, limit = sensed[rows].reshape(-1), depth[rows].reshape(-1), deepest[rows].reshape(-1)
     for k in range(lent.size.shape[0]):
         pixels = lent.size[k, 0] * lent.size[k, 1]
@@ -49,7 +49,7 @@ def _share(
 ) -> None:
     h, w = depth.shape
     bands, cells = (h + BAND_PX - 1) // BAND_PX, (w + CELL_PX - 1) // CELL_PX
-    strip, ways, doubt = room_for_strip(STRIP_PX * w), room_for_ways(w), np.empty((BAND, cells), np.float32)
+    strip, ways, doubt = room_for_strip(STRIP_PX, w, f), room_for_ways(w), np.empty((BAND, cells), np.float32)
     while True:
         band = claim(desk, 0, bands)
         if band < 0:
@@ -57,7 +57,7 @@ def _share(
         first, last = band * BAND_PX, min(band * BAND_PX + BAND_PX, h)
         for y in range(first if lent.size.shape[0] else last, last, STRIP_PX):
             rows = min(STRIP_PX, last - y)
-            fits = strip if rows == STRIP_PX else room_for_strip(rows * w)
+            fits = strip if rows == STRIP_PX else room_for_strip(rows, w, f)
             _sharpen_rows(y, y + rows, rgb, depth, sensed, deepest, f, lent, tol, fits)
         top, bottom = first // CELL_PX, (last + CELL_PX - 1) // CELL_PX
         doubt_band(depth, sensed, top, bottom, f, witnesses, ways, doubt[: bottom - top])

@@ -184,23 +184,24 @@ class Strip(NamedTuple):
 
 
 @njit(cache=True)
-def room_for_strip(pixels: int) -> Strip:
-    """Room for a strip; nothing was said yet."""
+def room_for_strip(rows: int, width: int, f: np.ndarray) -> Strip:
+    """Room for so many rows of a view (intrinsics float32 [4]); nothing was said yet, and it is not aimed."""
+    n, half = rows * width, np.float32(0.5)
+    rays = np.empty((2, n), np.float32)
+    for x in range(n):
+        rays[0, x] = (np.float32(x % width) + half - f[2]) / f[0]
     return Strip(
-        np.empty((2, pixels), np.float32), np.empty((6, pixels), np.float32), np.empty(pixels, np.int32),
-        np.empty(pixels, np.uint32), np.empty(pixels, np.uint8), np.empty(pixels, np.int32), np.empty(pixels, np.float32),
-        np.zeros(SAMPLE * pixels, np.float32), np.zeros(pixels, np.float32),
+        rays, np.empty((6, n), np.float32), np.empty(n, np.int32), np.empty(n, np.uint32), np.empty(n, np.uint8),
+        np.empty(n, np.int32), np.empty(n, np.float32), np.zeros(SAMPLE * n, np.float32), np.zeros(n, np.float32),
     )  # fmt: skip
 
 
 @njit(cache=True)
-def aim(strip: Strip, f: np.ndarray, top: int, width: int) -> None:
-    """Aim a strip at the rows of a view from ``top`` on; f: float32 [4], its intrinsics."""
-    rx, ry, half = strip.rays[0], strip.rays[1], np.float32(0.5)
-    for row in range(rx.size // width):
-        slope = (np.float32(top + row) + half - f[3]) / f[1]
-        for x in range(width):
-            rx[row * width + x], ry[row * width + x] = (np.float32(x) + half - f[2]) / f[0], slope
+def aim(strip: Strip, top: int, width: int, f: np.ndarray) -> None:
+    """Aim a strip at the rows of a view from ``top`` on."""
+    ry, half = strip.rays[1], np.float32(0.5)
+    for row in range(ry.size // width):
+        ry[row * width : (row + 1) * width] = (np.float32(top + row) + half - f[3]) / f[1]
 
 
 @njit(cache=True)
