@@ -14,7 +14,7 @@ LAYERS = (
     ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
     ("engine", "train"),
-    ("world", "variants", "spacetime", "checkpoint", "beside", "ahead"),
+    ("world", "pixels", "variants", "spacetime", "checkpoint", "beside", "ahead"),
     ("ground",),
     ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),
