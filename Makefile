@@ -28,7 +28,7 @@ help:
 	@echo "make bench                the figures of docs/benchmarks.md, into out/bench.json"
 	@echo "make soak MINUTES=20      play with a live world, kill it, check every promise; see out/soak.html; ARGS=--help"
 	@echo "make bench-ros            from a command to its image through ROS, and real time, into out/bench_ros.json"
-	@echo "make lint                 ruff, mypy on the core, and the audit of what is installed"
+	@echo "make lint                 ruff, mypy, and the audit of what is installed"
 	@echo "make fuzz                 every reader, topic, service, action and parameter fed with what it should refuse; ARGS=--help"
 	@echo "make train                train the generator again (hours; resumes); ARGS=--help for the options"
 	@echo "make ros-build            colcon build against the ROS in .venv or the one you sourced, into build/colcon"

@@ -20,7 +20,7 @@ from spatia_ros.types import Float32, Float64, Int64, UInt8
 
 def choose(xyz: Float32, voxel_m: float, max_points: int) -> Int64:
     """Indices [M] of the points to show: one per cube of ``voxel_m`` (0: all), then an even choice of ``max_points``."""
-    indices = np.arange(len(xyz))
+    indices: Int64 = np.arange(len(xyz))
     if voxel_m > 0:
         cells = np.floor(xyz / voxel_m).astype(np.int64) & 0x1FFFFF  # 21 bits an axis
         indices = np.sort(np.unique(cells[:, 0] << 42 | cells[:, 1] << 21 | cells[:, 2], return_index=True)[1])

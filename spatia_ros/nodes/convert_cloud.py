@@ -41,10 +41,10 @@ def _point_layout(msg: PointCloud2, name: str) -> np.dtype:
     if not fit or msg.is_bigendian:
         got = [(f.name, f.datatype, f.count) for f in msg.fields]
         raise Malformed("encoding", f"{name}: expected little-endian FLOAT32 x, y, z and a four-byte rgb, got {got}")
-    offsets = [f.offset for f in places]
+    offsets = [f.offset for f in places if f is not None]
     if max(offsets) + 4 > msg.point_step:
-        got = f"offsets {offsets} and point_step {msg.point_step}"
-        raise Malformed("size", f"{name}: expected fields within point_step, got {got}")
+        got_size = f"offsets {offsets} and point_step {msg.point_step}"
+        raise Malformed("size", f"{name}: expected fields within point_step, got {got_size}")
     formats = ["<f4", "<f4", "<f4", "<u4"]
     return np.dtype({"names": [*"xyzc"], "formats": formats, "offsets": offsets, "itemsize": msg.point_step})
 
@@ -70,8 +70,9 @@ def from_cloud_fields(msg: PointCloud2, name: str = "cloud") -> dict[str, np.nda
         raise Malformed("size", f"{name}: expected 1..{MAX_CLOUD_POINTS} points whose rows fill the data, got {got}")
     rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.row_step)[:, : msg.width * msg.point_step]
     formats = [order + _NUMBERS[f.datatype] for f in single]
-    layout = {"names": [f.name for f in single], "formats": formats, "offsets": [f.offset for f in single]}
-    points = np.ascontiguousarray(rows).reshape(-1).view(np.dtype(layout | {"itemsize": msg.point_step}))
+    offsets, inside = [f.offset for f in single], [f.name for f in single]
+    layout = np.dtype({"names": inside, "formats": formats, "offsets": offsets, "itemsize": msg.point_step})
+    points = np.ascontiguousarray(rows).reshape(-1).view(layout)
     return {f.name: points[f.name].astype(points[f.name].dtype.newbyteorder("=")) for f in single}
 
 

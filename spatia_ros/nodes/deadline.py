@@ -31,9 +31,17 @@ class Rung(NamedTuple):
 class Rules(Protocol):
     """When to go down and up (see ``DeadlineSettings``)."""
 
-    late_frames: int
-    room: float
-    climb_frames: int
+    @property
+    def late_frames(self) -> int:
+        """Late frames in a row after which quality gives way."""
+
+    @property
+    def room(self) -> float:
+        """A frame that takes less than this share of its period leaves room."""
+
+    @property
+    def climb_frames(self) -> int:
+        """Frames in a row with room after which a better quality is tried."""
 
 
 MOST_PATIENCE = 32

@@ -69,7 +69,7 @@ class Health:
         self._reported, self._namesakes = (0, 0), Namesakes(node)
         self._since_s = time.monotonic()
 
-    def refuse(self, topic: str, error: SpatiaError) -> None:
+    def refuse(self, topic: str, error: SpatiaError | OSError) -> None:
         """Count a dropped message."""
         with self._lock:
             self.refused[f"{topic}: {getattr(error, 'reason', 'invalid')}"] += 1

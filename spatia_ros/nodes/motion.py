@@ -32,13 +32,21 @@ class Move(NamedTuple):
     T_map_base: Float64  # 4x4, where the rig is when the frame is exposed
     dt_ns: int | None  # since the last frame; None: one frame period
     jump: bool  # not a motion: odom stays where it is
-    index: int  # of this frame in its command
+    index: int  # type: ignore[assignment]  # of this frame in its command; hides the method of tuples
     length: int  # frames of the command
     since_s: float  # time.perf_counter() when it was asked for
 
 
 class Motion(Protocol):
     """A command being carried out, one frame at a time."""
+
+    @property
+    def cameras(self) -> frozenset[str]:
+        """Cameras of the rig to be made even if nobody listens to them."""
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether a frame may be less than configured where there is no time for more."""
 
     @property
     def ahead_ns(self) -> int | None:

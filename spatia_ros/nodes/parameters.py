@@ -33,7 +33,7 @@ class Leaf(NamedTuple):
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[Leaf]:
     """Every setting of a tree, in order, single values before sections."""
-    live = getattr(model, "live", frozenset())
+    live: frozenset[str] = getattr(model, "live", frozenset())
     for name, field in model.model_fields.items():
         if not isinstance(field.default, BaseModel):
             default = list(field.default) if isinstance(field.default, tuple) else field.default
@@ -45,8 +45,8 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[Leaf]:
 
 def bounds(field: FieldInfo) -> tuple[float | None, float | None]:
     """``(low, high)`` of a number as pydantic has it (open bounds count as their limits); None: unbounded."""
-    low = next((b.ge if isinstance(b, Ge) else b.gt for b in field.metadata if isinstance(b, Ge | Gt)), None)
-    high = next((b.le if isinstance(b, Le) else b.lt for b in field.metadata if isinstance(b, Le | Lt)), None)
+    low: Any = next((b.ge if isinstance(b, Ge) else b.gt for b in field.metadata if isinstance(b, Ge | Gt)), None)
+    high: Any = next((b.le if isinstance(b, Le) else b.lt for b in field.metadata if isinstance(b, Le | Lt)), None)
     return low, high
 
 

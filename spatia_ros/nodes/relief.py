@@ -73,8 +73,8 @@ class Relief:
         if rung.quality is Quality.FULL:
             yield
             return
-        fewer = rung.steps and isinstance(world.generator, Stepwise)
-        with world.drawn_by(world.generator.in_steps(rung.steps) if fewer else self._alone):
+        generator = world.generator
+        with world.drawn_by(generator.in_steps(rung.steps) if rung.steps and isinstance(generator, Stepwise) else self._alone):
             yield
 
     def took(self, cost_s: float, period_s: float) -> None:

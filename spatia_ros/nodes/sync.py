@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -27,7 +27,7 @@ class Pairing(Generic[A, B]):
 
     def __init__(self, max_skew_ns: int) -> None:
         self._max_skew_ns, self.unmatched = max_skew_ns, 0
-        self._waiting: tuple[deque, deque] = (deque(), deque())
+        self._waiting: tuple[deque[tuple[int, Any]], deque[tuple[int, Any]]] = (deque(), deque())
 
     def add_first(self, stamp_ns: int, item: A) -> Pair[A, B] | None:
         """A message of the first stream came; returns the pair it completes."""
@@ -37,7 +37,7 @@ class Pairing(Generic[A, B]):
         """A message of the second stream came; returns the pair it completes."""
         return self._add(1, stamp_ns, item)
 
-    def _add(self, side: int, stamp_ns: int, item: A | B) -> Pair[A, B] | None:
+    def _add(self, side: int, stamp_ns: int, item: Any) -> Pair[A, B] | None:
         mine, others = self._waiting[side], self._waiting[1 - side]
         nearest = min(others, key=lambda other: abs(other[0] - stamp_ns), default=None)
         if nearest is None or abs(nearest[0] - stamp_ns) > self._max_skew_ns:

@@ -68,7 +68,8 @@ class WorldFace(MemoryFace):
     """A configured world, and where its rig is."""
 
     def __init__(self, node: ManagedNode, endpoints: Endpoints) -> None:
-        self.play = Play(State[node.live.now.simulation.start.upper()], lambda: self.settings.motion.pace == "stepped")
+        now: Any = node.live.now
+        self.play = Play(State[now.simulation.start.upper()], lambda: self.settings.motion.pace == "stepped")
         super().__init__(node, endpoints, self.play)
         self.play.on_change = self.worker.wake
         settings: WorldSettings = self.settings

@@ -14,7 +14,7 @@ from spatia_ros.nodes import convert
 from spatia_ros.nodes.actions.bag_set import Bag, BagSet
 from spatia_ros.nodes.actions.flight import Flight, Made, fly
 from spatia_ros.nodes.actions.goals import Ended, Goal, GoalServer, Turn
-from spatia_ros.nodes.actions.trajectories import Log, flight_of, folders_of, run_sets, wanted_cameras
+from spatia_ros.nodes.actions.trajectories import Log, close_sets, flight_of, folders_of, run_sets, wanted_cameras
 from spatia_ros.record.files import write_json
 from spatia_ros.record.frame_sets import FrameSet, TumSet
 from spatia_ros.types import SpatiaError
@@ -107,7 +107,7 @@ class Exporter:
         begun = _begun([(len(sets[each.name]), each.every) for each in face.rig.cameras if each.name in sets])
         if begun >= total:
             answer.message = "all of it was there already"
-            face.worker.submit(lambda: [each.close(face.world, True) for each in sets.values()]).result()
+            face.worker.submit(lambda: close_sets(sets, face.world, True)).result()
             return Ended.DONE
         flight = flight_of(face, request, NAME, begun)
         log = Log(face, flight, sets, started.first_ns)

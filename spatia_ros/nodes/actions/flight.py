@@ -28,7 +28,7 @@ WAITING = 4
 class Made(NamedTuple):
     """One frame of a flight."""
 
-    index: int  # of the pose in the flight
+    index: int  # type: ignore[assignment]  # of the pose in the flight; hides the method of tuples
     camera: str
     step: Step  # of one frame
     stamp_ns: int  # it was published with

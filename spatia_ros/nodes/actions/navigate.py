@@ -10,6 +10,7 @@ from geometry_msgs.msg import PoseStamped
 
 from spatia_ros.action import NavigateToObject
 from spatia_ros.ground import Grounded, Survey, navigate, survey
+from spatia_ros.ground.answer import Sighting
 from spatia_ros.memory.regions import Box
 from spatia_ros.nodes import convert
 from spatia_ros.nodes.actions.flight import Flight, fly
@@ -19,7 +20,7 @@ from spatia_ros.nodes.endpoints import Endpoints
 from spatia_ros.nodes.health import Health
 from spatia_ros.nodes.rig.frames import Rig
 from spatia_ros.nodes.worker import Worker
-from spatia_ros.types import Float64
+from spatia_ros.types import Float64, Int64, Trajectory
 from spatia_ros.world import World
 
 Answer, Feedback = NavigateToObject.Result, NavigateToObject.Feedback
@@ -68,19 +69,20 @@ class Navigator:
         goal.tell(Feedback(stage=Feedback.SEARCHING))
         grounded = self._on_worlds_thread(lambda: self._ground(goal.request.phrase))
         self._describe(grounded, answer)
-        if grounded.trajectory is None or grounded.target is None:
+        target, trajectory = grounded.target, grounded.trajectory
+        if trajectory is None or target is None:
             answer.code = Answer.NO_PATH if grounded.found else Answer.NOT_FOUND
             return Ended.FAILED
         ended = goal.over() or Ended.DONE
         if ended is Ended.DONE and not goal.request.look_only:
-            ended = self._fly(goal, grounded, answer)
+            ended = self._fly(goal, target, trajectory, answer)
         answer.code = CODES[ended]
         return ended
 
-    def _fly(self, goal: Goal, grounded: Grounded, answer: Any) -> Ended:
+    def _fly(self, goal: Goal, target: Sighting, trajectory: Trajectory, answer: Any) -> Ended:
         """Fly the way that was found, giving feedback a frame."""
-        rig, middle = self._stage.rig, self._middle(grounded)
-        flight = Flight(rig.names.map, _offsets_ns(grounded), rig.bases_of(grounded.trajectory))
+        rig, middle = self._stage.rig, self._middle(target)
+        flight = Flight(rig.names.map, _offsets_ns(trajectory), rig.bases_of(trajectory))
 
         def tell(done: int) -> None:
             answer.frames = done
@@ -98,8 +100,8 @@ class Navigator:
     def _on_worlds_thread(self, job: Callable[[], Grounded]) -> Grounded:
         return self._stage.worker.submit(job).result()
 
-    def _middle(self, grounded: Grounded) -> Float64:
-        low, high = Box(grounded.target.low, grounded.target.high, self._stage.T_map_world).bounds()
+    def _middle(self, target: Sighting) -> Float64:
+        low, high = Box(target.low, target.high, self._stage.T_map_world).bounds()
         return (low + high) / 2
 
     def _describe(self, grounded: Grounded, answer: Any) -> None:
@@ -118,12 +120,11 @@ class Navigator:
         answer.box = [float(v) for v in target.box_px or ()]
         bases, frame = self._stage.rig.bases_of(grounded.trajectory), self._stage.rig.names.map
         answer.path.header.frame_id = frame
-        for ns, T in zip(_offsets_ns(grounded).tolist(), bases, strict=True):
+        for ns, T in zip(_offsets_ns(grounded.trajectory).tolist(), bases, strict=True):
             answer.path.poses.append(PoseStamped(header=convert.to_header(ns, frame), pose=convert.to_pose(T)))
         T_map_cam = bases[-1] @ self._stage.rig.T_base_link
         answer.distance = float(np.linalg.norm(T_map_cam[:3, 3] - (low + high) / 2))
 
 
-def _offsets_ns(grounded: Grounded) -> Any:
-    stamps = grounded.trajectory.stamps_ns
-    return stamps - stamps[0]
+def _offsets_ns(trajectory: Trajectory) -> Int64:
+    return trajectory.stamps_ns - trajectory.stamps_ns[0]

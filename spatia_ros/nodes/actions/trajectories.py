@@ -18,7 +18,7 @@ from spatia_ros.nodes.actions.goals import Ended, Goal, GoalServer, Turn
 from spatia_ros.record.files import write_json
 from spatia_ros.record.frame_sets import FrameSet, RunSet, Taken
 from spatia_ros.types import SpatiaError
-from spatia_ros.world import Asked
+from spatia_ros.world import Asked, World
 
 if TYPE_CHECKING:
     from spatia_ros.nodes.world_node import WorldFace
@@ -73,6 +73,12 @@ def run_sets(face: WorldFace, name: str, places: Mapping[str, FilePath]) -> dict
     return {camera: RunSet(place, {"action": name, "camera": camera}, face.world) for camera, place in places.items()}
 
 
+def close_sets(sets: Mapping[str, FrameSet], world: World, complete: bool) -> None:
+    """Finish what is written of each camera; on the worker's thread."""
+    for each in sets.values():
+        each.close(world, complete)
+
+
 class Log:
     """What is noted of the frames of a flight as they are taken, and where they are written.
 
@@ -105,7 +111,7 @@ class Log:
 
     def close(self, complete: bool) -> None:
         """Finish what is written; the memory is the world's, so on its thread."""
-        self._face.worker.submit(lambda: [each.close(self._face.world, complete) for each in self.sets.values()]).result()
+        self._face.worker.submit(lambda: close_sets(self.sets, self._face.world, complete)).result()
 
     def eta(self, left: int) -> Duration:
         """Time left at the present pace."""

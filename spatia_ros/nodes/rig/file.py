@@ -76,6 +76,7 @@ class CameraEntry(_Section):
             i = self.intrinsics
             pinhole = Camera.from_calibration(self.width_px, self.height_px, i.fx, i.fy, i.cx, i.cy)
         else:
+            assert self.hfov_deg is not None  # one of the two is there
             pinhole = Camera.from_fov(self.width_px, self.height_px, float(np.radians(self.hfov_deg)))
         shutter = self.rolling_shutter and Shutter(self.rolling_shutter.readout_s, self.rolling_shutter.direction)
         mount = mount_of(self.xyz_m, self.rpy_rad)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -41,7 +42,7 @@ class Hands(Caller):
         self.poses = deque[Any](maxlen=KEPT)
         self.frames = 0
         """Frames heard, ever."""
-        self.status: SimStatus | None = None
+        self.status: Any = None  # a SimStatus, once one came
         self.statuses = 0
         self._out = {
             topic: node.create_publisher(kind, f"/{topic}", qos.COMMAND)
@@ -123,16 +124,19 @@ class Hands(Caller):
             frames = self.frames
             self.pause(quiet_s)
             heard = self.statuses
-            self.wait(lambda heard=heard: self.statuses > heard, "the status")
+            self.wait(partial(self._later, heard), "the status")
             if still():
                 return
+
+    def _later(self, than: int) -> bool:
+        return self.statuses > than
 
     def pause(self, seconds: float) -> None:
         """Let time pass."""
         if self.gone.wait(seconds):
             raise Gone("waited a while")
 
-    def ask(self, kind: type, service: str, within_s: float) -> Any:
+    def ask(self, kind: Any, service: str, within_s: float) -> Any:
         """Call a service of a world that may not be there yet; None without an answer."""
         client = self._client(kind, service)
         if not client.wait_for_service(within_s):

@@ -29,7 +29,9 @@ class MapCopy:
         self._ledger = ledger
         self.sequence: int | None = None
         self._begun = False
-        self._key, self._xyz, self._rgb = np.empty(0, np.int64), np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8)
+        self._key: Int64 = np.empty(0, np.int64)
+        self._xyz: Float32 = np.empty((0, 3), np.float32)
+        self._rgb: UInt8 = np.empty((0, 3), np.uint8)
 
     def __len__(self) -> int:
         return len(self._key)

@@ -107,7 +107,7 @@ def spin(executor: Any) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(prog="spatia ros cycle", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    out = argparse.ArgumentParser(prog="spatia ros cycle", description=__doc__.splitlines()[0])
     out.add_argument("--node", choices=("world", "mapper"), default="world", help="which node (default: world)")
     out.add_argument("--cycles", type=int, default=100, help="how often (default: 100)")
     out.add_argument("--frames", type=int, default=2, help="frames of work in each (default: 2)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -86,8 +87,10 @@ class Pilot:
         self._old_complaint, self._heard_s = self._complaint, time.monotonic()
         self._command.publish(path_message(self.trajectory, self.rig))
         while self._done < len(self.trajectory):
-            done = self._done
-            self._wait(lambda done=done: self._done > done, f"frame {done + 1} of {len(self.trajectory)}")
+            self._wait(partial(self._past, self._done), f"frame {self._done + 1} of {len(self.trajectory)}")
+
+    def _past(self, frames: int) -> bool:
+        return self._done > frames
 
     def _is_active(self) -> bool:
         """Whether the node takes commands by now: asked again and again while it configures and warms up."""
@@ -99,7 +102,7 @@ class Pilot:
             self._state = self._lifecycle.call_async(GetState.Request())
         return False
 
-    def save(self, kind: type, service: str, path: str) -> None:
+    def save(self, kind: Any, service: str, path: str) -> None:
         """Have the node write a file.
 
         Raises:

@@ -106,6 +106,7 @@ class Bag:
     def _run(self) -> None:
         flushed_s = time.monotonic()
         while True:
+            item: tuple[Topic, int, bytes] | tuple[()] | None
             try:
                 item = self._waiting.get(timeout=FLUSH_S)
             except queue.Empty:
