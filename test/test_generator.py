@@ -15,9 +15,11 @@ from spatia_ros.config import GeneratorConfig, from_dict
 from spatia_ros.engine import open_engines
 from spatia_ros.generator import Generated, Generator, ProjectionGenerator, truth
 from spatia_ros.generator.condition import ClipView, images_of
+from spatia_ros.generator.dropped import clip_without
 from spatia_ros.generator.fill import HELD, membrane, trust_weight
 from spatia_ros.generator.image import DOUBTED_COLOUR, ViewImage, guess_depth, lent_to
 from spatia_ros.generator.recall import recall
+from spatia_ros.generator.sample import compose
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Camera, Doubted, SpatiaError, View
@@ -180,6 +182,15 @@ def test_what_memory_doubts_to_be_in_sight_is_guessed_first() -> None:
     np.testing.assert_allclose(shown[:, 14:26, 26:50] * 255, 40, atol=8)
     assert (image.image[7, behind > 0] == 1.0).all()
     assert not image.image[4][~covered].any(), "it counts as invented all the same"
+    made = one_frame(learned(), told, camera, [key])  # a network of random weights changes the rest alone
+    filled = compose(image, np.zeros((5, 48, 80), np.float32))
+    np.testing.assert_array_equal(made.rgb[behind > 0], filled.rgb[behind > 0])
+    np.testing.assert_array_equal(made.depth[behind > 0], filled.depth[behind > 0])
+    assert (made.depth != filled.depth)[10:30, 56:60].any()
+    stream = learned().stream()
+    shown = learned().condition(ClipView.still(told, [key], camera, np.eye(4)), stream)
+    (blind,) = clip_without(shown, frozenset({"memory_render"})).views
+    assert blind.settled is None, "without memory's render nothing of it is settled"
 
 
 def test_no_change_gives_memory_back() -> None:

@@ -37,7 +37,7 @@ def conditions_in(words: str) -> frozenset[str]:
 def clip_without(told: ClipCondition, dropped: frozenset[str]) -> ClipCondition:
     """A clip's condition without some of what it is told; dropped references are :func:`nothing_known`."""
     if "memory_render" in dropped:
-        views = tuple(replace(view, image=_blank(view.image)) for view in told.views)
+        views = tuple(replace(view, image=_blank(view.image), settled=None) for view in told.views)
         image, nowhere = np.stack([view.image for view in views]), np.ones_like(told.uncovered)
         told = replace(told, views=views, image=image, memory=np.zeros_like(told.memory), uncovered=nowhere)
     if "rays" in dropped:

@@ -19,7 +19,7 @@ from spatia_ros.generator.fill import membrane
 from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.memory.keyframes import SILENT
-from spatia_ros.types import Camera, Float32, Float64, SpatiaError, View
+from spatia_ros.types import Bool, Camera, Float32, Float64, SpatiaError, View
 
 INPUT_CHANNELS = 15
 """Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
@@ -45,6 +45,7 @@ class ViewImage:
         colour_mean: float32 [3], colour_scale: float, of the visible colour in 0..1.
         log_depth_mean: float, of the visible depth in metres.
         size: rows and columns before padding.
+        settled: bool [*size], pixels whose fill no network is to change: surfaces that memory holds; None: none.
     """
 
     image: Float32
@@ -52,6 +53,7 @@ class ViewImage:
     colour_scale: float
     log_depth_mean: float
     size: tuple[int, int]
+    settled: Bool | None = None
 
 
 def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Float32, float, float]:
@@ -132,7 +134,8 @@ def view_image(view: View, depth: Float32, recalled: Recalled, camera: Camera, r
     image[:, h:, :w] = image[:, h - 1 : h, :w]
     image[:, :, w:] = image[:, :, w - 1 : w]
     check_finite("the image of a view", image)
-    return ViewImage(image, mean, scale, log_depth, (h, w))
+    settled = None if view.doubted is None else view.doubted.there & ~view.coverage
+    return ViewImage(image, mean, scale, log_depth, (h, w), settled)
 
 
 def check_finite(name: str, array: Float32) -> None:

@@ -34,10 +34,12 @@ class Generated:
 
 
 def compose(view: ViewImage, change: Float32) -> Generated:
-    """Add the network's change float32 [5, H, W] (colour 3, log-depth, log of its spread) to the fill."""
+    """Add the network's change float32 [5, H, W] (colour 3, log-depth, log of its spread) to the fill where it is not settled."""
     h, w = view.size
     check_array("change", change, (5, *view.image.shape[1:]), np.float32)
     change, filled = change[:, :h, :w], view.image[:4, :h, :w]
+    if view.settled is not None:
+        change = np.concatenate([np.where(view.settled, np.float32(0.0), change[:4]), change[4:]])
     colour = (filled[:3] + change[:3]) * np.float32(view.colour_scale) + view.colour_mean[:, None, None]
     planes = np.clip(colour * 255.0 + 0.5, 0, 255).astype(np.uint8)
     log_depth = filled[3] + change[3] + np.float32(view.log_depth_mean)
