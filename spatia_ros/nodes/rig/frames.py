@@ -50,7 +50,7 @@ def logarithm(T: Float64) -> Float64:
 
     The inverse of ``motion.exponential``: wheels on an arc have no sideways part, as the chord would have.
     """
-    w = Rotation.from_matrix(T[:3, :3]).as_rotvec()
+    w = geometry.rotation_vector(T)
     angle = float(np.linalg.norm(w))
     W = np.array([[0.0, -w[2], w[1]], [w[2], 0.0, -w[0]], [-w[1], w[0], 0.0]])
     # (1 - (a/2) cot(a/2)) / a^2, and its limit where that divides by nearly zero
@@ -151,7 +151,7 @@ class Rig:
 
     def move(self, T_map_base: Float64, dt_s: float, jump: bool) -> None:
         """Put the rig somewhere: as a motion in odom that took ``dt_s``, or as a jump of odom in the map."""
-        T_map_base = geometry.pose(Rotation.from_matrix(T_map_base[:3, :3]).as_matrix(), T_map_base[:3, 3])
+        T_map_base = geometry.made_rigid(T_map_base)
         old = self.pose
         if jump:
             self.pose = RigPose(T_map_base @ geometry.inverse(old.T_odom_base), old.T_odom_base, np.zeros(6))
@@ -163,7 +163,7 @@ class Rig:
     def is_jump(self, T_map_base: Float64, jump_m: float, jump_rad: float) -> bool:
         """Whether a pose is farther from the present one than a motion goes in one step."""
         step = geometry.inverse(self.pose.T_map_base) @ T_map_base
-        return bool(np.linalg.norm(step[:3, 3]) > jump_m or Rotation.from_matrix(step[:3, :3]).magnitude() > jump_rad)
+        return bool(np.linalg.norm(step[:3, 3]) > jump_m or np.linalg.norm(geometry.rotation_vector(step)) > jump_rad)
 
     def static_transforms(self, stamp_ns: int) -> list[TransformStamped]:
         """What /tf_static says: how the cameras are mounted."""

@@ -235,11 +235,12 @@ class Entities:
     def _placed(self, actor: Actor, T_map_actor: Float64) -> Actor:
         """The actor moved, path and all, so that now it is at a pose in the map."""
         wanted = geometry.inverse(self._stage.T_map_world) @ T_map_actor
-        return replace(actor, T_world_placed=_rigid(wanted @ geometry.inverse(actor.body.pose(actor.tau(self.animation_s)))))
+        placed = wanted @ geometry.inverse(actor.body.pose(actor.tau(self.animation_s)))
+        return replace(actor, T_world_placed=geometry.made_rigid(placed))
 
     def pose_in_world(self, frame: str, pose: Any, name: str) -> Float64:
         """:meth:`pose_in_map` as ``T_world_x`` of the recording's world."""
-        return _rigid(geometry.inverse(self._stage.T_map_world) @ self.pose_in_map(frame, pose, name))
+        return geometry.made_rigid(geometry.inverse(self._stage.T_map_world) @ self.pose_in_map(frame, pose, name))
 
     def pose_in_map(self, frame: str, pose: Any, name: str) -> Float64:
         """A pose given in a frame (empty: the map; a frame of the rig; an entity's name) as ``T_map_x``.
@@ -260,11 +261,6 @@ class Entities:
         if not float(np.abs(T[:3, 3]).max()) <= MAX_POSITION_M:
             raise InvalidPose(f"{name}: expected a place within {MAX_POSITION_M:g} m, got {T[:3, 3].tolist()}")
         return T
-
-
-def _rigid(T: Float64) -> Float64:
-    """A product of transforms with its rotation made exactly one again."""
-    return geometry.pose(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])
 
 
 def state_fields(state: EntityState) -> dict[str, Any]:

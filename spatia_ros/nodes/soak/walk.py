@@ -31,7 +31,7 @@ class Walk:
         self._at += self._step
         turned = Rotation.from_rotvec(self._rng.normal(0, JITTER_RAD, 3)).as_matrix()
         T = self._poses[self._at] @ geometry.pose(turned, self._rng.normal(0, JITTER_M, 3))
-        return geometry.pose(Rotation.from_matrix(T[:3, :3]).as_matrix(), T[:3, 3])  # its rotation made exactly one again
+        return geometry.made_rigid(T)
 
     def path(self, length: int) -> Path:
         """So many poses as a command, in the map."""
