@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from spatia_ros.cli.options import add_config, add_json, config_of, print_table, stop_requests, write_json_of
 from spatia_ros.cli.place import SEQUENCE_HELP
-from spatia_ros.cli.soak import END_LIMIT_S, SMALL, START_LIMIT_S, growth_rows, judge, last_report
+from spatia_ros.cli.soak import END_LIMIT_S, NO_THREAD_CACHES, SMALL, START_LIMIT_S, growth_rows, judge, last_report
 
 if TYPE_CHECKING:
     from spatia_ros.cli.processes import Child, Troupe
@@ -65,7 +65,8 @@ def perform(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], lis
     Memory(config.memory).save(folder / EMPTY)
     sets = MAPPER | {"data_dir": str(folder), "memory.voxel_m": str(config.memory.voxel_m)}
     words = [word for name, value in sets.items() for word in ("--set", f"{name}={value}")]
-    with Troupe(args.logs or folder / "logs", {"ROS_DOMAIN_ID": str(free_domain())}) as troupe, stop_requests() as stop:
+    environment = {"ROS_DOMAIN_ID": str(free_domain()), **NO_THREAD_CACHES}
+    with Troupe(args.logs or folder / "logs", environment) as troupe, stop_requests() as stop:
         mapper = troupe.start("mapper", "spatia_ros.nodes.runner", "mapper", "--respawn", *words)
         much = ("--folder", str(folder), "--minutes", str(args.minutes))
         camera = troupe.start("camera", "spatia_ros.nodes.soak.mapping", *much)
