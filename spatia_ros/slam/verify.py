@@ -48,22 +48,27 @@ class Verdict:
     counts: dict[str, int]
 
 
-def local_disagreement(generated: Float32, view: View) -> Float32:
-    """Mean relative difference of generated and remembered depth around each pixel (0 where none is near)."""
-    return _mean_nearby(np.abs(generated - view.depth) / np.maximum(view.depth, 1e-3), view.coverage)
+class Nearby:
+    """Means over what a view shows around each pixel; what it shows is summed up once for all of them."""
 
+    def __init__(self, view: View) -> None:
+        self._view, side = view, max(3, int(view.depth.shape[1] * NEIGHBOURHOOD) | 1)
+        self._side = side, side
+        self._weight = cv2.boxFilter(view.coverage.astype(np.float32), -1, self._side, normalize=False)
 
-def local_discolouring(generated: UInt8, view: View) -> Float32:
-    """Mean difference (0..1) of generated and remembered colour around each pixel (0 where none is near)."""
-    red, green, blue = cv2.split(cv2.absdiff(generated, view.rgb))
-    return _mean_nearby(cv2.max(cv2.max(red, green), blue) * np.float32(1.0 / 255.0), view.coverage)
+    def disagreement(self, generated: Float32) -> Float32:
+        """Mean relative difference of generated and remembered depth around each pixel (0 where none is near)."""
+        return self._mean(np.abs(generated - self._view.depth) / np.maximum(self._view.depth, np.float32(1e-3)))
 
+    def discolouring(self, generated: UInt8) -> Float32:
+        """Mean difference (0..1) of generated and remembered colour around each pixel (0 where none is near)."""
+        red, green, blue = cv2.split(cv2.absdiff(generated, self._view.rgb))
+        return self._mean(cv2.max(cv2.max(red, green), blue) * np.float32(1.0 / 255.0))
 
-def _mean_nearby(error: Float32, covered: Bool) -> Float32:
-    side = max(3, int(error.shape[1] * NEIGHBOURHOOD) | 1)
-    masked = np.where(covered, error, 0.0).astype(np.float32)
-    total, weight = (cv2.boxFilter(image, -1, (side, side), normalize=False) for image in (masked, covered.astype(np.float32)))
-    return np.where(weight > 0.5, total / np.maximum(weight, 0.5), 0.0).astype(np.float32)
+    def _mean(self, error: Float32) -> Float32:
+        known = np.where(self._view.coverage, error, np.float32(0.0))
+        total = cv2.boxFilter(known, -1, self._side, normalize=False)
+        return np.where(self._weight > 0.5, total / np.maximum(self._weight, np.float32(0.5)), np.float32(0.0))
 
 
 def in_seen_space(points: Float64, keyframes: Sequence[Keyframe], margin_ratio: float) -> Bool:
@@ -82,10 +87,10 @@ def verify(
     generated: Generated, view: View, camera: Camera, T_world_cam: Float64, keyframes: Sequence[Keyframe], config: VerifyConfig
 ) -> Verdict:
     """Judge the pixels of a generated frame that memory did not show."""
-    new = ~view.coverage
+    new, nearby = ~view.coverage, Nearby(view)
     refused = {
-        "disagreeing": new & (local_disagreement(generated.depth, view) > config.depth_ratio),
-        "discoloured": new & (local_discolouring(generated.rgb, view) > config.colour_error),
+        "disagreeing": new & (nearby.disagreement(generated.depth) > config.depth_ratio),
+        "discoloured": new & (nearby.discolouring(generated.rgb) > config.colour_error),
         "unsure": new & (generated.depth_spread > config.max_spread),
         "too_far": new & (generated.depth > config.max_range_m),
     }
