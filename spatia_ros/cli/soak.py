@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     args.assignments = ([] if args.config else [*SMALL]) + args.assignments
     with tempfile.TemporaryDirectory() as folder:
         report, samples = perform(args, Path(folder))
-    drift = judge(report, samples)
+    drift = judge(report)
     report["command"] = shlex.join(["spatia", *sys.argv[1:]])
     page = args.report or (args.json.with_suffix(".html") if args.json else None)
     print_table(rows(report))
@@ -165,20 +165,21 @@ def shared_mb() -> float:
     return (status.f_blocks - status.f_bfree) * status.f_frsize / 2**20
 
 
-def judge(report: dict[str, Any], samples: list[Sample]) -> Drift | None:
+def judge(report: dict[str, Any]) -> Drift | None:
     """Put into the report how memory use goes while it is watched, all of that time and the second half of it.
 
     It is wrong where it surely grows by more than it may, over all of the time. Returns the drift over all of it.
     """
-    from spatia_ros.cli.soak_report import drift_of, held_drift
+    from spatia_ros.cli.soak_report import Sample, drift_of, held_drift
 
     since_s, report["growth"] = report["watched_s"], {}
-    if since_s is None or not samples:
+    if since_s is None or not report["at_home"]:
         return None
     homes = [(h["at_s"], int(h["pid"]), h["allocated_mb"]) for h in report["at_home"] if "allocated_mb" in h]
-    whole = drift_of(samples, since_s)
-    for name, start_s in (("watched", since_s), ("second half", 0.5 * (since_s + samples[-1].at_s))):
-        drift = drift_of(samples, start_s)
+    resident = [Sample(h["at_s"], int(h["pid"]), h["resident_mb"]) for h in report["at_home"]]
+    whole = drift_of(resident, since_s)
+    for name, start_s in (("watched", since_s), ("second half", 0.5 * (since_s + resident[-1].at_s))):
+        drift = drift_of(resident, start_s)
         if drift is not None:
             held = held_drift(homes, drift.pid, start_s)
             report["growth"][name] = {

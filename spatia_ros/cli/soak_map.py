@@ -18,7 +18,6 @@ from spatia_ros.cli.soak import END_LIMIT_S, NO_THREAD_CACHES, SMALL, START_LIMI
 
 if TYPE_CHECKING:
     from spatia_ros.cli.processes import Child, Troupe
-    from spatia_ros.cli.soak_report import Sample
     from spatia_ros.config import WorldConfig
 
 LAP_LIMIT_S = 120.0
@@ -39,8 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """Map until the time is up; the exit status says whether all held."""
     args.assignments = ([] if args.config else [*SMALL]) + args.assignments
     with tempfile.TemporaryDirectory() as folder:
-        report, samples = perform(args, Path(folder))
-    judge(report, samples)
+        report = perform(args, Path(folder))
+    judge(report)
     report["command"] = shlex.join(["spatia", *sys.argv[1:]])
     print_table(rows(report))
     for words in report["wrong"]:
@@ -49,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report["wrong_count"] else 0
 
 
-def perform(args: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], list[Sample]]:
-    """Mapper and camera as processes of their own; the report, and memory use over time.
+def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Mapper and camera as processes of their own; the report.
 
     Raises:
         SpatiaError: when one of them dies.
@@ -94,7 +93,7 @@ def write_frames(name: str, config: WorldConfig, path: Path) -> None:
 
 def _watched(
     troupe: Troupe, mapper: Child, camera: Child, minutes: float, stop: threading.Event
-) -> tuple[dict[str, Any], list[Sample]]:
+) -> dict[str, Any]:
     """Wait for the camera's last report, looking at the mapper's memory use meanwhile."""
     from spatia_ros.cli.soak_watch import Watch
 
@@ -115,7 +114,7 @@ def _watched(
     if lives > 1:  # nobody kills it here
         report["wrong"].append(f"the mapper was started {lives} times")
         report["wrong_count"] += 1
-    return report, watch.alive
+    return report
 
 
 def rows(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -13,9 +13,8 @@ import numpy as np
 from spatia_ros.record.files import encode_png, write_bytes, write_text
 from spatia_ros.types import Float64, UInt8
 
-BLOCK_S = 45.0
-"""Memory use is the least of so many seconds: what is used while a file is written, until it is given back, is no drift."""
-FEWEST_BLOCKS = 6
+FEWEST = 6
+"""Readings that a slope is made of."""
 DRAWS = 2000
 HOURS = 24
 
@@ -43,8 +42,8 @@ class Drift:
 
     Args:
         pid: the process. seconds: of its life that were looked at, its last. mb: its memory use then, the median of the blocks.
-        slope: MB an hour, the median of the slopes between all pairs of blocks (Theil and Sen). low, high: where 95 of 100
-            such trials would find it (blocks drawn with replacement).
+        slope: MB an hour, the median of the slopes between all pairs of readings (Theil and Sen). low, high: where 95 of 100
+            such trials would find it (readings drawn with replacement).
     """
 
     pid: int
@@ -73,20 +72,17 @@ def slope_of(at_s: Float64, mb: Float64) -> float:
 
 
 def drift_of(samples: Sequence[Sample], since_s: float, seed: int = 0) -> Drift | None:
-    """The drift of the process that lives at the end, from a second of the trial on; None where that is too short to say."""
+    """The drift of the process that lives at the end, from a second of the trial on; None where that is too short to say.
+
+    Args:
+        samples: each taken in the same state: at home, after a rest in which the node gave back what it needs no more.
+    """
     life = [s for s in samples if s.at_s >= since_s and s.pid == samples[-1].pid]
-    if len(life) < FEWEST_BLOCKS:
+    if len(life) < FEWEST:
         return None
     at_s, mb = np.array([s.at_s for s in life]), np.array([s.resident_mb for s in life])
-    last = max((at_s[-1] - at_s[0]) // BLOCK_S - 1, 0)  # it is the longer one
-    block = np.minimum((at_s - at_s[0]) // BLOCK_S, last).astype(int)
-    numbers = np.unique(block)
-    if len(numbers) < FEWEST_BLOCKS:
-        return None
-    centre = np.array([at_s[block == b][mb[block == b].argmin()] for b in numbers])
-    level = np.array([mb[block == b].min() for b in numbers])
-    low, high = _interval(centre, level, seed)
-    return Drift(life[0].pid, float(at_s[-1] - at_s[0]), float(np.median(level)), slope_of(centre, level), low, high)
+    low, high = _interval(at_s, mb, seed)
+    return Drift(life[0].pid, float(at_s[-1] - at_s[0]), float(np.median(mb)), slope_of(at_s, mb), low, high)
 
 
 def held_drift(homes: Sequence[tuple[float, int, float]], pid: int, since_s: float, seed: int = 0) -> Slope | None:
@@ -97,7 +93,7 @@ def held_drift(homes: Sequence[tuple[float, int, float]], pid: int, since_s: flo
         since_s: second of the trial from which on it is looked at.
     """
     life = [(at_s, value) for at_s, process, value in homes if process == pid and at_s >= since_s]
-    if len(life) < FEWEST_BLOCKS:
+    if len(life) < FEWEST:
         return None
     at_s, value = np.array([at for at, _ in life]), np.array([v for _, v in life])
     return Slope(slope_of(at_s, value), *_interval(at_s, value, seed))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUIET_S = 2.0
 """A node without work for so long has nothing to do."""
-EVERY_S = 30.0
+EVERY_S = 10.0
 """Not more often: what is given back has to be fetched again, some 0.2 ms a MB."""
 ANEW_S = 600.0
 """What was put aside is looked at again after this: some of it may have been replaced."""

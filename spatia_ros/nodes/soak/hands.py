@@ -21,7 +21,7 @@ from spatia_ros.nodes.soak.marks import MARKS, SEEN, Mark
 from spatia_ros.nodes.soak.twin import LONGEST_WAIT_S, PIECE_S, Caller, Gone
 from spatia_ros.types import Float64, SpatiaError
 
-HELD = ("allocated_mb", "python_blocks")
+HELD = ("resident_mb", "allocated_mb", "python_blocks")
 KEPT = 400
 """Frames remembered."""
 

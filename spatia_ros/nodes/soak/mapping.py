@@ -23,6 +23,7 @@ from spatia_ros.nodes.tools.tool import tell
 from spatia_ros.record.lap import EMPTY, FRAMES, Lap
 from spatia_ros.types import Frame, SpatiaError
 
+HELD = ("resident_mb", "allocated_mb", "python_blocks")
 SAVED = "lap.spatia"
 """What a lap made, in the data folder."""
 WARM_UP = 4
@@ -65,7 +66,7 @@ class Driver:
             for status in msg.status:
                 if status.name == "mapper":
                     told = {pair.key: pair.value for pair in status.values}
-                    self._held.append({name: float(told[name]) for name in ("allocated_mb", "python_blocks") if name in told})
+                    self._held.append({name: float(told[name]) for name in HELD if name in told})
                     del self._held[:-1]
             self._new.notify_all()
 
