@@ -82,6 +82,14 @@ def test_what_differs_and_what_should_not():
     assert compose.difference_picture(a, b)[1, 2].tolist() != compose.difference_picture(a, a)[1, 2].tolist()
 
 
+def test_a_title_and_the_clocks_do_not_run_into_each_other():
+    title = "One stands still among many"
+    shot = Shot(np.zeros((48, 320, 3), np.uint8), np.zeros((48, 320), np.uint16), 1.2, 1.3, ())
+    alone, film = compose.captioned([shot.rgb], [title], ""), compose.moment([shot], ["alone"], title)
+    assert np.array_equal(film[: compose.BAR], alone[: compose.BAR])
+    assert film[compose.BAR : -48].max() > compose.BACKGROUND[0] + 50, "the clocks are below it"
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     """A gallery with the film of an edit, its room scanned with a tiny camera."""

@@ -13,7 +13,7 @@ from spatia_ros.record.panels import BACKGROUND, FAINT, TEXT, font
 from spatia_ros.types import Bool, UInt8
 
 DIFFERS = (255, 64, 150)
-BAR, GAP = 28, 4
+BAR, LINE, GAP = 28, 20, 4
 STRIP_HEIGHT = 180
 
 
@@ -53,15 +53,17 @@ def clocks(shot: Shot) -> str:
     return f"animation {usual:.1f} s, {', '.join(others)}"
 
 
-def captioned(pictures: Sequence[UInt8], left: Sequence[str], right: str) -> UInt8:
-    """uint8 [H, W, 3]: pictures side by side under a bar with a word over each and one at the right end."""
+def captioned(pictures: Sequence[UInt8], left: Sequence[str], right: str, below: str = "") -> UInt8:
+    """uint8 [H, W, 3]: pictures side by side under a bar with a word over each, one at the right end, and a line below them."""
+    height = BAR + LINE * bool(below)
     gap = np.full((pictures[0].shape[0], GAP, 3), BACKGROUND, np.uint8)
     row = np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], 1)
-    image = Image.fromarray(np.concatenate([np.full((BAR, row.shape[1], 3), BACKGROUND, np.uint8), row]))
+    image = Image.fromarray(np.concatenate([np.full((height, row.shape[1], 3), BACKGROUND, np.uint8), row]))
     draw = ImageDraw.Draw(image)
     for k, word in enumerate(left):
         draw.text((8 + k * (pictures[0].shape[1] + GAP), 6), word, fill=TEXT, font=font(15))
     draw.text((image.width - 8, 6), right, fill=FAINT, font=font(15), anchor="ra")
+    draw.text((8, 6 + LINE), below, fill=FAINT, font=font(15))
     out = np.asarray(image)
     return np.ascontiguousarray(np.pad(out, ((0, out.shape[0] % 2), (0, out.shape[1] % 2), (0, 0)), mode="edge"))
 
@@ -78,8 +80,9 @@ def panels(shots: Sequence[Shot], names: Sequence[str]) -> tuple[list[UInt8], li
 def moment(shots: Sequence[Shot], names: Sequence[str], title: str) -> UInt8:
     """The picture of one moment of a film: its takes, captioned."""
     pictures, words = panels(shots, names)
-    right = f"camera {shots[0].at_s:.1f} s, {clocks(shots[0])}" if len(shots) == 1 else f"{shots[0].at_s:.1f} s"
-    return captioned(pictures, [title] if len(shots) == 1 else words, right)
+    if len(shots) == 1:  # a title and all clocks are more than one line of a small picture holds
+        return captioned(pictures, [title], "", f"camera {shots[0].at_s:.1f} s, {clocks(shots[0])}")
+    return captioned(pictures, words, f"{shots[0].at_s:.1f} s")
 
 
 def strip(moments: Sequence[Sequence[Shot]], names: Sequence[str]) -> UInt8:
