@@ -78,10 +78,10 @@ class Keeper(Part):
         """Keep the last state; not that of a world whose work has failed."""
         if self._kept is None:
             return
+        if self._at.node.faulty is not None or self._at.worker.at_it_s:  # what is being made is newer than what is being written
+            self._needless.set()
         if self._at.node.faulty is None:
             self._at.worker.submit(self._at.health.guard("checkpoint", self._keep_last)).result()
-        else:
-            self._needless.set()
         self._settle()
 
     def _keep_last(self) -> None:

@@ -154,15 +154,33 @@ def test_who_stops_writes_one_checkpoint_more_and_gives_up_an_older_one(graph, m
     assert node.health.failed == 0
 
 
+def test_what_is_being_written_is_given_up_while_a_newer_frame_is_made(graph, make, monkeypatch):
+    node, slow = make("/framing"), Slow(monkeypatch)
+    keeper, go_on = node._parts[0], threading.Event()
+    Flight(graph, "/framing", node).fly(0)
+    node.worker.submit(keeper._begin).result()
+    assert slow.begun.wait(10.0)
+    node.worker.submit(go_on.wait)
+    wait(lambda: node.worker.at_it_s, "the worker to be at it")
+    stopping = threading.Thread(target=node.trigger_deactivate)
+    stopping.start()
+    wait(lambda: slow.given_up, "it to be given up, while the worker is at it still")
+    assert node.worker.at_it_s
+    go_on.set()
+    stopping.join(30.0)
+    saved, wrong = keeper._kept.read()
+    assert (saved.world.index, wrong, keeper._kept.number) == (node.world.index, [], 1)
+
+
 def test_who_stops_waits_for_the_last_state_where_that_is_being_written(graph, make, monkeypatch):
     node, slow = make("/waiting"), Slow(monkeypatch)
     keeper = node._parts[0]
     Flight(graph, "/waiting", node).fly(0)
     node.worker.submit(keeper._begin).result()
     assert slow.begun.wait(10.0)
-    asked = node.worker.submit(slow.let.set)  # runs before the last state is asked for
+    slow.let.set()
+    wait(lambda: not node.worker.at_it_s, "the worker to rest")
     node.trigger_deactivate()
-    assert asked.done()
     assert slow.given_up == 0
     assert keeper._kept.number == 1
     assert keeper._kept.read()[0].world.index == node.world.index
