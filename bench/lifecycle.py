@@ -12,7 +12,6 @@ some are being written. What each left is looked at: the folder must hold a chec
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -37,6 +36,7 @@ from spatia_ros.msg import SimStatus
 from spatia_ros.nodes import qos
 from spatia_ros.nodes.seeding import open_seed
 from spatia_ros.nodes.settings import SourceSettings
+from spatia_ros.record.files import write_json
 from spatia_ros.types import SpatiaError
 from spatia_ros.world import World
 
@@ -208,9 +208,7 @@ def main() -> int:
     rclpy.try_shutdown()
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        partial = options.json.with_name(options.json.name + ".partial")
-        partial.write_text(json.dumps(figures, indent=2) + "\n")
-        partial.replace(options.json)
+        write_json(options.json, figures)
     return 0
 
 
