@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spatia_ros.nodes.memory_face import MemoryFace
 
 QUIET_S = 2.0
-"""A node without work for so long has nothing to do."""
+"""A node that has made no frame for so long has nothing to do."""
 EVERY_S = 10.0
 """Not more often: what is given back has to be fetched again, some 0.2 ms a MB."""
 ANEW_S = 600.0
@@ -58,7 +58,7 @@ class Tidy(Part):
     def look(self) -> None:
         """Whether it is time."""
         worker, now_s = self._face.worker, time.monotonic()
-        if worker.busy or worker.backlog:
+        if worker.busy:  # jobs between frames do not count: there is nearly always one (a cloud, an update, tf)
             self._busy_s = now_s
         elif self._face.active and now_s - self._busy_s > QUIET_S and now_s - self._given_s > EVERY_S:
             self._given_s, anew = now_s, now_s - self._settled_s >= ANEW_S

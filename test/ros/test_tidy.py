@@ -40,6 +40,11 @@ def test_it_gives_when_it_rests_and_then_not_for_a_while(node):
     assert node.at(first + tidy.EVERY_S + 1) == 2
 
 
+def test_jobs_that_wait_between_frames_keep_it_from_nothing(node):
+    node.worker.backlog = 1
+    assert node.at(tidy.QUIET_S + 1) == 1
+
+
 def test_it_gives_nothing_while_it_works_or_just_worked_or_is_inactive(node):
     late = tidy.EVERY_S
     assert node.at(late, busy=True) == 0

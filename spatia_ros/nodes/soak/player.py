@@ -70,18 +70,13 @@ class Player:
         thing()
         self.ledger.counts[thing.__name__] += 1
 
-    def rehearse(self, over: Callable[[], bool]) -> bool:
-        """Everything some times, always in the same order, so that what is loaded or kept at first use is there.
-
-        Returns:
-            Whether all of it was done before it was ``over``.
-        """
+    def rehearse(self, over: Callable[[], bool]) -> None:
+        """Everything some times, always in the same order, so that what is loaded or kept at first use is there."""
         for thing in [*dict.fromkeys(self._things)] * REHEARSALS:
             if over():
-                return False
+                return
             thing()
             self.ledger.counts[thing.__name__] += 1
-        return True
 
     def home(self) -> None:
         """Back to how it all began, with nothing moving: the copy of the map is compared, and memory use can be."""

@@ -34,8 +34,10 @@ TELL_S = 2.0
 ROUND = 12
 """Random things between two returns home."""
 KILL_SHARE = 0.3
-"""Kills, and passages through the lifecycle, come in this share of the time; then everything is rehearsed, and what is left is
-one long life in which memory use is watched."""
+"""Kills, and passages through the lifecycle, come in this share of the time; then everything is rehearsed, and after a few more
+rounds memory use is watched in what is left of that life."""
+WARM_ROUNDS = 4
+"""Rounds after the rehearsal before it is watched: what random things need together is there then, too."""
 CYCLE_EVERY, REST_EVERY = 7, 3
 """Rounds of the first part between passages through all of the lifecycle, and between rests in it."""
 
@@ -131,7 +133,7 @@ def played(
 ) -> None:  # fmt: skip
     """Play: kills and passages through the lifecycle first, then one long life, rehearsed; each round ends at home."""
     life.begin()
-    start, rounds, rehearsed = time.monotonic(), 0, False
+    start, rounds, warm_at = time.monotonic(), 0, 0
 
     def passed() -> float:
         return (time.monotonic() - start) / (60.0 * minutes) if minutes else 1.0
@@ -144,10 +146,10 @@ def played(
                 life.cycle()
             elif rounds % REST_EVERY == REST_EVERY - 1:
                 life.rest()
-            elif passed() >= KILL_SHARE and not rehearsed:
-                rehearsed = player.rehearse(over)
+            elif passed() >= KILL_SHARE and not warm_at:
+                player.rehearse(over)
                 player.home()
-                say({"watched": rehearsed})
+                warm_at = rounds + WARM_ROUNDS
             for _ in range(ROUND):
                 player.turn()
                 if over():
@@ -155,6 +157,8 @@ def played(
         player.home()
         rounds += 1
         say({"home": rounds, "kills": ledger.counts["kills"], "wrong": ledger.counts["wrong"], "held": player.hands.held()})
+        if warm_at and rounds == warm_at:
+            say({"watched": True})
 
 
 def end(hands: Hands, ledger: Ledger, life: Life) -> None:
