@@ -94,7 +94,7 @@ class Player:
     def _begin_anew(self) -> None:
         """In the memory that all began with; no snapshot, and no edit that could be undone, holds on to another."""
         self._load(START)
-        self.pose()
+        self._to(self._poses[0])  # always from here: what the generator holds of a sight depends on it
         for name in (HOME, KEPT):
             self._call(Snapshot, "snapshot", name=name)
         self._kept = None
@@ -121,7 +121,9 @@ class Player:
 
     def pose(self) -> None:
         """To a pose; the frame shows it from there."""
-        T = self.walk.next()
+        self._to(self.walk.next())
+
+    def _to(self, T: Float64) -> None:
         msg = PoseStamped(header=convert.to_header(0, "map"), pose=convert.to_pose(T))
         told = self.hands.frames_of(lambda: self.hands.send("cmd_pose", msg), 1, "a pose")[-1]
         off = float(np.abs(self.hands.pose_at(told.header.stamp) - T).max())
