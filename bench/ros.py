@@ -4,8 +4,9 @@
     python -m spatia_ros.nodes.environment python bench/ros.py [--seconds 60] [--json FILE]
 
 Making messages, against the obvious way to make them; images to a best-effort subscriber in another process, against the same
-with Fast DDS as it comes; commands to a world node and the images that answer them, at each size; and worlds that stream in real
-time, how punctually, with and without the deadline policy. Every process but this one is its child. Close what else computes.
+with Fast DDS as it comes; commands to a world node and the images that answer them, at each size, after a rest and steadily;
+and worlds that stream in real time, how punctually, with and without the deadline policy. Every process but this one is its
+child. Close what else computes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from spatia_ros.evaluate.timing import interleaved
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.environment import ros_environment
+from spatia_ros.record.files import write_json
 
 SIZES = ("640x480", "1280x720")
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -233,30 +235,40 @@ class World:
 
 
 def answered(size: str, generator: str, commands: int, options: argparse.Namespace) -> dict[str, float]:
-    """Command to image, and the stages of it: medians and 99th percentiles over so many commands."""
-    world = World(size, generator, options)
+    """Command to image, and the stages of it: medians and 99th percentiles over so many commands after a rest, and so many in a
+    row ("steady"), as a controller gives them. A command waits until the one before is answered."""
+    world, figures = World(size, generator, options), dict[str, float]()
     try:
         world.wake()
         for i in range(10):
             world.command(STEP_M * (-1) ** i)
-        stages: dict[str, list[float]] = {}
-        for i in range(commands):
-            total_ms, frame = world.command(STEP_M * (-1) ** i)
-            parts = {
-                "command_to_image": total_ms, "render": frame.render_ms, "generate": frame.generate_ms,
-                "in_node": frame.total_ms - frame.render_ms - frame.generate_ms, "on_the_way": total_ms - frame.total_ms,
-                "all_but_generation": total_ms - frame.generate_ms, "ours": total_ms - frame.generate_ms - frame.render_ms,
-            }  # fmt: skip
-            for name, ms in parts.items():
-                stages.setdefault(name, []).append(ms)
-            paused = time.perf_counter() + options.gap
-            while (left := paused - time.perf_counter()) > 0:
-                rclpy.spin_once(world.node, timeout_sec=left)
+        for name, rate_hz in ((f"{generator}_{size}", 0.0), (f"{generator}_{size}_steady", options.rate)):
+            figures |= stages_of(world, name, commands, rate_hz, options.gap)
     finally:
         world.close()
-    figures = {key: value for name, ms in stages.items() for key, value in percentiles(f"{generator}_{size}_{name}", ms).items()}
+    return figures
+
+
+def stages_of(world: World, name: str, commands: int, rate_hz: float, gap_s: float) -> dict[str, float]:
+    """The stages of commands at a rate, or (rate 0) each so long after the last image."""
+    stages: dict[str, list[float]] = {}
+    due_s = time.perf_counter()
+    for i in range(commands):
+        total_ms, frame = world.command(STEP_M * (-1) ** i)
+        parts = {
+            "command_to_image": total_ms, "render": frame.render_ms, "generate": frame.generate_ms,
+            "in_node": frame.total_ms - frame.render_ms - frame.generate_ms, "on_the_way": total_ms - frame.total_ms,
+            "all_but_generation": total_ms - frame.generate_ms, "ours": total_ms - frame.generate_ms - frame.render_ms,
+        }  # fmt: skip
+        for part, ms in parts.items():
+            stages.setdefault(part, []).append(ms)
+        now_s = time.perf_counter()
+        due_s = max(due_s + 1.0 / rate_hz, now_s) if rate_hz else now_s + gap_s
+        while (left_s := due_s - time.perf_counter()) > 0:
+            rclpy.spin_once(world.node, timeout_sec=left_s)
+    figures = {key: value for part, ms in stages.items() for key, value in percentiles(f"{name}_{part}", ms).items()}
     share = np.median(np.array(stages["ours"]) / np.array(stages["command_to_image"]))
-    return figures | {f"{generator}_{size}_our_share": float(share)}
+    return figures | {f"{name}_our_share": float(share)}
 
 
 def streamed(size: str, generator: str, policy: str, options: argparse.Namespace) -> dict[str, float]:
@@ -288,9 +300,9 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     out.add_argument("--sizes", default=",".join(SIZES), help="sizes of the images, the first for frames a second")
     out.add_argument("--seconds", type=float, default=60.0, help="how long images are sent")
-    out.add_argument("--rate", type=float, default=30.0, help="frames a second, Hz")
+    out.add_argument("--rate", type=float, default=30.0, help="frames, and steady commands, a second, Hz")
     out.add_argument("--commands", type=int, default=200, help="commands to a world of the first generator; others: a quarter")
-    out.add_argument("--gap", type=float, default=0.05, help="from an image to the next command, s")
+    out.add_argument("--gap", type=float, default=0.05, help="from an image to the next command where the world is to rest, s")
     out.add_argument("--settle", type=float, default=5.0, help="nothing is measured before a world has been there so long, s")
     out.add_argument("--generators", default="projection,nano", help="generators commands are given to, the first streams, too")
     out.add_argument("--source", default="builtin", help="what the world begins with (source.sequence)")
@@ -344,10 +356,7 @@ def main() -> int:
     with_worlds(options, say)
     rclpy.try_shutdown()
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        partial = options.json.with_name(options.json.name + ".partial")
-        partial.write_text(json.dumps(figures, indent=2) + "\n")
-        partial.replace(options.json)
+        write_json(options.json, figures)
     return 0
 
 

@@ -29,5 +29,6 @@ def test_every_stage_is_measured(tmp_path):
     assert figures["sent_published"] == 10
     assert figures["sent_arrived"] + figures["sent_lost"] == 10
     stages = ("command_to_image", "render", "generate", "in_node", "on_the_way", "all_but_generation", "ours")
-    assert all(figures[f"projection_96x64_{stage}_{p}_ms"] > 0 for stage in stages for p in ("p50", "p99"))
+    ways = "projection_96x64", "projection_96x64_steady"
+    assert all(figures[f"{way}_{stage}_{p}_ms"] > 0 for way in ways for stage in stages for p in ("p50", "p99"))
     assert figures["image_assigned_over_ours_96x64"] > 1
