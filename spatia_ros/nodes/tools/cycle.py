@@ -25,6 +25,8 @@ from spatia_ros.types import SpatiaError
 
 SETTLED = 0.2
 """Share of the cycles, from the first on, in which caches fill; growth is told of those after."""
+READINGS = 5
+"""Of how many files are open: the least of them is what is held."""
 
 
 class Held(NamedTuple):
@@ -40,7 +42,13 @@ def held() -> Held:
     from spatia_ros.nodes.health import resident_bytes
 
     gc.collect()
-    return Held(resident_bytes(), threading.active_count(), len(list(Path("/proc/self/fd").iterdir())))
+    return Held(resident_bytes(), threading.active_count(), min(_open_files() for _ in range(READINGS)))
+
+
+def _open_files() -> int:
+    """How many there are now, after a moment; another thread may just be reading something."""
+    time.sleep(0.01)
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def once(node: Any, work: Callable[[Any], None]) -> None:
