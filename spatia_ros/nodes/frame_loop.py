@@ -134,6 +134,7 @@ class FrameLoop:
         framed = face.settings.frames.publish_actor_tf
         self._rig_out.publish(stamp_ns, self._actor_out.transforms(step, stamp_ns) if framed else [])
         picture = self._views.first(step, instant)
+        self._rig_out.publish_path(stamp_ns)
         self._actor_out.publish(picture, stamp_ns)
         self.latencies_ms.append((time.perf_counter() - instant.since_s) * 1e3)
         self._published_s.append(time.monotonic())

@@ -77,7 +77,7 @@ class Rig:
     """
 
     def __init__(self, settings: FrameSettings, cameras: Sequence[RigCamera] = ()) -> None:
-        self.names = _prefixed(settings)
+        self._taken, self.names = settings, _prefixed(settings)
         self._described = bool(cameras)
         given = cameras or (RigCamera(settings.camera, mount_of(settings.camera_xyz_m, settings.camera_rpy_rad), UNKNOWN),)
         own = settings.prefix
@@ -87,7 +87,8 @@ class Rig:
 
     def take(self, settings: FrameSettings) -> None:
         """Go by the newest settings: what is published may change at any time, names do not."""
-        self.names = _prefixed(settings)
+        if settings is not self._taken:
+            self._taken, self.names = settings, _prefixed(settings)
 
     def fit(self, world: World) -> None:
         """Have a world seen through the first camera; where no rig file describes it, it is the world's own."""

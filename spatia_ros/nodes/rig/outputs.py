@@ -62,9 +62,12 @@ class RigOutputs:
         self._tf.publish(TFMessage(transforms=[*self._rig.transforms(stamp_ns), *others]))
 
     def publish(self, stamp_ns: int, others: Sequence[TransformStamped] = ()) -> None:
-        """The rig's pose at a time, which is the pose that the image of this stamp was made from."""
+        """The rig's pose at a time, which is the pose that the image of this stamp was made from: before the image."""
         self.publish_tf(stamp_ns, others)
         offer(self._odom, lambda: self._rig.odometry(stamp_ns))
+
+    def publish_path(self, stamp_ns: int) -> None:
+        """The same as a pose in the map, and the way there: after the image, which need not wait for them."""
         header = convert.to_header(stamp_ns, self._rig.names.map)
         pose = PoseStamped(header=header, pose=convert.to_pose(self._rig.pose.T_map_base))
         offer(self._pose, lambda: pose)
