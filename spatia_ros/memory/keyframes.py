@@ -193,15 +193,11 @@ class Samples:
     def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64, empty_m: Float32 | None = None) -> Samples:
         """The samples of a depth image [H, W]; ``empty_m`` [H, W] where it is another (see :class:`Keyframe`)."""
         rows, cols = SAMPLES
-        v = ((np.arange(rows) + 0.5) * camera.height / rows).astype(int)
-        u = ((np.arange(cols) + 0.5) * camera.width / cols).astype(int)
-        grid = np.ascontiguousarray(depth[np.ix_(v, u)])
-        z = grid.astype(np.float64)
-        x = (u + 0.5 - camera.cx) / camera.fx * z
-        y = (v[:, None] + 0.5 - camera.cy) / camera.fy * z
-        points = np.stack([x, y, z], -1).reshape(-1, 3) @ T_world_cam[:3, :3].T + T_world_cam[:3, 3]
-        empty = grid if empty_m is None else np.ascontiguousarray(empty_m[np.ix_(v, u)])
-        return cls(points, z.ravel(), grid, intrinsics_of(camera.resized(cols, rows)), geometry.inverse(T_world_cam), empty)
+        f, depth = intrinsics_of(camera), np.ascontiguousarray(depth, np.float32)
+        grid, points = overlap.sampled(depth, rows, cols, f, T_world_cam)
+        empty = grid if empty_m is None else overlap.sampled(np.ascontiguousarray(empty_m), rows, cols, f, T_world_cam)[0]
+        per_px = np.array([cols / camera.width, rows / camera.height] * 2)
+        return cls(points, grid.ravel().astype(np.float64), grid, f * per_px, geometry.inverse(T_world_cam), empty)
 
     @classmethod
     def of_keyframe(cls, keyframe: Keyframe) -> Samples:

@@ -31,19 +31,47 @@ def ball_around(points: Float64, reach: Float64) -> tuple[Float64, float]:
     return centre, np.sqrt(farthest) if farthest >= 0.0 else -1.0
 
 
+@njit(cache=True)
 def may_see(centre: Float64, radius: float, intrinsics: Float64, T_cam_world: Float64, rows: int, cols: int) -> Bool:
     """Which of K cameras' fields of view a ball touches: bool [K].
 
     Args:
         intrinsics: float64 [K, 4] in grid cells. T_cam_world: float64 [K, 4, 4]. rows, cols: of the grids.
     """
-    p = T_cam_world[:, :3, :3] @ centre + T_cam_world[:, :3, 3]
-    x, y, z = p.T
-    fx, fy, cx, cy = intrinsics.T
-    touches = (z > -radius) & (radius >= 0.0)
-    for across, slope in ((-x, cx / fx), (x, (cols - cx) / fx), (-y, cy / fy), (y, (rows - cy) / fy)):
-        touches &= across <= slope * z + radius * np.sqrt(1.0 + slope**2)
+    touches = np.zeros(len(intrinsics), np.bool_)
+    for k in range(len(intrinsics)):
+        T, (fx, fy, cx, cy) = T_cam_world[k], intrinsics[k]
+        x = T[0, 0] * centre[0] + T[0, 1] * centre[1] + T[0, 2] * centre[2] + T[0, 3]
+        y = T[1, 0] * centre[0] + T[1, 1] * centre[1] + T[1, 2] * centre[2] + T[1, 3]
+        z = T[2, 0] * centre[0] + T[2, 1] * centre[1] + T[2, 2] * centre[2] + T[2, 3]
+        inside = (z > -radius) & (radius >= 0.0)
+        for across, slope in ((-x, cx / fx), (x, (cols - cx) / fx), (-y, cy / fy), (y, (rows - cy) / fy)):
+            inside &= across <= slope * z + radius * np.sqrt(1.0 + slope**2)
+        touches[k] = inside
     return touches
+
+
+@njit(cache=True)
+def sampled(depth: np.ndarray, rows: int, cols: int, f: np.ndarray, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A coarse grid of a depth image float32 [H, W], and where its samples lie.
+
+    Args:
+        f: float64 [4], intrinsics of the image. T: float64 [4, 4], T_world_cam.
+
+    Returns:
+        float32 [rows, cols], metres, and world points float64 [rows cols, 3].
+    """
+    (h, w), grid, points = depth.shape, np.empty((rows, cols), np.float32), np.empty((rows * cols, 3))
+    for row in range(rows):
+        v = int((row + 0.5) * h / rows)
+        for col in range(cols):
+            u = int((col + 0.5) * w / cols)
+            z = np.float64(depth[v, u])
+            x, y = (u + 0.5 - f[2]) / f[0] * z, (v + 0.5 - f[3]) / f[1] * z
+            grid[row, col] = depth[v, u]
+            for k in range(3):
+                points[row * cols + col, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * z + T[k, 3]
+    return grid, points
 
 
 def nearest_first(which: Bool, eye: Float64, T_cam_world: Float64) -> Int64:
