@@ -45,7 +45,8 @@ def _sharpen_rows(
 @njit(cache=True)
 def _share(
     desk: np.ndarray, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, deepest: np.ndarray,
-    f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted_rgb: np.ndarray, doubted_m: np.ndarray,
+    f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted: np.ndarray,
+    doubted_rgb: np.ndarray, doubted_m: np.ndarray,
 ) -> None:
     h, w = depth.shape
     bands, cells = (h + BAND_PX - 1) // BAND_PX, (w + CELL_PX - 1) // CELL_PX
@@ -60,20 +61,22 @@ def _share(
             fits = strip if rows == STRIP_PX else room_for_strip(rows, w, f)
             _sharpen_rows(y, y + rows, rgb, depth, sensed, deepest, f, lent, tol, fits)
         top, bottom = first // CELL_PX, (last + CELL_PX - 1) // CELL_PX
+        doubted_rgb[first:last], doubted_m[first:last] = 0, 0.0
         doubt_band(depth, sensed, top, bottom, f, witnesses, ways, doubt[: bottom - top])
         for of_cells in range(top, bottom):
             forget_row(rgb, depth, sensed, age_s, of_cells, doubt[of_cells - top], most, doubted_rgb, doubted_m)
+        doubted[band] = doubt[: bottom - top].max() > most
         hand_in(desk, 0)
 
 
 @njit(cache=True, parallel=True)
 def _sharpen(
     threads: int, desk: np.ndarray, rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray,
-    deepest: np.ndarray, f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted_rgb: np.ndarray,
-    doubted_m: np.ndarray,
+    deepest: np.ndarray, f: np.ndarray, lent: Lent, tol: float, witnesses: Witnesses, most: float, doubted: np.ndarray,
+    doubted_rgb: np.ndarray, doubted_m: np.ndarray,
 ) -> None:
     for _ in prange(threads):
-        _share(desk, rgb, depth, sensed, age_s, deepest, f, lent, tol, witnesses, most, doubted_rgb, doubted_m)
+        _share(desk, rgb, depth, sensed, age_s, deepest, f, lent, tol, witnesses, most, doubted, doubted_rgb, doubted_m)
 
 
 def sharpen(
@@ -91,10 +94,10 @@ def sharpen(
     Returns:
         What was forgotten; None: nothing.
     """
-    forgotten = Doubted(np.zeros_like(rgb), np.zeros_like(depth))
+    forgotten, where = Doubted(np.empty_like(rgb), np.empty_like(depth)), np.zeros(-(-len(depth) // BAND_PX), np.bool_)
     lent = lend(keyframes, T_world_cam)
     _sharpen(
         get_num_threads(), desk(1), rgb, depth, sensed, age_s, deepest, intrinsics.astype(np.float32), lent,
-        np.float32(edge_ratio), witnesses, np.float32(most), forgotten.rgb, forgotten.depth,
+        np.float32(edge_ratio), witnesses, np.float32(most), where, forgotten.rgb, forgotten.depth,
     )
-    return forgotten if forgotten.depth.any() else None
+    return forgotten if where.any() else None
