@@ -17,7 +17,7 @@ from spatia_ros.generator import Generated, Generator, ProjectionGenerator, trut
 from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.dropped import clip_without
 from spatia_ros.generator.fill import HELD, membrane, trust_weight
-from spatia_ros.generator.image import DOUBTED_COLOUR, ViewImage, guess_depth, lent_to, without_floaters
+from spatia_ros.generator.image import DOUBTED_COLOUR, ViewImage, guess_depth, lent_to
 from spatia_ros.generator.recall import recall
 from spatia_ros.generator.sample import compose
 from spatia_ros.generator.space_time import SpaceTimeGenerator
@@ -191,24 +191,6 @@ def test_what_memory_doubts_to_be_in_sight_is_guessed_first() -> None:
     shown = learned().condition(ClipView.still(told, [key], camera, np.eye(4)), stream)
     (blind,) = clip_without(shown, frozenset({"memory_render"})).views
     assert blind.settled is None, "without memory's render nothing of it is settled"
-
-
-def test_doubted_specks_before_everything_else_are_left_out() -> None:
-    """A block at a third of the depth around it is one; a step to half of it, or a block with nothing known around, is not."""
-    covered = np.ones((48, 80), bool)
-    covered[10:30, 20:60] = False
-    depth, behind = np.where(covered, 3.0, 0.0).astype(np.float32), np.where(covered, 0.0, 1.5).astype(np.float32)
-    behind[14:20, 30:40] = 1.0
-    rgb = np.repeat(np.where(behind > 0, 40, 0).astype(np.uint8)[..., None], 3, 2)
-    view = View(np.zeros((48, 80, 3), np.uint8), depth, covered, covered.astype(np.float32), np.zeros_like(depth))
-    left = without_floaters(replace(view, doubted=Doubted(rgb, behind))).doubted
-    assert left is not None
-    np.testing.assert_array_equal(left.there, behind == 1.5)
-    assert (left.rgb[left.there] == 40).all()
-    assert not left.rgb[~left.there].any()
-    blind = View(view.rgb, np.zeros_like(depth), np.zeros_like(covered), np.zeros_like(depth), view.age_s, Doubted(rgb, behind))
-    assert without_floaters(blind) is blind
-    assert without_floaters(view) is view
 
 
 def test_no_change_gives_memory_back() -> None:

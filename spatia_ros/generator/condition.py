@@ -18,16 +18,7 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.generator.image import (
-    INPUT_CHANNELS,
-    MULTIPLE,
-    ViewImage,
-    check_finite,
-    guess_depth,
-    lent_to,
-    view_image,
-    without_floaters,
-)
+from spatia_ros.generator.image import INPUT_CHANNELS, MULTIPLE, ViewImage, check_finite, guess_depth, lent_to, view_image
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
 
@@ -335,10 +326,9 @@ def images_of(shown: ClipView) -> list[ViewImage]:
     """The images of a clip's views, holes recalled and filled (see :func:`.image.view_image`)."""
     images = []
     for view, references, T_world_cam in zip(shown.views, shown.references, shown.T_world_cams, strict=True):
-        told = without_floaters(view)
-        depth = guess_depth(told)
-        lent = lent_to(told, depth, shown.camera, T_world_cam, references)
-        images.append(view_image(told, depth, lent, shown.camera, references))
+        depth = guess_depth(view)
+        lent = lent_to(view, depth, shown.camera, T_world_cam, references)
+        images.append(view_image(view, depth, lent, shown.camera, references))
     return images
 
 

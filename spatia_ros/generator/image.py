@@ -10,7 +10,7 @@ share this very code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from spatia_ros.generator.fill import membrane
 from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.memory.keyframes import SILENT
-from spatia_ros.types import Bool, Camera, Doubted, Float32, Float64, SpatiaError, View
+from spatia_ros.types import Bool, Camera, Float32, Float64, SpatiaError, View
 
 INPUT_CHANNELS = 15
 """Filled colour 3 and log-depth 1, coverage 1, sensed 1, age 1, recalled 1, distance to the known without and
@@ -34,8 +34,6 @@ AGE_SCALE_S = 10.0
 DOUBTED_DEPTH, DOUBTED_COLOUR = np.float32(10.0), np.float32(3.0)
 """Trust in the depth and the colour of surfaces that memory doubts to be in sight (see :func:`.fill.membrane`). Measured on
 procedural scenes and ``icl_livingroom``: from 3 on it makes little difference."""
-NEAR, AROUND = 0.4, 1.0 / 4.0
-"""A doubted surface nearer than this share of what is known around it floats in the air; around: a window of so many widths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +67,6 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
     mean, deviation = cv2.meanStdDev(rgb, mask=shown.view(np.uint8))
     spread = np.sqrt(np.mean((np.asarray(deviation, np.float64) / 255.0) ** 2))
     return (mean[:, 0] / 255.0).astype(np.float32), max(float(spread), MIN_SCALE), float(np.log(depth).mean())
-
-
-def without_floaters(view: View) -> View:
-    """The view without doubted surfaces much nearer than all that is known around them.
-
-    A sensor's stray point is a speck on a far view and a block before a near one, and nobody looks past it to carve it away.
-    """
-    if view.doubted is None:
-        return view
-    side = max(3, int(view.depth.shape[1] * AROUND) | 1)
-    inverse = np.where(view.coverage, 1.0 / np.maximum(view.depth, np.float32(1e-3)), np.float32(0.0))
-    counted = inverse, view.coverage.astype(np.float32)
-    total, known = (cv2.boxFilter(each, -1, (side, side), normalize=False) for each in counted)
-    # Nearer than NEAR times the harmonic mean of the known depths.
-    floats = view.doubted.there & (known > 0.5) & (view.doubted.depth * total < NEAR * known)
-    if not floats.any():
-        return view
-    rgb, depth = view.doubted.rgb.copy(), view.doubted.depth.copy()
-    rgb[floats], depth[floats] = 0, 0.0
-    return replace(view, doubted=Doubted(rgb, depth))
 
 
 def guess_depth(view: View) -> Float32:

@@ -25,7 +25,7 @@ from spatia_ros.generator.condition import (
     context_in,
     frame_in,
 )
-from spatia_ros.generator.image import ViewImage, guess_depth, lent_to, view_image, without_floaters
+from spatia_ros.generator.image import ViewImage, guess_depth, lent_to, view_image
 from spatia_ros.generator.recall import Recalled
 from spatia_ros.generator.text import tokenise
 from spatia_ros.train.clips import Clip
@@ -109,7 +109,7 @@ def example_of(clip: Clip, unlent: Bool | None, rng: np.random.Generator) -> Exa
 
 
 def _image(clip: Clip, i: int, unlent: Bool | None) -> ViewImage:
-    view, target = without_floaters(clip.views[i]), clip.targets[i]
+    view, target = clip.views[i], clip.targets[i]
     references = [clip.sights[k].keyframe for k in clip.retrieved[i]]
     depth = guess_depth(view)
     lent = lent_to(view, depth, target.camera, target.T_world_cam, references)
