@@ -55,12 +55,18 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         report, samples = perform(args, Path(folder))
     drift = judge(report)
-    report["command"] = shlex.join(["spatia", *sys.argv[1:]])
+    status = tell(args, report, rows(report))
     page = args.report or (args.json.with_suffix(".html") if args.json else None)
-    print_table(rows(report))
     if page:
         write_page(page, report, rows(report), chart(samples, drift))
         print(f"report: {page}")
+    return status
+
+
+def tell(args: argparse.Namespace, report: dict[str, Any], table: list[tuple[str, str]]) -> int:
+    """Print and write how a judged trial went; the exit status."""
+    report["command"] = shlex.join(["spatia", *sys.argv[1:]])
+    print_table(table)
     for words in report["wrong"]:
         print(f"wrong: {words}")
     write_json_of(args, report)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import signal
-import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spatia_ros.cli.options import add_config, add_json, config_of, print_table, stop_requests, write_json_of
+from spatia_ros.cli.options import add_config, add_json, config_of, stop_requests
 from spatia_ros.cli.place import SEQUENCE_HELP
-from spatia_ros.cli.soak import END_LIMIT_S, NO_THREAD_CACHES, SMALL, START_LIMIT_S, growth_rows, judge, last_report
+from spatia_ros.cli.soak import END_LIMIT_S, NO_THREAD_CACHES, SMALL, START_LIMIT_S, growth_rows, judge, last_report, tell
 
 if TYPE_CHECKING:
     from spatia_ros.cli.processes import Child, Troupe
@@ -40,12 +38,7 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = perform(args, Path(folder))
     judge(report)
-    report["command"] = shlex.join(["spatia", *sys.argv[1:]])
-    print_table(rows(report))
-    for words in report["wrong"]:
-        print(f"wrong: {words}")
-    write_json_of(args, report)
-    return 1 if report["wrong_count"] else 0
+    return tell(args, report, rows(report))
 
 
 def perform(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
