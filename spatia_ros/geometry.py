@@ -55,7 +55,7 @@ def quat_xyzw(T: Float64) -> Float64:
     """Unit quaternion (x, y, z, w), w >= 0, of the rotation of a 4x4 transform.
 
     Shepperd's way: divided by the largest of the four. This and the two that follow are asked several times a frame, after
-    idle time; SciPy's take a third of a millisecond then.
+    idle time, when SciPy's many small steps are slow.
     """
     (a, b, c), (d, e, f), (g, h, i) = T[:3, :3].tolist()
     four = max(a + e + i, a, e, i)

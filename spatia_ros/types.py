@@ -49,7 +49,7 @@ def check_array(name: str, array: Any, shape: tuple[int | None, ...], dtype: Any
 def check_pose(name: str, T: Any) -> None:
     """Raise unless ``T`` is a finite rigid 4x4 float64 transform (orthonormal to 1e-4)."""
     check_array(name, T, (4, 4), np.float64)
-    # Plain numbers: sixteen of them are checked several times a frame, and NumPy would take three times as long.
+    # Plain numbers: sixteen of them are checked several times a frame, and a dozen calls of NumPy take longer.
     rows = T.tolist()
     if not all(math.isfinite(value) for row in rows for value in row):
         raise SpatiaError(f"{name}: expected finite numbers, got NaN or infinity")

@@ -1,8 +1,7 @@
 """Subscriptions that a thread of their own waits for.
 
 rclpy's executor gathers all of a node's services, timers and events again whenever anything happens, and holds Python's
-lock for it: about a millisecond for a node as large as the world's, before and after each message. A command does not wait
-for that here.
+lock for it, before and after each message: the longer, the larger the node. A command does not wait for that here.
 """
 
 from __future__ import annotations
