@@ -174,6 +174,41 @@ def test_ranking_the_neighbourhood_is_ranking_all(monkeypatch: pytest.MonkeyPatc
     assert 0.1 < np.mean([shared.iou == 0 for shared in some]) < 0.95
 
 
+def test_samples_are_pixels_of_the_image_where_they_lie_in_space() -> None:
+    frame = random_frame(0)
+    samples = Samples.of(frame.depth, CAMERA, frame.T_world_cam, frame.depth + 1.0)
+    rows, cols = samples.grid.shape
+    v, u = ((np.arange(n) + 0.5) * size / n for n, size in ((rows, CAMERA.height), (cols, CAMERA.width)))
+    at = np.ix_(v.astype(int), u.astype(int))
+    assert (samples.grid == 0).any()
+    np.testing.assert_array_equal(samples.grid, frame.depth[at])
+    np.testing.assert_array_equal(samples.empty, samples.grid + 1.0)
+    np.testing.assert_array_equal(samples.reach, samples.grid.ravel())
+    places, known = geometry.backproject(frame.depth, CAMERA, frame.T_world_cam)
+    image = np.full((*known.shape, 3), frame.T_world_cam[:3, 3])  # what has no depth lies at the camera
+    image[known] = places
+    np.testing.assert_allclose(samples.points, image[at].reshape(-1, 3), atol=1e-12)
+    coarse = CAMERA.resized(cols, rows)
+    np.testing.assert_allclose(samples.intrinsics, [coarse.fx, coarse.fy, coarse.cx, coarse.cy])
+
+
+def test_fields_of_view_that_a_ball_touches() -> None:
+    """The planes of a camera's field of view, asked one by one, against a ball of points."""
+    rng, eye = np.random.default_rng(5), np.array([[32.0, 30.0, 20.0, 12.0]])
+    for _ in range(200):
+        centre, radius = rng.normal(0.0, 3.0, 3), rng.uniform(0.05, 1.0)
+        around = rng.normal(size=(4000, 3))
+        points = centre + radius * around / np.linalg.norm(around, axis=1)[:, None] * rng.uniform(0, 1, (4000, 1)) ** (1 / 3)
+        z = points[:, 2]
+        u, v = 32.0 * points[:, 0] / z + 20.0, 30.0 * points[:, 1] / z + 12.0
+        seen = ((z > 0) & (u >= 0) & (u < 40) & (v >= 0) & (v < 24)).any()
+        touched = overlap.may_see(centre, radius, eye, np.eye(4)[None], 24, 40)[0]
+        assert touched or not seen
+    assert not overlap.may_see(np.array([0.0, 0.0, -3.0]), 0.5, eye, np.eye(4)[None], 24, 40).any()
+    assert not overlap.may_see(np.array([9.0, 0.0, 2.0]), 0.5, eye, np.eye(4)[None], 24, 40).any()
+    assert not overlap.may_see(np.zeros(3), -1.0, eye, np.eye(4)[None], 24, 40).any()
+
+
 def test_counting_what_is_shown_is_asking_each() -> None:
     frames = [random_frame(seed) for seed in range(4)]
     samples = [Samples.of(frame.depth, CAMERA, frame.T_world_cam) for frame in frames]
