@@ -31,14 +31,19 @@ class Editing:
         self._files = files
         self._editor: Editor | None = None
 
+    def stay_with(self, memory: Memory) -> None:
+        """Let go of any other memory: nothing can be undone in it any more, and it may be large."""
+        if self._editor is not None and self._editor.memory is not memory:
+            self._editor = None
+
     def answer(self, request: Any, response: Any, memory: Memory, T_map_world: Float64) -> str:
         """Do what a request asks, fill the response, and return its message (on the thread that owns the memory).
 
         Raises:
             SpatiaError: saying why nothing was done.
         """
-        if self._editor is None or self._editor.memory is not memory:
-            self._editor = Editor(memory)
+        self.stay_with(memory)
+        self._editor = self._editor or Editor(memory)
         response.points = len(memory)
         said, counts = self._do(self._editor, request, T_map_world)
         response.points = len(memory)

@@ -170,6 +170,7 @@ class MemoryFace:
     def changed(self) -> None:
         """Memory is another than before."""
         self._version += 1
+        self._editing.stay_with(self.memory)
 
     # Reports
 

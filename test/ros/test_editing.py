@@ -1,9 +1,12 @@
 """The service memory/edit on both nodes: parts by name and by shape, in the map frame; undo, redo, add; refusals."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from geometry_msgs.msg import Point, Pose, Quaternion
-from harness import parameters, wall_memory
+from harness import parameters, wait, wall_memory
 from std_msgs.msg import ColorRGBA
 
 from spatia_ros import geometry
@@ -13,7 +16,7 @@ from spatia_ros.nodes import convert
 from spatia_ros.nodes.editing import region_of
 from spatia_ros.nodes.mapper_node import MapperNode
 from spatia_ros.nodes.world_node import WorldNode
-from spatia_ros.srv import EditMemory
+from spatia_ros.srv import EditMemory, LoadMemory
 
 Ask = EditMemory.Request
 SETTINGS = {"generator__name": "projection", "camera__width_px": 96, "camera__height_px": 64}
@@ -47,10 +50,13 @@ def edit(request, graph, folder):
         node = graph.add(WorldNode(context=graph.context, namespace=name, parameter_overrides=values))
     else:
         node = graph.add(MapperNode(context=graph.context, namespace=name, parameter_overrides=parameters(data_dir=str(folder))))
-        from spatia_ros.srv import LoadMemory
-
         assert graph.call(LoadMemory, f"{name}/memory/load", path="crate.spatia").success
-    yield lambda **asked: graph.call(EditMemory, f"{name}/memory/edit", **asked)
+
+    def call(**asked):
+        return graph.call(EditMemory, f"{name}/memory/edit", **asked)
+
+    call.node, call.load = node, lambda: graph.call(LoadMemory, f"{name}/memory/load", path="crate.spatia")
+    yield call
     graph.remove(node)
 
 
@@ -123,6 +129,19 @@ def test_what_cannot_be_done_is_refused_with_a_sentence_and_changes_nothing(edit
     assert not answer.success
     assert says in answer.message
     assert answer.points == edit(operation=Ask.LIST).points == before.points
+
+
+def test_who_takes_another_memory_lets_go_of_the_one_that_was_edited(edit):
+    assert edit(operation=Ask.REMOVE, object="crate").success
+    edited = weakref.ref(edit.node.face.memory)
+    assert edit.load().success
+
+    def gone():
+        gc.collect()
+        return edited() is None
+
+    wait(gone, "the edited memory to be let go of", 20.0)  # a cloud or an update of it may still be on its way
+    assert "expected an edit to undo" in edit(operation=Ask.UNDO).message
 
 
 def test_parts_are_said_in_the_map_and_found_in_the_memory_s_own_world():
