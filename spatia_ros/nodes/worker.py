@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from spatia_ros.nodes.motion import Motion, Stand
@@ -125,18 +126,11 @@ class Worker:
         """Run a job on the world's thread; its result or exception comes through the future."""
         future: Future[Result] = Future()
 
-        def run() -> None:
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(job())
-                except Exception as error:  # whatever it is belongs to who asked
-                    future.set_exception(error)
-
         with self._wake:
             if self._closed:
                 future.cancel()
             else:
-                self._jobs.append((future, run))
+                self._jobs.append((future, partial(_fulfil, future, job)))
                 self._wake.notify()
         return future
 
@@ -205,6 +199,7 @@ class Worker:
                 work()
             elif not self._one_frame(work):
                 self._current = None
+            del work  # what it holds may be large, and the next may not come for long
             self._after()
             self._since_s = None
 
@@ -219,3 +214,13 @@ class Worker:
             self._gate.given_up(error)
             time.sleep(LONGEST_WAIT_S)  # streaming into the same failure must not spin
             return False
+
+
+def _fulfil(future: Future[Result], job: Callable[[], Result]) -> None:
+    """Run a job; its result or exception comes through the future."""
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(job())
+        except Exception as error:  # whatever it is belongs to who asked
+            future.set_exception(error)
+            del future, job  # else the error would hold, by its traceback, what holds the error

@@ -1,6 +1,9 @@
 """Commands as poses in time, and the thread that carries them out."""
 
+import gc
 import threading
+import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from spatia_ros.nodes.rig.frames import Rig, logarithm
 from spatia_ros.nodes.settings import FrameSettings, MotionSettings
 from spatia_ros.nodes.simulation.play import Play, State
 from spatia_ros.nodes.worker import Worker
+from spatia_ros.types import SpatiaError
 
 SECOND = 1_000_000_000
 LATER_S = 1e12
@@ -278,6 +282,27 @@ def test_a_jobs_error_goes_to_who_asked(hands):
     with pytest.raises(ZeroDivisionError):
         hands.worker.submit(lambda: 1 / 0).result(10.0)
     assert hands.worker.submit(lambda: 7).result(10.0) == 7
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_job_held_is_free_once_it_is_done(hands, fails):
+    """Without the collector, and although no other job comes: an error does not hold itself by its traceback."""
+
+    def job(large):
+        if fails:
+            raise SpatiaError("no")
+        return len(large)
+
+    large = np.zeros(3)
+    held = weakref.ref(large)
+    gc.disable()
+    try:
+        future = hands.worker.submit(partial(job, large))
+        wait(future.done, "the job")
+        del future, large
+        wait(lambda: held() is None, "what the job held to be free", 20.0)
+    finally:
+        gc.enable()
 
 
 def test_after_close_jobs_are_cancelled(hands):
