@@ -4,9 +4,11 @@ import gc
 import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from spatia_ros.nodes import tidy
+from spatia_ros.nodes.soak.player import REST_S
 
 
 @pytest.fixture
@@ -38,6 +40,23 @@ def test_it_gives_when_it_rests_and_then_not_for_a_while(node):
     assert node.at(first) == 1
     assert node.at(first + tidy.EVERY_S - 1) == 1
     assert node.at(first + tidy.EVERY_S + 1) == 2
+
+
+@pytest.mark.parametrize("before_s", np.arange(0.0, 12.0, 0.7))
+def test_who_rests_as_long_as_the_soak_does_was_tidied_in_that_rest(node, before_s):
+    """Whenever it was tidied last, and wherever between two looks the rest begins."""
+    for after_s in (0.05, 0.25, 0.45):
+        start, last = node.now + 100.0, node.given
+        while node.given == last:
+            start += tidy.LOOK_S
+            node.at(start)
+        busy = start + np.ceil(before_s / tidy.LOOK_S) * tidy.LOOK_S
+        for t in np.arange(start, busy, tidy.LOOK_S) + tidy.LOOK_S:
+            node.at(t, busy=True)
+        tidied, rest_from = node.given, node.now + after_s
+        for t in np.arange(node.now, rest_from + REST_S, tidy.LOOK_S)[1:]:
+            node.at(t)
+        assert node.given > tidied
 
 
 def test_jobs_that_wait_between_frames_keep_it_from_nothing(node):

@@ -34,8 +34,8 @@ HOME, KEPT, START = "home", "kept", "start.spatia"
 PROMPTS = ("", "a bright room", "a dark room at night", "snow")
 MAP_FILE = "now.ply"
 REHEARSALS = 3
-REST_S = tidy.QUIET_S + 3 * tidy.LOOK_S
-"""At home the world may rest until it has given back the memory that it needs no more."""
+REST_S = max(tidy.QUIET_S, tidy.EVERY_S) + 2 * tidy.LOOK_S
+"""At home the world may rest until it has given back the memory that it needs no more, also where it has done so just before."""
 Edit = EditMemory.Request
 
 
