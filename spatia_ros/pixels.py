@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from spatia_ros.actors.draw import Drawn
 from spatia_ros.generator import Generated
+from spatia_ros.kernels import njit
 from spatia_ros.types import Float32, UInt8, View
 
 SENSED = 255

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 
 from spatia_ros import geometry
+from spatia_ros.kernels import njit
 from spatia_ros.memory.splat import PAIRS
 from spatia_ros.types import Camera, Float32, Float64, UInt8, check_array
 

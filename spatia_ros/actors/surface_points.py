@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from spatia_ros.actors.body import MAX_POINTS, BodyPoints
 from spatia_ros.formats.mesh_file import Mesh
 from spatia_ros.formats.surface import Paint, sample, sample_counts
+from spatia_ros.kernels import njit
 from spatia_ros.types import Bool, Float32, Float64, SpatiaError, UInt8
 
 FINE = 0.28

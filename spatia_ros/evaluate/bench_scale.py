@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros.evaluate.bench_memory import CONFIG, in_view_cloud, map_of, open3d_integration, wall_frame
 from spatia_ros.evaluate.timing import Timing, interleaved
+from spatia_ros.kernels import njit
 from spatia_ros.memory import Memory
 from spatia_ros.types import Camera, Frame
 

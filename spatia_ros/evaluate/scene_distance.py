@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from spatia_ros.geometry import pixel_rays
+from spatia_ros.kernels import njit
 from spatia_ros.types import Bool, Float32, Frame, UInt8, check_array
 
 Int16 = npt.NDArray[np.int16]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros.formats.mesh_file import Mesh
+from spatia_ros.kernels import njit
 from spatia_ros.types import Float32, UInt8
 
 

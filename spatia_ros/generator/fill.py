@@ -14,8 +14,9 @@ into its surroundings, which is the best guess there is of it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.types import Bool, Float32, Int64, check_array
 
 SWEEPS = 10

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros import geometry
+from spatia_ros.kernels import njit
 from spatia_ros.memory import Keyframe
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.types import Bool, Camera, Float32, Float64, UInt8

@@ -11,10 +11,10 @@ import heapq
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
 from spatia_ros.ground.room import Room
+from spatia_ros.kernels import njit
 from spatia_ros.types import Float32, Float64, Int64
 
 SPACING_M = 0.05

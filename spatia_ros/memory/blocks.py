@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from spatia_ros.kernels import njit
 
 BLOCK_SIDE = 8
 BLOCK_VOXELS = BLOCK_SIDE**3

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import Blocks, remove_dead
 from spatia_ros.memory.crew import claim, desk, hand_in, wait_for
 from spatia_ros.memory.cull import FIND_STEPS, PIECE, PIECES, InView, find_together, room_to_find

@@ -7,8 +7,8 @@ A chunk is CHUNK_SIDE blocks along each side. Slots of chunks are numbers below 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import (
     EMPTY,
     FREE_BLOCK,

@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from spatia_ros.kernels import njit
 
 _LINE = 8
 """Counters a line of cache holds: each has one to itself, or threads would hold one another up."""

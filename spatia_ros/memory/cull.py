@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import BLOCK_SIDE, CHUNK_SIDE, EMPTY, KEY_BIAS, KEY_BITS, N_BLOCKS, N_CHUNKS, Blocks
 from spatia_ros.memory.crew import claim, hand_in, wait_for
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, Blocks
 from spatia_ros.memory.crew import claim, desk, hand_in, wait_for
 from spatia_ros.memory.cull import FIND_STEPS, PIECE, PIECES, InView, centre, find_together, room_to_find

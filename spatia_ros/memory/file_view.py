@@ -8,9 +8,9 @@ it; a frame checks only so many bytes, and what it has no more time for is drawn
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.kernels import njit
 from spatia_ros.memory import chunks, mapped
 from spatia_ros.memory.crew import desk
 from spatia_ros.memory.cull import rim_of, touches

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import (
     DONE,

@@ -8,8 +8,9 @@ point replaces an invented one; an invention never alters a measured one.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import (
     BLOCK_VOXELS,
     DONE,

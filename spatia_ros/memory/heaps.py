@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import EMPTY, KEY_BIAS, KEY_BITS, chunk_key_of
 from spatia_ros.memory.half import from_half, to_half
 from spatia_ros.memory.lanes import PIXELS, SUMS, add_pixel

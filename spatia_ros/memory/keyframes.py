@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
+from spatia_ros.kernels import njit
 from spatia_ros.memory import overlap
 from spatia_ros.memory.texels import texels
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, UInt8, UInt32, check_array

@@ -7,7 +7,8 @@ colour, when it was last seen, and whether most of it was measured.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from spatia_ros.kernels import njit
 
 LEVELS = 7
 """The coarsest has one point a chunk."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import BLOCK_SIDE
 from spatia_ros.memory.crew import claim
 from spatia_ros.memory.cull import HALF_DIAGONAL, rim_of, touches

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros.config import MemoryConfig
+from spatia_ros.kernels import njit
 from spatia_ros.memory.crew import claim, desk, hand_in, wait_for
 from spatia_ros.memory.fuse import in_range_row, limit_row, nearest_in_row
 from spatia_ros.memory.heaps import BAND, Heaps, heap_band, room

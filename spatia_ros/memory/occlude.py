@@ -8,8 +8,9 @@ cost next to nothing, and the picture is the same to the bit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import BLOCK_SIDE, KEY_BIAS, Blocks
 from spatia_ros.memory.cull import centre
 from spatia_ros.memory.splat import FAR, MAX_SPLAT_PX, NEAR_M, empty_buffers, nearest_words, splat_more

@@ -7,8 +7,9 @@ first, and a point that one keyframe shows is asked of no other; so the cost is 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.types import Bool, Float64, Int64
 
 WORTH_SHARING, PARTS = 20_000, 16

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import (
     BLOCK_SIDE,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numba import carray, get_num_threads, njit, prange
+from numba import carray, get_num_threads, prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.belief import BAND, CELL_PX, Witnesses, doubt_band, forget_row, room_for_ways
 from spatia_ros.memory.crew import claim, desk, hand_in
 from spatia_ros.memory.keyframes import Keyframe

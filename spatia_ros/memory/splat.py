@@ -9,8 +9,9 @@ surface at least as dense as the pixels, or one voxel dense, has no holes.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.blocks import BLOCK_VOXELS, Blocks
 from spatia_ros.memory.prefetch import prefetch
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numba import njit
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.block_store import BLOCK_FIELDS, CHUNK_FIELDS, POOL_FIELDS, BlockStore
 from spatia_ros.memory.blocks import (
     BLOCK_VOXELS,

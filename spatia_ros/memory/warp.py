@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.lanes import SAMPLE, add_sample
 from spatia_ros.memory.texels import MEASURED, RIM
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros import geometry
+from spatia_ros.kernels import njit
 from spatia_ros.types import Camera, Float32, Float64, SpatiaError, Trajectory, UInt8, UInt16
 
 DIRECTIONS = ("down", "up", "right", "left")

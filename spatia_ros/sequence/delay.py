@@ -12,10 +12,10 @@ from collections.abc import Sequence as Indices
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import numba
 import numpy as np
 
 from spatia_ros import geometry
+from spatia_ros.kernels import njit
 from spatia_ros.sequence.associate import poses_at
 from spatia_ros.sequence.sequence import Sequence
 from spatia_ros.types import Camera, Float32, Float64, Int64, SpatiaError, Trajectory, UInt8, check_array, check_pose
@@ -148,7 +148,7 @@ def warp_depth(depth: Float32, camera: Camera, T_dst_src: Float64) -> Float32:
     return _splat_depth(depth, np.array([camera.fx, camera.fy, camera.cx, camera.cy]), T_dst_src)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _splat_depth(depth: np.ndarray, intrinsics: np.ndarray, T: np.ndarray) -> np.ndarray:
     h, w = depth.shape
     fx, fy, cx, cy = intrinsics

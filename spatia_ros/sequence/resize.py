@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import cv2
-import numba
 import numpy as np
 
+from spatia_ros.kernels import njit
 from spatia_ros.types import Camera, Float32, UInt8, check_array
 
 EDGE_RATIO = 0.05
@@ -43,7 +43,7 @@ def resize_depth(depth: Float32, width: int, height: int) -> Float32:
     return out
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _resample(depth: np.ndarray, out: np.ndarray) -> None:
     height, width = depth.shape
     step_y, step_x = height / out.shape[0], width / out.shape[1]
@@ -55,7 +55,7 @@ def _resample(depth: np.ndarray, out: np.ndarray) -> None:
             out[i, j] = z if z > 0 else _nearest_known(depth, y, x, step_y, step_x)
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _on_one_surface(depth: np.ndarray, y: float, x: float) -> float:
     y0, x0 = int(y), int(x)
     y1, x1 = min(y0 + 1, depth.shape[0] - 1), min(x0 + 1, depth.shape[1] - 1)
@@ -67,7 +67,7 @@ def _on_one_surface(depth: np.ndarray, y: float, x: float) -> float:
     return 1.0 / ((1 - v) * ((1 - u) / a + u / b) + v * ((1 - u) / c + u / d))
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _nearest_known(depth: np.ndarray, y: float, x: float, step_y: float, step_x: float) -> float:
     reach_y, reach_x = max(step_y / 2, 0.5), max(step_x / 2, 0.5)
     best, z = math.inf, 0.0

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from spatia_ros import geometry
 from spatia_ros.config import DynamicsConfig
+from spatia_ros.kernels import njit
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from spatia_ros import geometry
+from spatia_ros.kernels import njit
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.types import Camera, Float32, Float64
 

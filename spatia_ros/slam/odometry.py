@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, prange
 from scipy.spatial.transform import Rotation
 
 from spatia_ros import geometry
 from spatia_ros.config import TrackingConfig
+from spatia_ros.kernels import njit
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.slam.pyramid import Level, RgbdPyramid
 from spatia_ros.types import Float64, check_pose

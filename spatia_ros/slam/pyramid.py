@@ -12,8 +12,9 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from spatia_ros.kernels import njit
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.types import Camera, Float32, SpatiaError, UInt8, check_array
 

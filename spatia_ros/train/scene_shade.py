@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
+from spatia_ros.kernels import njit
 from spatia_ros.train.scene_mesh import Mesh
 from spatia_ros.types import Float32, Float64, UInt8
 
@@ -86,7 +86,7 @@ def texel_density(mesh: Mesh) -> Float32:
     return np.sqrt(area / np.maximum(world, 1e-12)).astype(np.float32)
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def shade(
     out: np.ndarray, pixels: np.ndarray, prim: np.ndarray, bary: np.ndarray, depth: np.ndarray, rays: np.ndarray, focal: float,
     faces: np.ndarray, normals: np.ndarray, uv: np.ndarray, light_front: np.ndarray, light_back: np.ndarray,
@@ -134,7 +134,7 @@ def shade(
         out[p, 2] = _response(b * gain[2], white)
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _blend(of: np.ndarray, a: int, b: int, c: int, wa: float, wb: float, wc: float) -> tuple[float, float, float]:
     """The [3] values of a triangle's corners at barycentric weights."""
     return (
@@ -144,13 +144,13 @@ def _blend(of: np.ndarray, a: int, b: int, c: int, wa: float, wb: float, wc: flo
     )
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _response(x: float, white: float) -> float:
     """Reinhard's curve (SIGGRAPH 2002, eq. 4) then gamma 2."""
     return min(1.0, max(0.0, x * (1.0 + x / (white * white)) / (1.0 + x))) ** 0.5
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _texture(texels: np.ndarray, levels: np.ndarray, u: float, v: float, footprint: float) -> tuple[float, float, float]:
     """Trilinear lookup, 0..1 per channel."""
     lod = min(max(np.log2(max(footprint, 1e-6)), 0.0), len(levels) - 1.001)
@@ -163,7 +163,7 @@ def _texture(texels: np.ndarray, levels: np.ndarray, u: float, v: float, footpri
     return r0 + t * (r1 - r0), g0 + t * (g1 - g0), b0 + t * (b1 - b0)
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _bilinear(texels: np.ndarray, level: np.ndarray, u: float, v: float) -> tuple[float, float, float]:
     start, height, width = level[0], level[1], level[2]
     x, y = (u - np.floor(u)) * width - 0.5, (v - np.floor(v)) * height - 0.5
@@ -180,7 +180,7 @@ def _bilinear(texels: np.ndarray, level: np.ndarray, u: float, v: float) -> tupl
     )
 
 
-@numba.njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True)
 def _sky(sky: np.ndarray, dx: float, dy: float, dz: float) -> tuple[float, float, float]:
     height, width = sky.shape[0], sky.shape[1]
     y = min(max((1.0 - max(dz, 0.0)) * (height - 1), 0.0), height - 1.001)
@@ -196,7 +196,7 @@ def _sky(sky: np.ndarray, dx: float, dy: float, dz: float) -> tuple[float, float
     return out[0], out[1], out[2]
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def edges(prim: np.ndarray, face_normals: np.ndarray, obj: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """bool [H, W], pixels beside another object, a crease or a depth step: those to sample more finely.
 
@@ -217,7 +217,7 @@ def edges(prim: np.ndarray, face_normals: np.ndarray, obj: np.ndarray, depth: np
     return out
 
 
-@numba.njit(cache=True)
+@njit(cache=True)
 def _differ(a: int, b: int, face_normals: np.ndarray, obj: np.ndarray, za: float, zb: float) -> bool:
     if a == MISS or b == MISS or obj[a] != obj[b]:
         return True
