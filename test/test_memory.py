@@ -232,6 +232,13 @@ def test_a_wall_behind_unseen_space_is_not_believed() -> None:
     np.testing.assert_array_equal(view.doubted.there, all_of_it.coverage & ~view.coverage)
     np.testing.assert_array_equal(np.where(view.coverage, view.depth, view.doubted.depth), all_of_it.depth)
     np.testing.assert_array_equal(np.where(view.coverage[..., None], view.rgb, view.doubted.rgb), all_of_it.rgb)
+    # What is invented there now stays, beside what is still doubted.
+    invented = Frame(np.full_like(view.rgb, 90), np.full_like(view.depth, 5.0), CAMERA, aside, 0)
+    half = ~view.coverage & (np.arange(view.depth.shape[1]) % 8 < 6)
+    memory.integrate(invented, sensed=False, mask=half)
+    again = memory.render(CAMERA, aside, 0)
+    assert again.doubted is not None
+    assert (again.coverage & (again.sensed < 0.5))[half].mean() > 0.99
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

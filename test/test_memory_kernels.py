@@ -216,7 +216,10 @@ def test_sharpening_a_view(seed: int) -> None:
     far = Samples.of(np.full((48, 64), 10.0, np.float32), CAMERA, T_world_cam)
     samples = [Samples.of(key.depth, CAMERA, key.T_world_cam) for key in keys] or [far]
     grids, K, T = (np.stack([getattr(s, name) for s in samples]) for name in ("grid", "intrinsics", "T_cam_world"))
-    deepest, parts = warp.deepest_nearby(view.depth, INTRINSICS[0], VOXEL), (view.rgb, view.depth, view.sensed, view.age_s)
+    invented = np.kron(rng.random((12, 16)) < 0.3, np.ones((4, 4), bool))[: len(view.depth), : view.depth.shape[1]]
+    invented ^= rng.random(invented.shape) < 0.05  # whole cells, and single pixels among measured ones
+    sensed = np.where(invented, np.float32(0.0), view.sensed)
+    deepest, parts = warp.deepest_nearby(view.depth, INTRINSICS[0], VOXEL), (view.rgb, view.depth, sensed, view.age_s)
     ours = [part.copy() for part in parts]
     witnesses = belief.witnesses(grids, K, T, T_world_cam)
     doubted = sharpen(*ours, deepest, INTRINSICS, T_world_cam, keyframes, witnesses, 0.06, 0.4)
@@ -234,6 +237,7 @@ def test_sharpening_a_view(seed: int) -> None:
     assert (np.abs(ours[0] - rgb.numpy())[same].max(-1) <= 1.0).mean() > 0.985
     assert not ours[0][ours[1] == 0].any()
     assert (doubted is None) == bool(kept_pixels[depth > 0].all())
+    assert (ours[1] > 0)[(view.depth > 0) & invented].all(), "an invention is not forgotten with what is doubted beside it"
     if doubted is not None:  # what is forgotten is as it was sharpened, and is not in sight as well
         assert not (doubted.there & (ours[1] > 0)).any()
         assert (doubted.there == (~kept_pixels & (depth > 0)).numpy()).mean() > 0.99

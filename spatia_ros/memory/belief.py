@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from spatia_ros.kernels import njit
 
 CELL_PX = 4
 """Side of the square of pixels that share one answer."""
@@ -221,16 +223,20 @@ def forget_row(
     rgb: np.ndarray, depth: np.ndarray, sensed: np.ndarray, age_s: np.ndarray, row: int, share: np.ndarray, most: float,
     doubted_rgb: np.ndarray, doubted_m: np.ndarray,
 ) -> None:
-    """Clear, in place, the pixels of a view in those of a row's cells whose unknown share, float32 [cells], exceeds ``most``.
+    """Clear, in place, the measured pixels of a view in those of a row's cells whose unknown share, float32 [cells], exceeds
+    ``most``.
 
-    Their colour and depth go to ``doubted_rgb`` [H, W, 3] and ``doubted_m`` [H, W].
+    Their colour and depth go to ``doubted_rgb`` [H, W, 3] and ``doubted_m`` [H, W]. What was invented beside them stays: it is
+    what was put there when they were doubted before, and would be invented anew at each sight.
     """
-    h, w = depth.shape
+    (h, w), half = depth.shape, np.float32(0.5)
     for cell in range(share.size):
         if share[cell] <= most:
             continue
         for y in range(row * CELL_PX, min(row * CELL_PX + CELL_PX, h)):
             for x in range(cell * CELL_PX, min(cell * CELL_PX + CELL_PX, w)):
+                if not sensed[y, x] > half:
+                    continue
                 doubted_m[y, x] = depth[y, x]
                 for k in range(3):
                     doubted_rgb[y, x, k] = rgb[y, x, k]

@@ -208,4 +208,5 @@ def sharpened(
     depth = torch.where(spoken, z, depth)
     share = unknown_ray_share(torch.where(sensed > 0.5, depth, 0.0), intrinsics, T_world_cam, *witnesses)
     cells = share.repeat_interleave(CELL_PX, 0).repeat_interleave(CELL_PX, 1)
-    return rgb, depth, cells[: depth.shape[0], : depth.shape[1]] <= most
+    believed = cells[: depth.shape[0], : depth.shape[1]] <= most
+    return rgb, depth, believed | ~(sensed > 0.5)
