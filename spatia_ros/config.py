@@ -51,6 +51,10 @@ class MemoryConfig(_Section):
         0.06, gt=0.0, le=1.0,
         description="depth step between neighbours, relative to depth, beyond which a pixel is an edge and not fused",
     )
+    island_share: float = Field(
+        5e-4, ge=0.0, le=1.0,
+        description="measured pixels with nothing measured around them are noise, in groups smaller than this share of the image",
+    )
     carve_margin_m: float = Field(
         0.04, gt=0.0, le=10.0,
         description="a point this far in front of a measurement (plus carve_margin_ratio of depth) was seen through, m",

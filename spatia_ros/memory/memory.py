@@ -15,6 +15,7 @@ from spatia_ros.memory import belief, carve, draw, fold, fuse, occlude, splat, w
 from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import live_places
 from spatia_ros.memory.cull import visible_blocks
+from spatia_ros.memory.islands import without_islands
 from spatia_ros.memory.keyframes import Keyframe, KeyframeSet, intrinsics_of
 from spatia_ros.memory.mapped import MAPPED, Pieces
 from spatia_ros.memory.observe import Observed, observe
@@ -110,7 +111,8 @@ class Memory:
         if self.epoch_ns is None:
             self.epoch_ns = frame.stamp_ns
         threads, intrinsics, pages = get_num_threads(), intrinsics_of(camera), self.pages
-        observed = observe(frame.depth, accept, frame.rgb, label, intrinsics, frame.T_world_cam, c, threads)
+        depth = without_islands(frame.depth, c.island_share) if sensed else frame.depth
+        observed = observe(depth, accept, frame.rgb, label, intrinsics, frame.T_world_cam, c, threads)
         carved = self._carve(observed, camera, frame.T_world_cam) if sensed else 0
         counts = fold.fold_heaps(
             self.store, observed.heaps, c.voxel_m, self._milliseconds(frame.stamp_ns), sensed, 1.0 if sensed else INVENTED_WEIGHT,
