@@ -48,7 +48,17 @@ def test_what_is_watched_is_one_life_in_which_everything_was_done(monkeypatch):
     assert 0.25 < at / len(trial.done) < 0.4
     assert [told for told in trial.said if "watched" in told] == [{"watched": True}]
     before = trial.said.index({"watched": True})
-    assert before == Counter(trial.done[:at])["home"] + run.WARM_ROUNDS, "told when it is home for the last time before"
+    assert before > Counter(trial.done[:at])["home"] + run.WARM_ROUNDS
+    homes = [i for i, name in enumerate(trial.done) if name == "home" and trial.done[i - 1] != "rehearse"]
+    assert homes[before - 2] < run.WATCH_SHARE * len(trial.done) <= homes[before - 1] + 2  # the first in the second half
+
+
+def test_a_short_trial_is_watched_after_some_rounds(monkeypatch):
+    trial = Trial(monkeypatch)
+    monkeypatch.setattr(run, "WATCH_SHARE", run.KILL_SHARE)
+    run.played(trial, trial, trial.ledger, 10.0, 3, lambda: False, trial.said.append)
+    at = trial.done.index("rehearse")
+    assert trial.said.index({"watched": True}) == Counter(trial.done[:at])["home"] + run.WARM_ROUNDS
 
 
 def test_kills_alone_watch_nothing(monkeypatch):
@@ -73,13 +83,14 @@ def rehearsed(over):
 
     player = object.__new__(Player)
     player._things, player.ledger = [path, path, save, reset, path], Ledger()
+    player.actors = SimpleNamespace(spawn_all=lambda: done.append("everybody"))
     player.rehearse(lambda: len(done) >= over)
     return done, player.ledger.counts
 
 
 def test_everything_is_rehearsed_in_one_order_whatever_chance_there_is():
     done, counts = rehearsed(over=100)
-    assert done == ["path", "save", "reset"] * players.REHEARSALS
+    assert done == ["everybody", *["path", "save", "reset"] * players.REHEARSALS]
     assert counts["save"] == players.REHEARSALS
-    done, _ = rehearsed(over=2)
-    assert done == ["path", "save"]
+    done, _ = rehearsed(over=3)
+    assert done == ["everybody", "path", "save"]

@@ -30,6 +30,7 @@ MAX_ACTORS = 6
 HALF_CRATE = "half_crate.ply"
 SCALES = {"pedestrian": (0.6, 1.0), "car": (0.2, 0.4), "box": (0.3, 1.2), "ball": (0.3, 1.5), "arm": (0.4, 0.8)}
 """Sizes that fit into a room."""
+WALKERS = ("pedestrian", "box", "ball", "car")
 BAD_SPAWNS: tuple[tuple[dict[str, Any], int], ...] = (
     ({"name": "x", "uri": "library:dragon"}, SpawnEntity.Response.MISSING_ASSETS),
     ({"name": "x", "uri": "../../etc/passwd.ply"}, SpawnEntity.Response.MISSING_ASSETS),
@@ -44,6 +45,11 @@ BAD_CLOCKS: tuple[dict[str, Any], ...] = (
     {"mode": Clock.PATTERN, "pattern": "sideways", "duration_s": 1.0}, {"mode": Clock.KNOTS, "knots_s": [1.0, 0.0, 0.0, 1.0]},
     {"mode": Clock.TAU, "tau_s": 1e300},
 )  # fmt: skip
+
+
+LOOKS = 10
+"""Of a trial's actors from the library, besides its walkers'. The library keeps the last sixteen looks that were asked for, so
+these stay, and what a world holds does not hang on who came last."""
 
 
 class ActorChanges:
@@ -67,6 +73,8 @@ class ActorChanges:
         self._world, self._ledger, self._poses, self._rng = world, ledger, poses, rng
         self.expect = ledger.expect
         self._clocked, self._names = clocked, 0
+        self._wardrobe = [self._look(str(kind)) for kind in rng.choice(list(LIBRARY), LOOKS)]
+        self._walkers = {kind: round(rng.uniform(*SCALES[kind]), 3) for kind in WALKERS}
         self.present: list[str] = []
         """Names of the actors there should be, in the order of their coming."""
         write_half_crate(folder / HALF_CRATE)
@@ -88,18 +96,29 @@ class ActorChanges:
         self.expect(answer.result.result == Result.RESULT_OK, f"spawn {resource}: {answer.result.error_message}")
         self.present.append(name)
 
+    def _look(self, kind: str) -> str:
+        colour, scale = str(self._rng.choice(list(COLOURS))), self._rng.uniform(*SCALES.get(kind, (0.3, 0.8)))
+        return f"library:{kind}?colour={colour}&scale={scale:.3f}"
+
     def spawn(self) -> None:
         """Somebody of the library, somewhere."""
-        kind = str(self._rng.choice(list(LIBRARY)))
-        colour, scale = str(self._rng.choice(list(COLOURS))), self._rng.uniform(*SCALES.get(kind, (0.3, 0.8)))
-        self._spawn_as(uri=f"library:{kind}?colour={colour}&scale={scale:.3f}")
+        self._spawn_as(uri=str(self._rng.choice(self._wardrobe)))
+
+    def spawn_all(self) -> None:
+        """Everybody there is, one after the other."""
+        for look in self._wardrobe:
+            self._spawn_as(uri=look)
+        for kind in self._walkers:
+            self._walk(kind)
 
     def spawn_walker(self) -> None:
         """Somebody who walks a path of its own."""
+        self._walk(str(self._rng.choice(WALKERS)))
+
+    def _walk(self, kind: str) -> None:
         steps = self._rng.uniform((0.5, -0.6, -0.6, 0, -60), (2.0, 0.6, 0.6, 0, 60), (int(self._rng.integers(2, 8)), 5))
         rows = np.cumsum(steps, 0)
-        kind, loop = str(self._rng.choice(["pedestrian", "box", "ball", "car"])), str(bool(self._rng.random() < 0.5)).lower()
-        scale = self._rng.uniform(*SCALES[kind])
+        scale, loop = self._walkers[kind], str(bool(self._rng.random() < 0.5)).lower()
         self._spawn_as(resource_string=f"{{kind: {kind}, scale: {scale:.3f}, loop: {loop}, path: {np.round(rows, 3).tolist()}}}")
 
     def spawn_file(self) -> None:

@@ -72,6 +72,7 @@ class Player:
 
     def rehearse(self, over: Callable[[], bool]) -> None:
         """Everything some times, always in the same order, so that what is loaded or kept at first use is there."""
+        self.actors.spawn_all()
         for thing in [*dict.fromkeys(self._things)] * REHEARSALS:
             if over():
                 return

@@ -34,10 +34,11 @@ TELL_S = 2.0
 ROUND = 12
 """Random things between two returns home."""
 KILL_SHARE = 0.3
-"""Kills, and passages through the lifecycle, come in this share of the time; then everything is rehearsed, and after a few more
-rounds memory use is watched in what is left of that life."""
+"""Kills, and passages through the lifecycle, come in this share of the time; then everything is rehearsed."""
+WATCH_SHARE = 0.5
+"""From this share of the time on memory use is watched: what random things need together is there then, too."""
 WARM_ROUNDS = 4
-"""Rounds after the rehearsal before it is watched: what random things need together is there then, too."""
+"""Rounds after the rehearsal that are not watched, however short the trial."""
 CYCLE_EVERY, REST_EVERY = 7, 3
 """Rounds of the first part between passages through all of the lifecycle, and between rests in it."""
 
@@ -133,7 +134,7 @@ def played(
 ) -> None:  # fmt: skip
     """Play: kills and passages through the lifecycle first, then one long life, rehearsed; each round ends at home."""
     life.begin()
-    start, rounds, warm_at = time.monotonic(), 0, 0
+    start, rounds, warm_at, watched = time.monotonic(), 0, 0, False
 
     def passed() -> float:
         return (time.monotonic() - start) / (60.0 * minutes) if minutes else 1.0
@@ -157,7 +158,8 @@ def played(
         player.home()
         rounds += 1
         say({"home": rounds, "kills": ledger.counts["kills"], "wrong": ledger.counts["wrong"], "held": player.hands.held()})
-        if warm_at and rounds == warm_at:
+        if warm_at and not watched and rounds >= warm_at and passed() >= WATCH_SHARE:
+            watched = True
             say({"watched": True})
 
 
