@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -93,7 +94,8 @@ def time_growth(camera: Camera, small: int, large: int, repetitions: int) -> dic
         "integrate_open3d": open3d_integration(frame),
         "render_small": lambda: few.render(camera, frame.T_world_cam, 0),
         "render_large": lambda: many.render(camera, frame.T_world_cam, 0),
-        "retrieve_large": lambda: many.retrieve(view, camera, frame.T_world_cam, 4),
+        # Another array each time, or memory would remember what it answered before.
+        "retrieve_large": lambda: many.retrieve(replace(view, depth=view.depth[:]), camera, frame.T_world_cam, 4),
     }
     return interleaved(f"integrate into {small} and {large} voxels", work, repetitions)
 
