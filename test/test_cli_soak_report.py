@@ -92,19 +92,9 @@ def test_what_is_allocated_is_judged_by_itself():
     assert even["growth"]["watched"]["resident"]["high"] > 1.0
     assert even["wrong_count"] == 0
     assert "not shown to be at most 1" in dict(soak.rows(even))["memory use"]
-    grown = judged(life(1, 0, 900, 0.0, noise=2.0), mb_per_h=20.0)
-    assert grown["growth"]["watched"]["allocated"]["slope"] == pytest.approx(20.0)
-    assert "what is allocated grows by 20.00 MB" in grown["wrong"][0]
-
-
-def test_what_fills_within_bounds_is_no_leak_until_time_shows_that_it_goes_on():
-    """Six MB an hour: a quarter of an hour cannot tell, an hour can; beyond four hours the limit alone counts."""
-    short, longer = (judged(life(1, 0, seconds, 6.0, noise=0.01), mb_per_h=6.0) for seconds in (900, 3600))
-    assert short["wrong_count"] == 0
-    assert "more than 1" in dict(soak.rows(short))["memory use"], "it is told all the same"
-    assert longer["wrong_count"] == 2
-    assert "5.9" in longer["wrong"][0]
-    assert judged(life(1, 0, 5 * 3600, 1.2, noise=0.01))["wrong_count"] == 1
+    grown = judged(life(1, 0, 900, 0.0, noise=2.0), mb_per_h=6.0)
+    assert grown["growth"]["watched"]["allocated"]["slope"] == pytest.approx(6.0)
+    assert "what is allocated grows by 6.00 MB" in grown["wrong"][0]
 
 
 def test_the_rows_say_what_was_done_and_how_memory_use_went():
