@@ -115,8 +115,10 @@ def test_inventions_that_agree_enter_once_and_those_that_do_not_stay_out() -> No
     for step in (good, bad):
         assert (step.verdict[0][:, 64:] == accepted).all()
         assert (step.verdict[1][:, 60:70] == remembered).all()
+        edge = step.verdict[1][:, 59]  # the edge of what the first invented
+        assert (edge[1:-1] == remembered).all()
     # Beside it the second frame goes on as far away as the first, or else stays out.
-    for columns in (slice(56, 59), slice(70, 74)):  # 59: the edge of what the first invented
+    for columns in (slice(56, 59), slice(70, 74)):
         assert (good.verdict[1][:, columns] == accepted).all()
         assert (bad.verdict[1][:, columns] == disagreeing).all()
     assert not (good.verdict == disagreeing).any()
