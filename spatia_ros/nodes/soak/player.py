@@ -175,20 +175,9 @@ class Player:
         msg = TwistStamped(header=convert.to_header(0, "base_link"))
         msg.twist.linear.x, msg.twist.angular.z = self._rng.uniform(-0.2, 0.2), self._rng.uniform(-0.5, 0.5)
         for _ in range(int(self._rng.integers(2, 8))):
-            self._push(msg)
+            self.hands.frames_of(lambda: self.hands.send("cmd_vel", msg), 1, "a velocity")
         self.hands.send("cmd_vel", TwistStamped(header=msg.header))
         self.hands.settled(0.3)
-
-    def _push(self, velocity: TwistStamped) -> None:
-        """One frame of a velocity; given again until then: it may run out while the world is at something longer."""
-        before = self.hands.frames
-
-        def moved() -> bool:
-            if self.hands.frames == before:
-                self.hands.send("cmd_vel", velocity)
-            return self.hands.frames > before
-
-        self.hands.wait(moved, "a frame of a velocity")
 
     def teleport(self) -> None:
         """By rviz's pose button."""
