@@ -31,7 +31,7 @@ def without_islands(depth: Float32, share: float) -> Float32:
     rows, cols = -(-h // CELL_PX), -(-w // CELL_PX)
     whole = np.zeros((rows * CELL_PX, cols * CELL_PX), np.bool_)
     whole[:h, :w] = known
-    cells = whole[::2, ::2] | whole[1::2, ::2] | whole[::2, 1::2] | whole[1::2, 1::2]
+    cells = np.logical_or.reduce([whole[y::CELL_PX, x::CELL_PX] for y in range(CELL_PX) for x in range(CELL_PX)])
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cells.view(np.uint8), connectivity=8)
     small = stats[:, cv2.CC_STAT_AREA] < share * rows * cols
     small[0] = False  # what is not measured at all
