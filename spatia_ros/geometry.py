@@ -27,7 +27,7 @@ def pose(R: Float64, t: Float64) -> Float64:
 def inverse(T_dst_src: Float64) -> Float64:
     """``T_src_dst`` of a rigid transform [..., 4, 4] (transpose, not a general inverse)."""
     R_t = np.swapaxes(T_dst_src[..., :3, :3], -1, -2)
-    out = np.zeros_like(T_dst_src)
+    out = np.zeros(T_dst_src.shape, T_dst_src.dtype)  # in C order, whatever came: kernels are compiled for each
     out[..., :3, :3] = R_t
     out[..., :3, 3] = -(R_t @ T_dst_src[..., :3, 3:])[..., 0]
     out[..., 3, 3] = 1.0

@@ -4,6 +4,9 @@ Numba keeps what it has compiled on disk, and compiles a function anew where its
 compiled into it, and if *their* files change, numba takes what it has, and does what the file no longer says. So here the
 stamp of what was compiled is of a file and of all that it imports from this package, down to the last. Every kernel takes
 ``njit`` from here.
+
+Numba also compiles a function once more for every kind of array that comes: of another layout, or one that may not be written
+to. What a kernel only reads, and what may come from anywhere, is given to it as :func:`read_only`.
 """
 
 from __future__ import annotations
@@ -15,15 +18,29 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 from numba import njit
 from numba.core import caching
 
-__all__ = ["njit"]
+__all__ = ["njit", "read_only"]
 
 ROOT = Path(__file__).parent
 IMPORTS = re.compile(r"^from (?P<module>[\w.]+) import (?P<names>\([^)]*\)|[^\n]*)", re.MULTILINE)
 """Imports of whole files; those within functions or conditions are no kernels'."""
 PLACES = (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same numbers in C order, not to be written to (a view where that order is theirs already).
+
+    Else a frame whose arrays are somebody else's, or a keyframe that was edited, or came from a file, stops a world for seconds
+    while kernels are compiled for it that have been compiled for other arrays, and their code stays in memory.
+    """
+    array = np.ascontiguousarray(array)
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
 
 
 @cache

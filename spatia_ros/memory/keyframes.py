@@ -18,7 +18,7 @@ from numba import prange
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
-from spatia_ros.kernels import njit
+from spatia_ros.kernels import njit, read_only
 from spatia_ros.memory import overlap
 from spatia_ros.memory.texels import texels
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, UInt8, UInt32, check_array
@@ -59,12 +59,14 @@ class Keyframe:
     _texels: list[UInt32] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        surface = self.depth
         if self.masked is not None:
             check_array("keyframe.masked", self.masked, self.depth.shape, np.bool_)
-            surface = np.where(self.masked, SILENT, self.depth)
         if self.clear_m is not None:
             check_array("keyframe.clear_m", self.clear_m, self.depth.shape, np.float32)
+        for name in ("rgb", "depth", "sensed", "masked", "clear_m"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, read_only(getattr(self, name)))
+        surface = self.depth if self.masked is None else read_only(np.where(self.masked, SILENT, self.depth))
         object.__setattr__(self, "surface_m", surface)
 
     @property
@@ -194,9 +196,9 @@ class Samples:
     def of(cls, depth: Float32, camera: Camera, T_world_cam: Float64, empty_m: Float32 | None = None) -> Samples:
         """The samples of a depth image [H, W]; ``empty_m`` [H, W] where it is another (see :class:`Keyframe`)."""
         rows, cols = SAMPLES
-        f, depth = intrinsics_of(camera), np.ascontiguousarray(depth, np.float32)
-        grid, points = overlap.sampled(depth, rows, cols, f, T_world_cam)
-        empty = grid if empty_m is None else overlap.sampled(np.ascontiguousarray(empty_m), rows, cols, f, T_world_cam)[0]
+        f, T = intrinsics_of(camera), read_only(T_world_cam)
+        grid, points = overlap.sampled(read_only(np.asarray(depth, np.float32)), rows, cols, f, T)
+        empty = grid if empty_m is None else overlap.sampled(read_only(empty_m), rows, cols, f, T)[0]
         per_px = np.array([cols / camera.width, rows / camera.height] * 2)
         return cls(points, grid.ravel().astype(np.float64), grid, f * per_px, geometry.inverse(T_world_cam), empty)
 
@@ -279,8 +281,7 @@ class KeyframeSet:
             return False
         if len(self.keyframes) >= self.config.keyframes:
             self._drop_least_informative()
-        rgb = np.ascontiguousarray(frame.rgb)  # the kernels compile once; a caller's may be a view of another layout
-        self.append(Keyframe(rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns, hidden))
+        self.append(Keyframe(frame.rgb, depth, sensed, frame.camera, frame.T_world_cam, frame.stamp_ns, hidden))
         return True
 
     def _may_see(self, points: Float64, reach: Float64, slack_m: float = 0.0) -> Bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from spatia_ros.config import MemoryConfig
-from spatia_ros.kernels import njit
+from spatia_ros.kernels import njit, read_only
 from spatia_ros.memory.crew import claim, desk, hand_in, wait_for
 from spatia_ros.memory.fuse import in_range_row, limit_row, nearest_in_row
 from spatia_ros.memory.heaps import BAND, Heaps, heap_band, room
@@ -103,8 +103,9 @@ def observe(
         np.empty(-(-h // BAND), np.float32), room(h, w, label is not None),
     )  # fmt: skip
     limits = np.array([c.min_range_m, c.max_range_m, c.edge_ratio], np.float32)
+    given = (read_only(array) for array in (depth, accept, rgb, NO_LABEL if label is None else label))
     _observe(
-        threads, desk(2), *o, depth, accept, rgb, NO_LABEL if label is None else label, intrinsics, T_world_cam, c.voxel_m,
-        limits, np.float32(c.carve_margin_m), np.float32(c.carve_margin_ratio), c.fill_thin_px, c.edge_ratio,
+        threads, desk(2), *o, *given, intrinsics, read_only(T_world_cam), c.voxel_m, limits,
+        np.float32(c.carve_margin_m), np.float32(c.carve_margin_ratio), c.fill_thin_px, c.edge_ratio,
     )
     return o
