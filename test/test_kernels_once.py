@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -21,8 +23,9 @@ from spatia_ros.kernels import read_only
 from spatia_ros.memory import Memory
 from spatia_ros.memory.edit import Editor
 from spatia_ros.memory.regions import Sphere
+from spatia_ros.nodes.seeding import warm_up
 from spatia_ros.types import Frame, Trajectory
-from spatia_ros.world import World, open_generator
+from spatia_ros.world import World, WorldSnapshot, open_generator
 
 PERIOD_NS = 100_000_000
 BALLS = Sphere((0.0, -0.85, 0.0), 0.4), Sphere((0.6, 0.0, 0.6), 0.4), Sphere((0.0, 0.0, 0.85), 0.5)
@@ -46,11 +49,16 @@ def fly(world: World, angle: float) -> None:
     world.advance(Trajectory(stamps, np.stack([pose_at(angle + 0.1 * i) for i in range(3)])))
 
 
+def world_of(memory: Memory) -> World:
+    config = from_dict(WorldConfig().model_dump() | {"memory": memory.config.model_dump()})
+    world = World(config, memory, open_generator(config), CAMERA)
+    world.time_ns = 10**9
+    return world
+
+
 def live(folder: Path) -> World:
     """What a world goes through: measured frames, paths, edits, files, snapshots and checkpoints."""
-    config = from_dict(WorldConfig().model_dump() | {"memory": room_memory(0).config.model_dump()})
-    world = World(config, room_memory(6), open_generator(config), CAMERA)
-    world.time_ns = 10**9
+    world = world_of(room_memory(6))
     fly(world, 0.0)
     for kind, angle in (("ball", 0.0), ("pedestrian", 0.6)):
         world.cast.add(library_actor(kind, track=PoseTrack.still(pose_at(angle, 1.5))))
@@ -73,10 +81,10 @@ def live(folder: Path) -> World:
         fly(world, 0.2)
     for _ in range(2):
         editor.redo()
-    return around(world, first, config, folder)
+    return around(world, first, folder)
 
 
-def around(world: World, first: object, config: WorldConfig, folder: Path) -> World:
+def around(world: World, first: WorldSnapshot, folder: Path) -> World:
     """Through files and back."""
     world.memory.save(folder / "kept.spatia")
     world.memory.export_ply(folder / "kept.ply")
@@ -86,7 +94,7 @@ def around(world: World, first: object, config: WorldConfig, folder: Path) -> Wo
         world.restore(snapshot)
         fly(world, 0.4)
     for source in (Memory.load(folder / "kept.spatia"), Memory.open(folder / "kept.spatia")):
-        other = World(config, source, world.generator, CAMERA, world.cast)
+        other = World(world.config, source, world.generator, CAMERA, world.cast)
         other.time_ns = world.time_ns
         fly(other, 0.7)
         Editor(source).remove(BALLS[1])
@@ -104,19 +112,38 @@ def made_alike(signature: tuple) -> str:
     return ", ".join(map(str, plain))
 
 
-def compiled_again(folder: str) -> list[str]:
+def used() -> dict[str, list[tuple]]:
+    """The signatures of this package's kernels that were used in this process."""
+    kernels = [o for o in gc.get_objects() if isinstance(o, CPUDispatcher) and o.__module__.startswith("spatia_ros.")]
+    return {f"{k.__module__}.{k.__name__}": list(k.signatures) for k in kernels if k.signatures}
+
+
+def compiled_again(folder: Path) -> dict[str, list[tuple]]:
     """The kernels that were compiled more than once for arrays of one dtype, after all that."""
-    live(Path(folder))
-    out, seen = [], 0
-    for kernel in [o for o in gc.get_objects() if isinstance(o, CPUDispatcher) and o.__module__.startswith("spatia_ros.")]:
-        seen += bool(kernel.signatures)
-        alike = [made_alike(s) for s in kernel.signatures]
-        if len(set(alike)) < len(alike):
-            out.append(f"{kernel.__module__}.{kernel.__name__}: {[str(s) for s in kernel.signatures]}")
-    assert seen > 60, f"{seen} kernels were used"
-    return out
+    live(folder)
+    assert len(used()) > 60
+    return {name: found for name, found in used().items() if len({made_alike(s) for s in found}) < len(found)}
+
+
+def loaded_by_frames(folder: Path) -> set[str]:
+    """The kernels that the first frames of a world from a file wait for, once it is warmed up."""
+    world = world_of(Memory.load(folder / "room.spatia"))
+    warm_up(world)
+    warm = used()
+    fly(world, 0.5)
+    return {name for name, found in used().items() if len(found) > len(warm.get(name, ()))}
+
+
+def apart(work: Callable[[Path], Any], folder: Path) -> Any:
+    """Do something in a process of its own, where nothing that other tests compiled is there."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, (folder,))
 
 
 def test_a_world_compiles_each_kernel_once_whoever_made_its_arrays(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:  # what other tests compiled is not there
-        assert not pool.apply(compiled_again, (str(tmp_path),))
+    assert not apart(compiled_again, tmp_path)
+
+
+def test_no_frame_of_a_world_that_was_warmed_up_waits_for_a_kernel(tmp_path: Path) -> None:
+    room_memory(3).save(tmp_path / "room.spatia")
+    assert not apart(loaded_by_frames, tmp_path)

@@ -15,7 +15,7 @@ from spatia_ros.generator import Generator
 from spatia_ros.memory import Memory
 from spatia_ros.nodes.settings import SourceSettings
 from spatia_ros.sequence import open_sequence
-from spatia_ros.types import Camera, Float64, SpatiaError
+from spatia_ros.types import Camera, Float64, Frame, SpatiaError
 from spatia_ros.world import World, open_generator, open_world
 
 DEFAULT_CAMERA = Camera.from_fov(320, 240, 1.2)
@@ -101,16 +101,18 @@ def open_cast(source: SourceSettings, folder: Path) -> Cast:
     return cast_file.load(path) if path.suffix == ".npz" else script.load(path)
 
 
-def warm_up(world: World, T_world_cam: Float64) -> None:
-    """Make one frame, a ball before the camera, and forget it: the first that counts need not wait for kernels to load."""
-    rng_state, index, time_ns, frozen = world.rng.bit_generator.state, world.index, world.time_ns, world.frozen
-    cast, world.cast, world.frozen, stream = world.cast, Cast(), True, world.stream.snapshot()
-    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 1.0]))
-    world.cast.add(library_actor("ball", track=PoseTrack.still(T_world_cam @ ahead), spacing_m=0.02))
-    world.look(T_world_cam)
-    world.rng.bit_generator.state, world.index, world.time_ns, world.frozen = rng_state, index, time_ns, frozen
-    world.cast = cast
-    world.stream.restore(stream)
+def warm_up(world: World) -> None:
+    """Take a frame and make two, with somebody in them, in a world apart: none that counts waits for kernels to be loaded.
+
+    Where they were never compiled before, this is when that is done.
+    """
+    c, camera, shape = world.config.memory, world.camera, (world.camera.height, world.camera.width)
+    apart, away_m = World(world.config, Memory(c), world.generator, camera), float(np.sqrt(c.min_range_m * c.max_range_m))
+    apart.observe(Frame(np.full((*shape, 3), 128, np.uint8), np.full(shape, away_m, np.float32), camera, np.eye(4)))
+    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 0.5 * away_m]))
+    apart.cast.add(library_actor("ball", track=PoseTrack.still(ahead), scale=away_m, spacing_m=0.02 * away_m))
+    for aside in (0.0, 0.5):
+        apart.look(geometry.pose(np.eye(3), np.array([aside * away_m, 0.0, 0.0])))
 
 
 def with_memory(world: World, memory: Memory) -> World:

@@ -118,7 +118,7 @@ class WorldFace(MemoryFace):
     def activate(self) -> None:
         """Warm up where that was not done yet, and begin to work."""
         if not self._warm:
-            warm_up(self._world, self.rig.camera_of(self.rig.pose.T_map_base))
+            warm_up(self._world)
             self._warm = True
         super().activate()
 

@@ -78,7 +78,7 @@ def test_what_cannot_be_opened_says_why(recording, source, words):
 def test_warming_up_leaves_no_trace(recording):
     """The same frames come out of a world that was warmed up and one that was not."""
     cold, warm = (open_seed(CONFIG, SourceSettings(sequence="wall"), recording.parent) for _ in range(2))
-    warm_up(warm.world, START)
+    warm_up(warm.world)
     frames = [seed.world.look(START) for seed in (cold, warm)]
     assert (frames[0].index, frames[0].trajectory.stamps_ns) == (frames[1].index, frames[1].trajectory.stamps_ns)
     np.testing.assert_array_equal(frames[0].rgb, frames[1].rgb)
