@@ -93,11 +93,14 @@ def around(world: World, first: WorldSnapshot, folder: Path) -> World:
     for snapshot in (first, edited, checkpoint.read(folder / "now").world):
         world.restore(snapshot)
         fly(world, 0.4)
-    for source in (Memory.load(folder / "kept.spatia"), Memory.open(folder / "kept.spatia")):
+    nameless = Memory(world.config.memory)  # a file has no labels of chunks where there are none
+    nameless.integrate(room_frame(pose_at(0.0))[0])
+    nameless.save(folder / "nameless.spatia")
+    for source in (*(Memory.load(folder / f"{name}.spatia") for name in ("kept", "nameless")), Memory.open(folder / "kept.spatia")):
         other = World(world.config, source, world.generator, CAMERA, world.cast)
         other.time_ns = world.time_ns
         fly(other, 0.7)
-        Editor(source).remove(BALLS[1])
+        Editor(source).remove(BALLS[2])
         fly(other, 0.9)
         if source.pages:
             source.flush()

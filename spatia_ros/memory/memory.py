@@ -11,6 +11,7 @@ from numba import get_num_threads
 
 from spatia_ros import geometry
 from spatia_ros.config import MemoryConfig
+from spatia_ros.kernels import read_only
 from spatia_ros.memory import belief, carve, draw, fold, fuse, occlude, splat, warp
 from spatia_ros.memory.block_store import BlockStore
 from spatia_ros.memory.blocks import live_places
@@ -276,7 +277,7 @@ class Memory:
         bits = feature_bits("points.features", points.features, (n,), self.config.feature_channels)
         if self.epoch_ns is None and n:
             self.epoch_ns = int(points.last_seen_ns.min())
-        key, voxel = fuse.locate_points(points.xyz, self.config.voxel_m)
+        key, voxel = fuse.locate_points(read_only(points.xyz), self.config.voxel_m)
         seen_ms = since_ms(points.last_seen_ns, self.epoch_ns or 0)
         self.merge_located(points.xyz, points.rgb, key, voxel, seen_ms, points.sensed, points.confidence, points.label, bits)
         if self.pages:
@@ -312,13 +313,10 @@ class Memory:
         label: UInt16, features: UInt16,
     ) -> dict[str, int]:
         """:meth:`merge_located` for chunks of which the file, if there is one, is known to hold nothing more."""
-        counts = np.zeros(len(fuse.COUNT_NAMES), np.int64)
-        at, need = 0, -1
+        given = [read_only(array) for array in (xyz, rgb, key, voxel, seen_ms, sensed, weight, label, features)]
+        counts, at, need = np.zeros(len(fuse.COUNT_NAMES), np.int64), 0, -1
         while need != fuse.DONE:
-            at, need = fuse.merge(
-                self.store.blocks, at, xyz, rgb, key, voxel, seen_ms, sensed, weight, label, features,
-                self.config.max_weight, counts,
-            )
+            at, need = fuse.merge(self.store.blocks, at, *given, self.config.max_weight, counts)
             if need != fuse.DONE:
                 self.store.grow(need)
         return fuse.by_name(counts)
