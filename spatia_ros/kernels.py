@@ -13,21 +13,40 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
 from numba.core import caching
 
-__all__ = ["njit", "read_only"]
+__all__ = ["ALL", "compiled", "njit", "read_only"]
 
 ROOT = Path(__file__).parent
 IMPORTS = re.compile(r"^from (?P<module>[\w.]+) import (?P<names>\([^)]*\)|[^\n]*)", re.MULTILINE)
 """Imports of whole files; those within functions or conditions are no kernels'."""
 PLACES = (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator, caching.UserWideCacheLocator)
+
+
+ALL: list[Any] = []
+"""The kernels of this process."""
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """:func:`numba.njit`, which keeps count of what it made; the options are those."""
+
+    def kernel(function: Callable[..., Any]) -> Any:
+        ALL.append(numba.njit(**options)(function))
+        return ALL[-1]
+
+    return kernel
+
+
+def compiled() -> int:
+    """How often kernels were compiled, or loaded, in this process: while it stays, none had to wait for that."""
+    return sum(len(kernel.overloads) for kernel in ALL)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -109,6 +109,12 @@ def test_the_rows_say_what_was_done_and_how_memory_use_went():
     assert dict(soak.rows(report(restart_s=None)))["memory use"].startswith("no life")
 
 
+def test_kernels_that_came_while_memory_was_watched_are_told():
+    held = [{"at_s": at, "pid": 1, "resident_mb": 1.0, "kernels": n} for at, n in ((1.0, 40.0), (5.0, 70.0), (9.0, 73.0))]
+    assert dict(soak.rows(report(at_home=held, watched_s=4.0)))["kernels"] == "73, 3 of them new in the time watched"
+    assert "kernels" not in dict(soak.rows(report(at_home=held, watched_s=None)))
+
+
 def test_the_page_names_what_did_not_hold_and_shows_the_chart(tmp_path):
     samples = life(1, 0, 300, 0.0)
     drift = drift_of(samples, 0)

@@ -221,7 +221,14 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if restarts:
         out.append(("restart", f"{restarts['p50']:.1f} s from kill to answer (median), {restarts['max']:.1f} s at most"))
-    return out + growth_rows(report["growth"])
+    return [*out, *kernel_rows(report), *growth_rows(report["growth"])]
+
+
+def kernel_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """How many kernels were compiled or loaded for the first time while memory use was watched: their code stays."""
+    since_s = report["watched_s"]
+    seen = [h["kernels"] for h in report["at_home"] if "kernels" in h and since_s is not None and h["at_s"] >= since_s]
+    return [("kernels", f"{seen[-1]:.0f}, {seen[-1] - seen[0]:.0f} of them new in the time watched")] if seen else []
 
 
 def growth_rows(growth: dict[str, Any]) -> list[tuple[str, str]]:

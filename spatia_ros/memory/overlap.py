@@ -12,8 +12,8 @@ from numba import prange
 from spatia_ros.kernels import njit
 from spatia_ros.types import Bool, Float64, Int64
 
-WORTH_SHARING, PARTS = 20_000, 16
-"""Points times keyframes from which on several threads are asked, and into how many parts the points are cut."""
+PARTS = 16
+"""Into how many parts points are cut where several threads are asked."""
 
 
 @njit(cache=True)
@@ -137,11 +137,7 @@ def shown_by_any(
     The rest is as in :func:`spatia_ros.memory.keyframes.shown_in_each`, with points [N, 3] and reach [N].
     """
     seen = np.zeros(reach.size, np.bool_)
-    how = (points, reach, grids, intrinsics, T_cam_world, order, tolerance, coarser, seen)
-    if reach.size * order.size > WORTH_SHARING:
-        _shown_by_many(PARTS, *how)
-    else:
-        _shown_from(0, reach.size, *how)
+    _shown_by_many(PARTS, points, reach, grids, intrinsics, T_cam_world, order, tolerance, coarser, seen)
     return seen
 
 

@@ -16,6 +16,9 @@ from rclpy.service import Service
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
+RESULT_KEPT_S = 60
+"""rclpy's fifteen minutes of results, with a path in each, are a lot to hold."""
+
 
 class Server(ActionServer):
     """An action server that can be taken down while an executor gathers what to wait for.
@@ -78,8 +81,9 @@ class Endpoints:
         return self._keep(self.node.create_timer(period_s, callback, group or self._group, clock), self.node.destroy_timer)
 
     def action(self, kind: type, name: str, execute: Callable[[Any], Any], **options: Any) -> ActionServer:
-        """An action."""
-        return self._keep(Server(self.node, kind, name, execute, **self._grouped(options)), Server.destroy)
+        """An action; what came of a goal is kept for a while, for who asks late."""
+        made = Server(self.node, kind, name, execute, result_timeout=RESULT_KEPT_S, **self._grouped(options))
+        return self._keep(made, Server.destroy)
 
     def _grouped(self, options: dict[str, Any]) -> dict[str, Any]:
         return options | {"callback_group": options.get("callback_group") or self._group}

@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from spatia_ros import kernels
 from spatia_ros.nodes import qos
 from spatia_ros.nodes.namesakes import Namesakes
 from spatia_ros.types import SpatiaError
@@ -44,8 +45,8 @@ if _mallinfo is not None:  # glibc from 2.33 on
 
 
 def allocated() -> dict[str, float]:
-    """What this process holds of malloc, MB (where that can be told), and how many small objects Python has."""
-    out = {"python_blocks": float(sys.getallocatedblocks())}
+    """What this process holds of malloc, MB (where that can be told); how many small objects Python has, and compiled kernels."""
+    out = {"python_blocks": float(sys.getallocatedblocks()), "kernels": float(kernels.compiled())}
     if _mallinfo is not None:
         info = _mallinfo()
         out["allocated_mb"] = round((info.uordblks + info.hblkhd) / 1e6, 3)

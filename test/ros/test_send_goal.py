@@ -6,8 +6,10 @@ import sys
 
 import pytest
 import yaml
-from harness import START, parameters, wall_memory
+from harness import START, parameters, wait, wall_memory
 
+from spatia_ros.action import NavigateToObject
+from spatia_ros.nodes import endpoints
 from spatia_ros.nodes.world_node import WorldNode
 from spatia_ros.record.poses import HEADER, pose_line
 from spatia_ros.sequence import open_sequence
@@ -38,6 +40,21 @@ def test_a_data_set_along_a_file_of_poses(folder):
     assert "# {frames_done: 3, frames_total: 3" in done.stdout
     assert yaml.safe_load(done.stdout)["frames"] == 3
     assert len(open_sequence(folder / "short").stamps_ns) == 3
+
+
+def test_what_came_of_a_goal_is_kept_for_a_while_and_no_longer(graph, monkeypatch):
+    def execute(goal):
+        goal.succeed()
+        return NavigateToObject.Result(success=True)
+
+    monkeypatch.setattr(endpoints, "RESULT_KEPT_S", 2)
+    opened = endpoints.Endpoints(graph.client)
+    server = opened.action(NavigateToObject, "kept", execute)
+    done = sent("kept", "{phrase: the piano}")
+    assert done.returncode == 0, done.stderr
+    assert len(server._goal_handles) == 1
+    wait(lambda: not (server._goal_handles or server._result_futures), "what is kept to go")
+    opened.close()
 
 
 def test_ctrl_c_cancels_and_shows_what_was_done(folder):

@@ -83,14 +83,27 @@ def rehearsed(over):
 
     player = object.__new__(Player)
     player._things, player.ledger = [path, path, save, reset, path], Ledger()
-    player.actors = SimpleNamespace(spawn_all=lambda: done.append("everybody"))
+    player.actors = SimpleNamespace(spawn_all=lambda: done.append("everybody"), find_all=lambda: done.append("phrases"))
+    player.edit_all = lambda: done.append("edits")
     player.rehearse(lambda: len(done) >= over)
     return done, player.ledger.counts
 
 
 def test_everything_is_rehearsed_in_one_order_whatever_chance_there_is():
     done, counts = rehearsed(over=100)
-    assert done == ["everybody", *["path", "save", "reset"] * players.REHEARSALS]
+    assert done == ["everybody", "phrases", "edits", *["path", "save", "reset"] * players.REHEARSALS]
     assert counts["save"] == players.REHEARSALS
-    done, _ = rehearsed(over=3)
-    assert done == ["everybody", "path", "save"]
+    done, _ = rehearsed(over=5)
+    assert done == ["everybody", "phrases", "edits", "path", "save"]
+
+
+def test_each_kind_of_edit_is_rehearsed_until_it_finds_something():
+    player, asked = object.__new__(Player), []
+
+    def edit(operation):
+        asked.append(operation)
+        return operation == players.Edit.MOVE or asked.count(operation) == 3
+
+    player._edit = edit
+    player.edit_all()
+    assert asked == [players.Edit.REMOVE] * 3 + [players.Edit.MOVE] + [players.Edit.RECOLOUR] * 3

@@ -31,6 +31,7 @@ HALF_CRATE = "half_crate.ply"
 SCALES = {"pedestrian": (0.6, 1.0), "car": (0.2, 0.4), "box": (0.3, 1.2), "ball": (0.3, 1.5), "arm": (0.4, 0.8)}
 """Sizes that fit into a room."""
 WALKERS = ("pedestrian", "box", "ball", "car")
+PHRASES = "the nearest ball", "the red car", "the pedestrian behind the box", "the piano"
 BAD_SPAWNS: tuple[tuple[dict[str, Any], int], ...] = (
     ({"name": "x", "uri": "library:dragon"}, SpawnEntity.Response.MISSING_ASSETS),
     ({"name": "x", "uri": "../../etc/passwd.ply"}, SpawnEntity.Response.MISSING_ASSETS),
@@ -181,7 +182,14 @@ class ActorChanges:
 
     def find(self) -> None:
         """Ask where something is: an actor, or what is not there."""
-        phrase = str(self._rng.choice(["the nearest ball", "the red car", "the pedestrian behind the box", "the piano"]))
+        self._find(str(self._rng.choice(PHRASES)))
+
+    def find_all(self) -> None:
+        """Ask for everything that may be asked for, one after the other."""
+        for phrase in PHRASES:
+            self._find(phrase)
+
+    def _find(self, phrase: str) -> None:
         answer = self._world.find(phrase)
         known = (NavigateToObject.Result.REACHED, NavigateToObject.Result.NO_PATH, NavigateToObject.Result.NOT_FOUND)
         self.expect(answer.code in known, f"find {phrase!r}: code {answer.code}: {answer.message}")

@@ -17,11 +17,11 @@ from std_msgs.msg import String
 from spatia_ros.msg import GeneratedFrame, SimStatus
 from spatia_ros.nodes import convert, qos
 from spatia_ros.nodes.soak.checker import EVERY
+from spatia_ros.nodes.soak.held import held_by
 from spatia_ros.nodes.soak.marks import MARKS, SEEN, Mark
 from spatia_ros.nodes.soak.twin import LONGEST_WAIT_S, PIECE_S, Caller, Gone
 from spatia_ros.types import Float64, SpatiaError
 
-HELD = ("resident_mb", "allocated_mb", "python_blocks")
 KEPT = 400
 """Frames remembered."""
 
@@ -80,12 +80,10 @@ class Hands(Caller):
             self._new.notify_all()
 
     def _on_report(self, msg: DiagnosticArray) -> None:
+        held = held_by("world", msg)
         with self._new:
-            for status in msg.status:
-                if status.name == "world":
-                    told = {pair.key: pair.value for pair in status.values}
-                    self.resources = {name: float(told[name]) for name in HELD if name in told}
-                    self._reports += 1
+            if held is not None:
+                self.resources, self._reports = held, self._reports + 1
             self._new.notify_all()
 
     def held(self) -> dict[str, float]:

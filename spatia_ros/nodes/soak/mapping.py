@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from spatia_ros.nodes import environment
+from spatia_ros.nodes.soak.held import held_by
 from spatia_ros.nodes.tools.tool import tell
 from spatia_ros.record.lap import EMPTY, FRAMES, Lap
 from spatia_ros.types import Frame, SpatiaError
 
-HELD = ("resident_mb", "allocated_mb", "python_blocks")
 SAVED = "lap.spatia"
 """What a lap made, in the data folder."""
 WARM_UP = 4
@@ -62,12 +62,10 @@ class Driver:
             self._new.notify_all()
 
     def _on_report(self, msg: Any) -> None:
+        held = held_by("mapper", msg)
         with self._new:
-            for status in msg.status:
-                if status.name == "mapper":
-                    told = {pair.key: pair.value for pair in status.values}
-                    self._held.append({name: float(told[name]) for name in HELD if name in told})
-                    del self._held[:-1]
+            if held is not None:
+                self._held[:] = [held]
             self._new.notify_all()
 
     def held(self) -> dict[str, float]:

@@ -37,6 +37,7 @@ REHEARSALS = 3
 REST_S = max(tidy.QUIET_S, tidy.EVERY_S) + 2 * tidy.LOOK_S
 """At home the world may rest until it has given back the memory that it needs no more, also where it has done so just before."""
 Edit = EditMemory.Request
+CHANGES, TRIES = (Edit.REMOVE, Edit.MOVE, Edit.RECOLOUR), 10
 
 
 class Player:
@@ -73,6 +74,8 @@ class Player:
     def rehearse(self, over: Callable[[], bool]) -> None:
         """Everything some times, always in the same order, so that what is loaded or kept at first use is there."""
         self.actors.spawn_all()
+        self.actors.find_all()
+        self.edit_all()
         for thing in [*dict.fromkeys(self._things)] * REHEARSALS:
             if over():
                 return
@@ -219,15 +222,23 @@ class Player:
 
     def edit(self) -> None:
         """Remove, move or recolour a ball of the place; nothing may be there."""
+        self._edit(int(self._rng.choice(CHANGES)))
+
+    def edit_all(self) -> None:
+        """Each kind of edit until it finds something to change (it may not, where the camera looks at what is far)."""
+        for operation in CHANGES:
+            any(self._edit(operation) for _ in range(TRIES))
+
+    def _edit(self, operation: int) -> bool:
         motion = Pose()
         motion.position.z = float(self._rng.uniform(0.05, 0.3))
         asked = {"sphere": [*self._ahead(self._rng.uniform(0.8, 2.5)), float(self._rng.uniform(0.1, 0.5))], "motion": motion}
-        operation = int(self._rng.choice([Edit.REMOVE, Edit.MOVE, Edit.RECOLOUR]))
         colour = Edit().color
         colour.r, colour.a = 1.0, 0.5
         answer = self.hands.call(EditMemory, "memory/edit", operation=operation, color=colour, **asked)
         self._expect(answer.success or bool(answer.message), "memory/edit: refused without a word")
         self.ledger.counts["edited"] += answer.success
+        return bool(answer.success)
 
     def add(self) -> None:
         """Add a file to the place."""
