@@ -147,10 +147,11 @@ class Starting:
         self._thread.start()
 
     def _start(self) -> None:
-        from spatia_ros.nodes.tidy import settle
+        from spatia_ros.nodes.tidy import settle, stock_up
 
         try:
             self._node.start()
+            stock_up()
             settle()  # all that was imported, and that was made to work with
         except Exception as error:
             if self._node.context.ok():

@@ -84,14 +84,14 @@ def rehearsed(over):
     player = object.__new__(Player)
     player._things, player.ledger = [path, path, save, reset, path], Ledger()
     player.actors = SimpleNamespace(spawn_all=lambda: done.append("everybody"), find_all=lambda: done.append("phrases"))
-    player.edit_all = lambda: done.append("edits")
+    player.edit_all, player.rush = lambda: done.append("edits"), lambda: done.append("rush")
     player.rehearse(lambda: len(done) >= over)
     return done, player.ledger.counts
 
 
 def test_everything_is_rehearsed_in_one_order_whatever_chance_there_is():
     done, counts = rehearsed(over=100)
-    assert done == ["everybody", "phrases", "edits", *["path", "save", "reset"] * players.REHEARSALS]
+    assert done == ["everybody", "phrases", "edits", *["path", "save", "reset"] * players.REHEARSALS, "rush"]
     assert counts["save"] == players.REHEARSALS
     done, _ = rehearsed(over=5)
     assert done == ["everybody", "phrases", "edits", "path", "save"]

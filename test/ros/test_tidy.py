@@ -1,6 +1,8 @@
 """Memory is given back when a node rests, and not more often than said."""
 
 import gc
+import subprocess
+import sys
 import weakref
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from spatia_ros.nodes import tidy
+from spatia_ros.nodes.health import allocated
 from spatia_ros.nodes.soak.player import REST_S
 
 
@@ -125,3 +128,31 @@ def test_who_gives_back_looks_at_all_of_it():
     tidy.give_back()
     assert gone() is None
     assert gc.get_freeze_count() == 0
+
+
+SIZES = """
+import sys
+import numpy as np
+from spatia_ros.nodes import tidy
+from spatia_ros.nodes.health import allocated
+from spatia_ros.nodes.health import allocated
+if sys.argv[1:]:
+    tidy.stock_up()
+before, rng = allocated()["allocated_mb"], np.random.default_rng(0)
+for _ in range(20):
+    blocks = [np.empty(size, np.uint8) for size in rng.integers(1, 1024, 2000)]
+del blocks
+print(allocated()["allocated_mb"] - before)
+"""
+
+
+def test_what_numpy_keeps_is_there_from_the_beginning():
+    """Without that it comes bit by bit, whenever blocks of another size are freed."""
+    if "allocated_mb" not in allocated():
+        pytest.skip("needs glibc 2.33 or newer, which tells what is allocated")
+    grown = [
+        float(subprocess.run([sys.executable, "-c", SIZES, *words], capture_output=True, text=True, check=True).stdout)
+        for words in ((), ("stocked",))
+    ]
+    assert grown[0] > 1.0
+    assert grown[1] < 0.1

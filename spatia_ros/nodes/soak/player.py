@@ -33,7 +33,7 @@ HOME, KEPT, START = "home", "kept", "start.spatia"
 """The snapshot that every round ends in, the one that is taken and gone back to between, and the memory it all begins with."""
 PROMPTS = ("", "a bright room", "a dark room at night", "snow")
 MAP_FILE = "now.ply"
-REHEARSALS = 3
+REHEARSALS, RELOADS = 3, 20
 REST_S = max(tidy.QUIET_S, tidy.EVERY_S) + 2 * tidy.LOOK_S
 """At home the world may rest until it has given back the memory that it needs no more, also where it has done so just before."""
 Edit = EditMemory.Request
@@ -81,6 +81,16 @@ class Player:
                 return
             thing()
             self.ledger.counts[thing.__name__] += 1
+        self.rush()
+
+    def rush(self) -> None:
+        """The same memory loaded again and again: as many updates of the map on their way at once as there ever will be.
+
+        A publisher keeps what is not acknowledged yet, in buffers that stay as large as they once were.
+        """
+        for _ in range(RELOADS):
+            self._call(LoadMemory, "memory/load", path=START)
+        self._load(START)
 
     def home(self) -> None:
         """Back to how it all began, with nothing moving: the copy of the map is compared, and memory use can be."""
