@@ -141,7 +141,7 @@ if sys.argv[1:]:
 before, rng = allocated()["allocated_mb"], np.random.default_rng(0)
 for _ in range(20):
     blocks = [np.empty(size, np.uint8) for size in rng.integers(1, 1024, 2000)]
-del blocks
+    del blocks
 print(allocated()["allocated_mb"] - before)
 """
 
