@@ -6,6 +6,8 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from rclpy.duration import Duration
+
 from spatia_ros.memory.updates import Update, Updates
 from spatia_ros.msg import MemoryUpdate
 from spatia_ros.nodes import convert, convert_memory, qos
@@ -17,15 +19,21 @@ if TYPE_CHECKING:
 PERIOD_S = 0.1
 OTHERS_SHARE = 4.0
 """Times as long as telling took, the worker is left to its frames."""
+PATIENCE_S = 1.0
+"""How long listeners are waited for who do not acknowledge a message; some may be dead."""
 POINT_BYTES = 28
 """Of a point in a message: 16 of its own, 12 of its voxel."""
+
+
+AT_ONCE = Duration()
 
 
 class MemoryUpdates(Part):
     """Tells listeners of the memory everything once, when one joins, and then what changes.
 
     While nobody listens nothing is computed or kept. One message at a time, of ``update.max_points`` voxels; the next one
-    waits until it is paid for (``update.max_bytes_per_s``), and until the worker has had four times as long for its frames.
+    waits until listeners have it, until it is paid for (``update.max_bytes_per_s``), and until the worker has had four times as
+    long for its frames. So a slow listener misses nothing, and what DDS holds for it does not grow.
     """
 
     def __init__(self, face: MemoryFace) -> None:
@@ -34,7 +42,7 @@ class MemoryUpdates(Part):
         self._updates: Updates | None = None  # the worker's
         self._joined, self._listeners = 0, 0
         self._served = 0  # how many had joined when everything was last told from the beginning; the worker's
-        self._sequence, self._free_at_s = 0, 0.0
+        self._sequence, self._free_at_s, self._sent_s = 0, 0.0, 0.0
         self._pending: Future[None] | None = None
         face.endpoints.create_timer(PERIOD_S, self._offer)
 
@@ -52,12 +60,16 @@ class MemoryUpdates(Part):
             self._joined += max(listeners - self._listeners, 0)
         self._listeners = listeners
         waiting = self._pending is not None and not self._pending.done()
-        if waiting or not self._face.active or time.monotonic() < self._free_at_s:
+        if waiting or not self._face.active or time.monotonic() < self._free_at_s or not self._arrived():
             return
         if listeners:
             self._pending = self._face.worker.submit(self._face.health.guard("memory/update", self._tell))
         elif self._updates is not None:
             self._pending = self._face.worker.submit(self._forget)
+
+    def _arrived(self) -> bool:
+        """Whether all who listen have what was sent last, or have had their time."""
+        return time.monotonic() - self._sent_s > PATIENCE_S or self._publisher.wait_for_all_acked(AT_ONCE)
 
     def _forget(self) -> None:
         self._updates = None
@@ -82,4 +94,4 @@ class MemoryUpdates(Part):
         self._publisher.publish(
             convert_memory.to_update(update, face.T_map_world, face.memory.config.voxel_m, self._sequence, header)
         )
-        self._sequence += 1
+        self._sequence, self._sent_s = self._sequence + 1, time.monotonic()

@@ -1,6 +1,7 @@
 """Who takes in every update over ROS holds the node's map to the bit; parts of it are given on request."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -144,6 +145,34 @@ def test_messages_are_paid_for(graph, folder):
     assert free_at_s > 0
     wait(lambda: len(updates) > published, "the next")
     assert part._free_at_s >= free_at_s + 0.99
+
+
+def test_the_next_message_waits_until_the_last_has_arrived_or_its_listener_is_given_up(graph, folder, monkeypatch):
+    node = make(graph, folder, "/acked", update__max_points=100)
+    part = next(p for p in node._parts if isinstance(p, memory_update.MemoryUpdates))
+    arrived, real, sent_s = threading.Event(), part._publisher, []
+
+    class Publisher:
+        """The real one, but what it sent has arrived when the test says so."""
+
+        get_subscription_count = staticmethod(real.get_subscription_count)
+
+        def publish(self, msg):
+            sent_s.append(time.monotonic())
+            real.publish(msg)
+
+        def wait_for_all_acked(self, timeout):
+            assert timeout.nanoseconds == 0
+            return arrived.is_set() and real.wait_for_all_acked(timeout)
+
+    monkeypatch.setattr(part, "_publisher", Publisher())
+    updates = graph.collect(MemoryUpdate, "/acked/world/memory/update", qos.UPDATES)
+    wait(lambda: len(updates) > 2, "three messages that nobody acknowledges")
+    assert min(np.diff(sent_s)) >= memory_update.PATIENCE_S
+    arrived.set()
+    before, began_s = len(sent_s), time.monotonic()
+    wait(lambda: len(sent_s) >= before + 10, "ten that are acknowledged")
+    assert time.monotonic() - began_s < 10 * memory_update.PATIENCE_S
 
 
 def test_a_map_that_was_turned_is_mirrored_in_the_map(graph, folder):
