@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 from spatia_ros.memory.updates import Update, Updates
 from spatia_ros.msg import MemoryUpdate
@@ -69,7 +70,12 @@ class MemoryUpdates(Part):
 
     def _arrived(self) -> bool:
         """Whether all who listen have what was sent last, or have had their time."""
-        return time.monotonic() - self._sent_s > PATIENCE_S or self._publisher.wait_for_all_acked(AT_ONCE)
+        if time.monotonic() - self._sent_s > PATIENCE_S:
+            return True
+        try:
+            return bool(self._publisher.wait_for_all_acked(AT_ONCE))
+        except rclpy_implementation.RCLError:  # a middleware that cannot tell
+            return True
 
     def _forget(self) -> None:
         self._updates = None

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped
 from harness import START, wait, walled_world
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import ColorRGBA
 
@@ -173,6 +175,14 @@ def test_the_next_message_waits_until_the_last_has_arrived_or_its_listener_is_gi
     before, began_s = len(sent_s), time.monotonic()
     wait(lambda: len(sent_s) >= before + 10, "ten that are acknowledged")
     assert time.monotonic() - began_s < 10 * memory_update.PATIENCE_S
+
+
+def test_nobody_is_waited_for_where_the_middleware_cannot_tell():
+    def unable(timeout):
+        raise rclpy_implementation.RCLError("unsupported")
+
+    part = SimpleNamespace(_sent_s=time.monotonic(), _publisher=SimpleNamespace(wait_for_all_acked=unable))
+    assert memory_update.MemoryUpdates._arrived(part)
 
 
 def test_a_map_that_was_turned_is_mirrored_in_the_map(graph, folder):
