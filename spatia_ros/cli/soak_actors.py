@@ -94,7 +94,7 @@ def _watched(troupe: Troupe, trial: Child, worlds: list[Child], minutes: float) 
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process, MB.
+    """Resident memory of a process, MB (a million bytes, as in /diagnostics).
 
     Raises:
         SpatiaError: when it is gone.
@@ -105,7 +105,7 @@ def resident_mb(pid: int) -> float:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         raise SpatiaError(f"process {pid}: expected it to run, it is gone") from None
-    return next(float(line.split()[1]) / 1024.0 for line in lines if line.startswith("VmRSS:"))
+    return next(float(line.split()[1]) * 1024.0 / 1e6 for line in lines if line.startswith("VmRSS:"))
 
 
 def rows(report: dict[str, Any]) -> list[tuple[str, str, str]]:
