@@ -22,11 +22,9 @@ OTHERS_SHARE = 4.0
 """Times as long as telling took, the worker is left to its frames."""
 PATIENCE_S = 1.0
 """How long listeners are waited for who do not acknowledge a message; some may be dead."""
+AT_ONCE = Duration()
 POINT_BYTES = 28
 """Of a point in a message: 16 of its own, 12 of its voxel."""
-
-
-AT_ONCE = Duration()
 
 
 class MemoryUpdates(Part):
@@ -34,7 +32,7 @@ class MemoryUpdates(Part):
 
     While nobody listens nothing is computed or kept. One message at a time, of ``update.max_points`` voxels; the next one
     waits until listeners have it, until it is paid for (``update.max_bytes_per_s``), and until the worker has had four times as
-    long for its frames. So a slow listener misses nothing, and what DDS holds for it does not grow.
+    long for its frames. So who is slow by less than a second a message misses none, and DDS holds one or two for it.
     """
 
     def __init__(self, face: MemoryFace) -> None:

@@ -21,6 +21,9 @@ from spatia_ros.world import World, open_generator, open_world
 DEFAULT_CAMERA = Camera.from_fov(320, 240, 1.2)
 """Where neither the settings nor the seed say what the camera is."""
 
+WALL_M = 2.0
+"""How far away the wall is before which a world warms up, where its memory takes in what is so far away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seed:
@@ -107,10 +110,10 @@ def warm_up(world: World) -> None:
     Where they were never compiled before, this is when that is done.
     """
     c, camera, shape = world.config.memory, world.camera, (world.camera.height, world.camera.width)
-    apart, away_m = World(world.config, Memory(c), world.generator, camera), float(np.sqrt(c.min_range_m * c.max_range_m))
+    apart, away_m = World(world.config, Memory(c), world.generator, camera), min(max(WALL_M, c.min_range_m), c.max_range_m)
     apart.observe(Frame(np.full((*shape, 3), 128, np.uint8), np.full(shape, away_m, np.float32), camera, np.eye(4)))
-    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 0.5 * away_m]))
-    apart.cast.add(library_actor("ball", track=PoseTrack.still(ahead), scale=away_m, spacing_m=0.02 * away_m))
+    ahead = geometry.pose(np.eye(3), np.array([0.0, 0.0, 0.5 * WALL_M]))
+    apart.cast.add(library_actor("ball", track=PoseTrack.still(ahead), spacing_m=0.02))
     for aside in (0.0, 0.5):
         apart.look(geometry.pose(np.eye(3), np.array([aside * away_m, 0.0, 0.0])))
 

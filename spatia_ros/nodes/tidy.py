@@ -39,7 +39,7 @@ _trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)  # glibc has it; 
 def stock_up() -> None:
     """Let NumPy have at once what it keeps in the end: the last seven blocks of each size below 1 kB that were freed, 3.7 MB.
 
-    It takes hours of other sizes until all are there, and what a process needs cannot be told from what it hoards.
+    Else they come bit by bit, with every other size that is asked for; what a process needs cannot be told from what it hoards.
     """
     blocks = [np.empty(size, np.uint8) for size in range(1, SMALL) for _ in range(OF_A_SIZE)]
     del blocks

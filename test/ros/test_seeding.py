@@ -5,7 +5,7 @@ import pytest
 import trimesh
 from harness import START, wall_frame, wall_memory
 
-from spatia_ros.config import CameraConfig, GeneratorConfig, WorldConfig
+from spatia_ros.config import CameraConfig, GeneratorConfig, MemoryConfig, WorldConfig
 from spatia_ros.nodes.seeding import open_seed, warm_up, with_memory
 from spatia_ros.nodes.settings import SourceSettings
 from spatia_ros.sequence import write_tum
@@ -83,6 +83,12 @@ def test_warming_up_leaves_no_trace(recording):
     assert (frames[0].index, frames[0].trajectory.stamps_ns) == (frames[1].index, frames[1].trajectory.stamps_ns)
     np.testing.assert_array_equal(frames[0].rgb, frames[1].rgb)
     assert len(cold.world.memory) == len(warm.world.memory)
+
+
+@pytest.mark.parametrize("reach", [(0.0, 8.0), (0.0, 0.01), (5.0, 1000.0), (100.0, 1000.0)])
+def test_a_world_warms_up_whatever_range_its_memory_has(reach):
+    memory = MemoryConfig(min_range_m=reach[0], max_range_m=reach[1])
+    warm_up(open_seed(CONFIG.model_copy(update={"memory": memory}), SourceSettings(), None).world)
 
 
 def test_another_memory_in_the_same_world(recording):

@@ -84,9 +84,9 @@ class Player:
         self.rush()
 
     def rush(self) -> None:
-        """The same memory loaded again and again: as many updates of the map on their way at once as there ever will be.
+        """The same memory loaded again and again: updates of the map of every size, one after the other.
 
-        A publisher keeps what is not acknowledged yet, in buffers that stay as large as they once were.
+        They wait for each other as long as listeners answer in time; a publisher's buffers stay as large as they once were.
         """
         for _ in range(RELOADS):
             self._call(LoadMemory, "memory/load", path=START)
