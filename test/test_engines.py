@@ -22,7 +22,7 @@ from spatia_ros.engine.bundle import read_bundle
 from spatia_ros.engine.calibration import Recorder, split
 from spatia_ros.engine.compare import difference, examples, psnr_db
 from spatia_ros.engine.cuda_graph import CapturedFunction, Recording
-from spatia_ros.engine.half import feeding, to_half
+from spatia_ros.engine.half import casts_to, feeding, to_half
 from spatia_ros.engine.quantise import layers_of, quantised
 from spatia_ros.engine.runtimes import RUNTIMES, choose, open_engines
 from spatia_ros.engine.ship import add_int8, load_network, sizes_of
@@ -80,7 +80,7 @@ def test_graphs_compute_what_torch_computes(precision: str) -> None:
     measured = read_bundle(tiny_engine()).figures["against_torch"][precision]
     assert set(measured) == set(GRAPHS)
     for off in measured.values():
-        assert off["psnr_db"] > (120.0 if precision == "fp32" else 60.0)
+        assert off["psnr_db"] > (120.0 if precision == "fp32" else 75.0)  # angles rounded on their way: 59
         assert off["largest_difference"] < (1e-4 if precision == "fp32" else 0.1)
 
 
@@ -95,6 +95,15 @@ def test_every_number_is_in_the_folder_once() -> None:
         graph = onnx.load(str(folder / f"{name}.onnx"), load_external_data=False).graph
         embedded = sum(len(tensor.raw_data) for tensor in graph.initializer)
         assert embedded < 30_000, name
+
+
+@pytest.mark.parametrize("name", sorted(GRAPHS))
+def test_what_is_computed_in_float32_is_not_rounded_on_its_way(name: str) -> None:
+    nodes = onnx.load(str(tiny_engine() / f"{name}.fp16.onnx"), load_external_data=False).graph.node
+    of_kind = {kind: [n for n in nodes if casts_to(n, kind)] for kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT)}
+    assert of_kind[onnx.TensorProto.FLOAT16], "some of it is float16"
+    rounded = {n.output[0] for n in of_kind[onnx.TensorProto.FLOAT16]}
+    assert not [n.name for n in of_kind[onnx.TensorProto.FLOAT] if n.input[0] in rounded]
 
 
 def test_float16_is_a_conversion_of_the_graph() -> None:
