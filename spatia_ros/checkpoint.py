@@ -26,8 +26,9 @@ from spatia_ros.actors.observed import Observation, ObservedBody
 from spatia_ros.actors.track import PoseTrack
 from spatia_ros.config import MemoryConfig
 from spatia_ros.formats.value_tree import Flattening, Rebuilding
+from spatia_ros.generator.anchor import Anchor
 from spatia_ros.generator.box import DrawnBox
-from spatia_ros.generator.condition import Anchor, Context, ContextFrame
+from spatia_ros.generator.condition import Context, ContextFrame
 from spatia_ros.generator.stream import Held, StreamState
 from spatia_ros.memory import Keyframe, MemorySnapshot
 from spatia_ros.memory.keyframes import KeyframeSet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -273,3 +274,37 @@ def test_held_out_clips_need_what_they_are_named_after() -> None:
     assert only.context
     assert only.moving.mean() < 0.01
     assert needing("animation", only, np.random.default_rng(0)) is None
+
+
+def test_animation_time_is_needed_where_one_sight_shows_the_time_asked_for_and_another_does_not() -> None:
+    plan = Plan(size=(48, 32), frames=2, references=2, clips=4)
+    ((clip, *_),) = shard_runs("check-animation", 0, Material(), plan, np.random.default_rng(1))
+    assert clip.animation_s is not None
+    showing = [k for k in clip.context if clip.sights[k].moving > 0.005]
+    apart = [min(abs(clip.sights[k].animation_s - clip.animation_s)) for k in showing]
+    assert min(apart) < 0.1
+    assert max(apart) > 0.4
+    assert clip.moving.mean() > 0.04
+
+    def with_times(of: float) -> Clip:
+        at = float(clip.animation_s[0])
+        sights = tuple(replace(s, animation_s=at + of) if k in showing else s for k, s in enumerate(clip.sights))
+        return replace(clip, sights=sights)
+
+    assert needing("animation", clip, np.random.default_rng(0)) is clip
+    assert needing("animation", with_times(0.0), np.random.default_rng(0)) is None, "every sight shows the time asked for"
+    assert needing("animation", with_times(1.9), np.random.default_rng(0)) is None, "none does"
+    assert needing("animation", replace(clip, animation_s=None), np.random.default_rng(0)) is None
+
+
+def test_clips_often_show_the_very_times_that_sights_show() -> None:
+    """As when a recording is retimed: the same moment from another camera (bullet time)."""
+    place, same = Place(random_scene(np.random.default_rng(1), "room"), "room"), []
+    plan = Plan(size=(48, 32), frames=2, references=2, clips=4)
+    for seed in range(10):
+        for clip in run_of(place, plan, np.random.default_rng(seed)):
+            shown = [s.animation_s for s in clip.sights if s.moving > 0.005]
+            if shown:
+                same.append(all(min(abs(np.array(shown) - t)) < 1e-9 for t in clip.animation_s))
+    assert len(same) > 12
+    assert 0.2 < np.mean(same) < 0.8

@@ -14,7 +14,8 @@ from spatia_ros import cli, geometry
 from spatia_ros.config import MemoryConfig, WorldConfig
 from spatia_ros.evaluate.measures import psnr
 from spatia_ros.generator import ProjectionGenerator
-from spatia_ros.generator.condition import Anchor, ClipView, ContextFrame, context_in, images_of
+from spatia_ros.generator.anchor import Anchor
+from spatia_ros.generator.condition import ClipView, ContextFrame, context_in, images_of
 from spatia_ros.generator.recall import recall
 from spatia_ros.memory import Memory, Points, rows
 from spatia_ros.memory.edit import Editor, things

@@ -212,7 +212,8 @@ def test_a_graph_that_reaches_outside_its_weights_is_refused(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"format": 3}, "expected format 2"), ({"sizes": {}}, "sizes: expected"), ({"files": {"fp32": {}}}, "lacks"),
+        ({"format": 2}, "expected format 3, got 2, made by another version of spatia_ros: train it again"),
+        ({"sizes": {}}, "sizes: expected"), ({"files": {"fp32": {}}}, "lacks"),
         ({"steps": "many"}, "not a manifest"),
         ({"files": {"fp32": {"text": {"file": "../x", "bytes": 1, "sha256": "0" * 64}}}}, "not a manifest"),
     ],

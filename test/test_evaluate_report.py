@@ -14,7 +14,8 @@ from spatia_ros.config import GeneratorConfig
 from spatia_ros.evaluate import ablation, flights, held_out, report
 from spatia_ros.evaluate.deprived import CONDITIONS, EVERY_GENERATOR, Deprived, blank
 from spatia_ros.generator import ProjectionGenerator
-from spatia_ros.generator.condition import NO_CLOCK, ClipView
+from spatia_ros.generator.anchor import NO_CLOCK
+from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Memory
 from spatia_ros.train.clips import Clip, Sight

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spatia_ros.engine.table import GRAPHS
-from spatia_ros.generator.condition import NO_CLOCK, Anchor, ClipView, condition, images_of
+from spatia_ros.generator.anchor import NO_CLOCK, Anchor
+from spatia_ros.generator.condition import ClipView, condition, images_of
 from spatia_ros.generator.text import detokenise, tokenise
 from spatia_ros.train.clip_augment import forgotten, random_region
 from spatia_ros.train.clip_scenes import Place, Plan, run_of

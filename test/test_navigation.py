@@ -16,7 +16,8 @@ from spatia_ros import geometry
 from spatia_ros.config import GeneratorConfig, from_dict
 from spatia_ros.evaluate.navigation import Ablations, evaluate_navigation, modes_of, stretches_of
 from spatia_ros.evaluate.scene_distance import STRIDE, Scene, nearest_alike, nearest_alike_truth, scene_distance
-from spatia_ros.generator.condition import NO_CLOCK, ClipView, images_of
+from spatia_ros.generator.anchor import NO_CLOCK
+from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.dropped import FAR, RAYS
 from spatia_ros.generator.navigation import (
     INDEX_S,

@@ -9,7 +9,7 @@ from torch import Tensor
 from spatia_ros.generator.blocks import Places, TransformerBlock, rotate
 from spatia_ros.generator.decoder import COLOUR_PRIOR, DEPTH_PRIOR, candidates, shrink
 from spatia_ros.generator.network import NANO, PRESETS, ModelConfig, SpaceTimeNet, graphs
-from spatia_ros.generator.transformer import NO_CLOCK, TICKS_S, Clock, Denoiser, octaves, tokens_of
+from spatia_ros.generator.transformer import NO_CLOCK, SEEN, TICKS_S, Clock, Denoiser, octaves, tokens_of
 from spatia_ros.types import SpatiaError
 
 TINY = ModelConfig(4, 32, 5, 2, encoder=(8, 8, 16), painter=(8, 8, 16), decoder=(8, 16, 16), words=16)
@@ -30,9 +30,9 @@ def clip(seed: int = 1, B: int = 2, T: int = 3, K: int = 2, S: int = 4, h: int =
     g = torch.Generator().manual_seed(seed)
     n = lambda *shape: torch.randn(*shape, generator=g)  # noqa: E731
     return {
-        "latents_c": n(B, K, 5, 5, 8), "rays_c": n(B, K, 6, 5, 8), "time_c": n(B, K), "animation_c": n(B, K),
+        "latents_c": n(B, K, 5, 5, 8), "rays_c": n(B, K, 9, 5, 8), "time_c": n(B, K), "animation_c": n(B, K),
         "z": n(B, T, 5, h, w), "flow_time": torch.rand(B, generator=g), "memory": n(B, T, 4, h, w),
-        "uncovered": torch.rand(B, T, 1, h, w, generator=g), "rays": n(B, T, 6, h, w), "time": n(B, T), "animation": n(B, T),
+        "uncovered": torch.rand(B, T, 1, h, w, generator=g), "rays": n(B, T, 9, h, w), "time": n(B, T), "animation": n(B, T),
         "tokens": torch.randint(1, 16, (B, S), generator=g),
     }
 
@@ -72,13 +72,18 @@ def block_truth(block: TransformerBlock, x: Tensor, told: list[Tensor], angle: T
     return x + gate_mlp * block.mlp(block.norm(x) * scale_mlp + shift_mlp)
 
 
-def angles_truth(net: Denoiser, time: Tensor, h: int, w: int) -> Tensor:
-    """Rotation [T * h * w, d / 2] of every token, one by one."""
-    f_time, f_row, f_column = net.places.frequency
-    return torch.stack([
-        t * TICKS_S * f_time + (i + 0.5) / h * 10.0 * f_row + (j + 0.5) / w * 16.0 * f_column
-        for t in time for i in range(h) for j in range(w)
-    ])
+def angles_truth(net: Denoiser, time: Tensor, animation: Tensor, rays: Tensor) -> Tensor:
+    """Rotation [T * h * w, d / 2] of every token, one by one; rays [T, 9, h, w]."""
+    h, w = rays.shape[2:]
+    axes = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5
+    angles = []
+    for t, shown, ray in zip(time, animation, rays, strict=True):
+        clock = 0.0 if shown <= NO_CLOCK else shown * TICKS_S
+        for i in range(h):
+            for j in range(w):
+                places = [t * TICKS_S, clock, (i + 0.5) / h * 10.0, (j + 0.5) / w * 16.0, *(axes @ ray[6:, i, j])]
+                angles.append(torch.cat([p * f for p, f in zip(places, net.places.frequency, strict=True)]))
+    return torch.stack(angles)
 
 
 @torch.no_grad()
@@ -90,8 +95,9 @@ def denoised_truth(network: SpaceTimeNet, told: dict[str, Tensor], entry: int) -
     flat = lambda x: tokens_of(x[None]).flatten(0, 2)  # noqa: E731
     seen, ray = torch.cat([flat(e["latents_c"]), flat(e["z"])]), torch.cat([flat(e["rays_c"]), flat(e["rays"])])
     x = net.enter(seen) + net.rays(octaves(ray))
-    middle = angles_truth(net, e["time"][:1], 1, 1).expand(len(text), -1)
-    place = torch.cat([angles_truth(net, e["time_c"], hc, wc), angles_truth(net, e["time"], h, w), middle])
+    middle = angles_truth(net, e["time"][:1], e["animation"][:1], torch.zeros(1, 9, 1, 1)).expand(len(text), -1)
+    of_context = angles_truth(net, e["time_c"], e["animation_c"], e["rays_c"])
+    place = torch.cat([of_context, angles_truth(net, e["time"], e["animation"], e["rays"]), middle])
     frame = torch.cat([torch.arange(K).repeat_interleave(hc * wc), torch.full((n_x + len(text),), -1)])
     mask = frame[:, None] == frame  # a context frame sees itself
     mask[n_c : n_c + n_x] = True  # the clip sees everything
@@ -177,15 +183,18 @@ def test_an_untrained_network_says_what_memory_says():
 
 
 def test_conditions_start_by_changing_nothing():
-    """With only the way in and out trained, what control, rays and clocks say is not heard yet."""
+    """With only the way in and out trained, what control, rays and clocks say is not heard yet: only places turn attention."""
     torch.manual_seed(0)
     network, told = SpaceTimeNet(TINY).eval(), clip()
     with torch.no_grad():
         network.transformer.leave.weight.normal_()
         network.transformer.timing.offset.fill_(0.5)  # gates open
     before = denoised(network, told)
-    for name in ("uncovered", "rays", "animation", "rays_c", "animation_c"):
-        torch.testing.assert_close(denoised(network, told | {name: told[name] + 1.0}), before, atol=0, rtol=0)
+    more = {name: told[name] + 1.0 for name in ("uncovered", "rays", "rays_c")}
+    for name in ("rays", "rays_c"):
+        more[name][:, :, SEEN] = told[name][:, :, SEEN]
+    for name, value in more.items():
+        torch.testing.assert_close(denoised(network, told | {name: value}), before, atol=0, rtol=0)
     assert not torch.equal(denoised(network, told | {"latents_c": told["latents_c"] + 1.0}), before)
 
 
@@ -218,7 +227,8 @@ def test_times_with_gaps_matter_and_only_differences_do():
 
 def test_rotation_keeps_lengths_and_sees_differences_only():
     places, x = Places(16), torch.randn(1, 1, 1, 16, generator=torch.Generator().manual_seed(0))
-    near, far = places(torch.tensor([[0.0, 2.0]]), 1, 1), places(torch.tensor([[40.0, 42.0]]), 1, 1)
+    nowhere = torch.zeros(1, 2, 3, 1, 1)
+    near, far = (places(torch.tensor([[t, t + 2.0]]), torch.tensor([[t, t - 1.0]]), nowhere) for t in (0.0, 40.0))
     a, b = (rotate(x.expand(1, 1, 2, 16), turn) for turn in (near, far))
     torch.testing.assert_close(a.norm(dim=-1), x.norm().expand(1, 1, 2))
     torch.testing.assert_close(a[..., 0, :] @ a[..., 1, :].mT, b[..., 0, :] @ b[..., 1, :].mT, atol=1e-4, rtol=1e-4)
@@ -226,7 +236,8 @@ def test_rotation_keeps_lengths_and_sees_differences_only():
 
 def test_grids_of_different_sizes_share_their_places():
     places = Places(16)
-    (coarse, _), (fine, _) = places(torch.zeros(1, 1), 5, 8), places(torch.zeros(1, 1), 15, 24)
+    now = torch.zeros(1, 1)
+    (coarse, _), (fine, _) = (places(now, now, torch.zeros(1, 1, 3, *grid)) for grid in ((5, 8), (15, 24)))
     torch.testing.assert_close(fine.view(15, 24, 8)[1::3, 1::3], coarse.view(5, 8, 8))
 
 
@@ -282,6 +293,18 @@ def test_shrinking_goes_back_to_the_prior():
     shrink(same.decode, 1.0)
     with torch.no_grad():
         torch.testing.assert_close(same.decode(z[:, :5], image, to_view), random_network().decode(z[:, :5], image, to_view))
+
+
+def test_colour_and_depth_are_shrunk_each_by_its_own_share():
+    z, image, to_view = fill_inputs()
+    learned, untrained, network = random_network(), SpaceTimeNet(TINY), random_network()
+    shrink(network.decode, 1.0, 0.0)
+    depth = slice(16 * (1 + len(COLOUR_PRIOR)), None)
+    torch.testing.assert_close(network.decode.head.bias[depth], untrained.decode.head.bias[depth])
+    with torch.no_grad():
+        ours, all_of_it = (each.decode(z[:, :5], image, to_view) for each in (network, learned))
+    torch.testing.assert_close(ours[:, :3], all_of_it[:, :3])
+    assert (ours[:, 3] - all_of_it[:, 3]).abs().max() > 1e-3
 
 
 def test_config_goes_through_a_manifest():

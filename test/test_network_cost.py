@@ -27,13 +27,13 @@ def network() -> SpaceTimeNet:
 
 def test_every_graph_costs_what_is_counted(network: SpaceTimeNet):
     n, (h, w) = torch.zeros, (H // 16, W // 16)
-    context = (n(1, K, 5, 5, 8), n(1, K, 6, 5, 8), n(1, K), n(1, K))
+    context = (n(1, K, 5, 5, 8), n(1, K, 9, 5, 8), n(1, K), n(1, K))
     assert counted(lambda: network.encode(n(T, 5, H, W))) == T * cost.encode(TINY, H, W)
     assert counted(lambda: network.paint(n(T, 4, h, w))) == T * cost.paint(TINY, H, W)
     assert counted(lambda: network.decode(n(T, 5, h, w), n(T, 15, H, W), n(T, 5))) == T * cost.decode(TINY, H, W)
     assert counted(lambda: network.text(torch.ones(1, S, dtype=torch.int64))) == cost.text(TINY, S)
     assert counted(lambda: network.context(*context)) == cost.context(TINY, K)
-    clip = (n(1, T, 5, h, w), n(1), n(1, T, 4, h, w), n(1, T, 1, h, w), n(1, T, 6, h, w), n(1, T), n(1, T), n(1, S, 32))
+    clip = (n(1, T, 5, h, w), n(1), n(1, T, 4, h, w), n(1, T, 1, h, w), n(1, T, 9, h, w), n(1, T), n(1, T), n(1, S, 32))
     kept = n(1, TINY.depth, TINY.heads, K * 40, 16)
     assert counted(lambda: network.denoise(*clip, kept, kept)) == cost.denoise(TINY, H, W, T, K, S)
 

@@ -9,7 +9,8 @@ import pytest
 from tiny_networks import TinyNetworks
 
 from spatia_ros.config import GeneratorConfig
-from spatia_ros.generator.condition import NO_CLOCK, ClipView, images_of
+from spatia_ros.generator.anchor import NO_CLOCK
+from spatia_ros.generator.condition import ClipView, images_of
 from spatia_ros.generator.sample import Generated
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import BACK, HOLD_FRAMES, Stream, by_turns

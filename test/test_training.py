@@ -15,12 +15,13 @@ import pytest
 import torch
 from training_stand_ins import TINY, RandomClips
 
+from spatia_ros.engine.bundle import engines_folder, read_bundle
 from spatia_ros.generator.network import SpaceTimeNet
 from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CARD
 from spatia_ros.train.conditions import conditions_of
 from spatia_ros.train.feed import ClipBatches, held_out
-from spatia_ros.train.initial import by_chance
+from spatia_ros.train.initial import by_chance, lineage
 from spatia_ros.train.loop import rate_at
 from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error, velocity_error
 from spatia_ros.train.noise import (
@@ -182,6 +183,24 @@ def test_the_truth_scores_best() -> None:
     assert float(figures["absrel_net"].max()) < 1e-4 < float(figures["absrel_fill"].min())
 
 
+def test_what_moves_in_invented_pixels_counts_beside_the_rest() -> None:
+    batch = CLIPS.one_batch(2)
+    hole, moving = 1.0 - batch.image[:, :, 4:5], torch.zeros_like(batch.moving)
+    moving[..., :4] = moving[..., -4:] = 1.0
+    assert 0 < float((moving * hole).mean()) < float(moving.mean()), "some of it is remembered"
+    right = torch.cat([batch.colour - batch.image[:, :, :3], torch.zeros_like(batch.image[:, :, :2])], 2)
+
+    def loss(wrong: torch.Tensor, moves: torch.Tensor) -> tuple[float, float]:
+        total, parts = picture_loss(right + wrong * torch.tensor([1.0, 1, 1, 0, 0]).view(5, 1, 1), replace(batch, moving=moves))
+        return float(total), float(parts["moving"])
+
+    still = torch.zeros_like(moving)
+    assert loss(moving * hole, moving)[1] > loss(still, moving)[1] + 1
+    assert loss(moving * (1 - hole), moving)[1] == pytest.approx(loss(still, moving)[1]), "what is remembered does not count"
+    assert loss(moving * hole, moving)[0] > loss(moving * hole, still)[0] + 0.1
+    assert np.isfinite(loss(moving, still)).all()
+
+
 # --- stages
 
 
@@ -275,6 +294,17 @@ def test_a_run_leaves_page_card_and_weights(tmp_path: Path) -> None:
     assert set(result.figures) == {"psnr_net", "psnr_fill", "absrel_net", "absrel_fill"}
     finished = first_network(replace(plan, init=str(tmp_path)))
     assert same(finished.state_dict(), result.network.state_dict())
+
+
+def test_a_card_tells_what_its_weights_began_from(tmp_path: Path) -> None:
+    first, second = (replace(tiny_plan("autoencoder"), command=f"train {name}") for name in ("first", "second"))
+    run(first, RunOptions(tmp_path / "first"), CLIPS, ALONE)
+    run(replace(second, init=str(tmp_path / "first")), RunOptions(tmp_path / "second"), CLIPS, ALONE)
+    assert "```\ntrain first\n```" in (tmp_path / "first" / CARD).read_text()
+    assert "```\ntrain first\ntrain second\n```" in (tmp_path / "second" / CARD).read_text()
+    assert lineage(str(tmp_path / "second")) == ("train first", "train second")
+    assert lineage("nano") == (read_bundle(engines_folder() / "nano").command,)
+    assert lineage(str(tmp_path / "gone")) == lineage(None) == ()
 
 
 def test_an_unfinished_run_can_be_read_and_an_empty_one_is_refused(tmp_path: Path) -> None:

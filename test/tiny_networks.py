@@ -47,7 +47,7 @@ class TinyNetworks:
         self.note("context", inputs)
         _, K, channels, rows, cols = inputs["latents"].shape
         assert (channels, rows, cols) == (CHANNELS + 1, 5, 8)
-        assert inputs["rays"].shape == (1, K, 6, 5, 8)
+        assert inputs["rays"].shape == (1, K, 9, 5, 8)
         assert inputs["time"].shape == inputs["animation"].shape == (1, K)
         keys = np.repeat(inputs["latents"].reshape(1, 1, 1, K * 40, -1), 2, 1)
         return {"keys": keys.astype(np.float32), "values": -keys.astype(np.float32)}

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spatia_ros.generator.condition import Anchor, ClipCondition, Context
+from spatia_ros.generator.anchor import Anchor
+from spatia_ros.generator.condition import ClipCondition, Context
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.generator.network import ModelConfig
 from spatia_ros.train.example import Batch, Example, collate
@@ -37,11 +38,11 @@ def random_example(rng: np.random.Generator) -> Example:
         image=image, to_view=np.tile(np.array([1, 0, 0, 0, 0], np.float32), (FRAMES, 1)),
         memory=np.concatenate([image[:, :4], image[:, 4:5]], 1),
         uncovered=rng.random((FRAMES, 1, ROWS // 16, COLS // 16), np.float32),
-        rays=normal(FRAMES, 6, ROWS // 16, COLS // 16), time=normal(FRAMES), animation=normal(FRAMES),
+        rays=normal(FRAMES, 9, ROWS // 16, COLS // 16), time=normal(FRAMES), animation=normal(FRAMES),
         box=np.zeros((FRAMES, 1, ROWS // 16, COLS // 16), np.float32), tokens=rng.integers(1, 16, 4), anchor=anchor,
         views=tuple(ViewImage(frame, np.full(3, 0.5, np.float32), 0.2, 0.5, (ROWS, COLS)) for frame in image),
     )
-    context = Context(normal(CONTEXT, 5, 80, 128), normal(CONTEXT, 6, 5, 8), normal(CONTEXT), normal(CONTEXT))
+    context = Context(normal(CONTEXT, 5, 80, 128), normal(CONTEXT, 9, 5, 8), normal(CONTEXT), normal(CONTEXT))
     return Example(
         told, context, np.concatenate([coarse, ones], 1), coarse[:, :3], np.full(FRAMES, 0.2, np.float32), coarse[:, 3:], ones,
         np.zeros((FRAMES, ROWS, COLS), bool), np.sign(normal(FRAMES, 1, ROWS // 16, COLS // 16)), True,

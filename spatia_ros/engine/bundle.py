@@ -1,4 +1,4 @@
-"""An engine folder of format 2: five graphs, their weights once a precision, and a manifest that says what they are."""
+"""An engine folder of format 3: five graphs, their weights once a precision, and a manifest that says what they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from spatia_ros.engine.table import GRAPHS, MODEL
 from spatia_ros.types import SpatiaError
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
+"""From 3 on the networks are told where the surface lies that a ray meets: their rays have nine channels."""
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 WEIGHTS = "weights"
 MAX_GRAPH_BYTES, MAX_WEIGHTS_BYTES, MAX_MANIFEST_BYTES = 64 << 20, 16 << 30, 1 << 20
@@ -32,7 +33,7 @@ class File(BaseModel):
 
 
 class Bundle(BaseModel):
-    """What the manifest of a format 2 engine says.
+    """What the manifest of a format 3 engine says.
 
     Args:
         network: the model's own configuration.
@@ -114,7 +115,7 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """The manifest of an engine folder of format 2.
+    """The manifest of an engine folder of format 3.
 
     Raises:
         SpatiaError: when there is none, it is not one, or it lacks a graph.
@@ -124,7 +125,8 @@ def read_bundle(folder: Path) -> Bundle:
     except ValidationError as error:
         raise SpatiaError(f"engine {folder / MANIFEST}: not a manifest of format {FORMAT}: {error}") from None
     if bundle.format != FORMAT:
-        raise SpatiaError(f"engine {folder / MANIFEST}: expected format {FORMAT}, got {bundle.format}")
+        made = "made by another version of spatia_ros: train it again (spatia train), or take the one that ships"
+        raise SpatiaError(f"engine {folder / MANIFEST}: expected format {FORMAT}, got {bundle.format}, {made}")
     for precision, files in bundle.files.items():
         if missing := {*GRAPHS, WEIGHTS} - files.keys():
             raise SpatiaError(f"engine {folder / MANIFEST}: {precision}: expected {sorted(GRAPHS)}, lacks {sorted(missing)}")

@@ -1,4 +1,4 @@
-"""From a trained network to an engine folder of format 2, with every runtime's answer checked against torch."""
+"""From a trained network to an engine folder of format 3, with every runtime's answer checked against torch."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def add_int8(folder: Path, batches: Batches) -> dict[str, dict[str, float]]:
 
 
 def load_network(folder: Path) -> SpaceTimeNet:
-    """The torch network of an engine folder of format 2.
+    """The torch network of an engine folder of format 3.
 
     Raises:
         SpatiaError: when the weights are not those the manifest names, or not this network's.

@@ -24,6 +24,8 @@ CONTEXT_ROWS, CONTEXT_COLS = 5, 8
 """Latent rows and columns of a context frame (80x128 pixels)."""
 FRAME_CHANNELS = 5
 """Colour 3, log-depth 1, known 1."""
+RAY_CHANNELS = 9
+"""Pluecker ray 6, the direction in which the anchor sees the surface it meets 3."""
 LATENT_PX = 16
 
 
@@ -84,7 +86,7 @@ CONTEXT = Graph(
     "context",
     (
         Port("latents", (1, "context", "channels+1", CONTEXT_ROWS, CONTEXT_COLS)),
-        Port("rays", (1, "context", 6, CONTEXT_ROWS, CONTEXT_COLS)),
+        Port("rays", (1, "context", RAY_CHANNELS, CONTEXT_ROWS, CONTEXT_COLS)),
         Port("time", (1, "context")),
         Port("animation", (1, "context")),
     ),
@@ -97,7 +99,7 @@ DENOISE = Graph(
         Port("flow_time", (1,)),
         Port("memory", (1, "frames", "channels", "rows", "cols")),
         Port("uncovered", (1, "frames", 1, "rows", "cols")),
-        Port("rays", (1, "frames", 6, "rows", "cols")),
+        Port("rays", (1, "frames", RAY_CHANNELS, "rows", "cols")),
         Port("time", (1, "frames")),
         Port("animation", (1, "frames")),
         Port("text", (1, "words", "width")),

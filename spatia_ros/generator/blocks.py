@@ -15,6 +15,9 @@ SILENCE = -1e4
 """Added to the attention logit of what is not there."""
 GRID = (10.0, 16.0)
 """Rows and columns an image has for the places of its tokens, whatever its size."""
+TIMES, TIMES_SHOWN, SIDES, DIRECTIONS = (1.0, 1e4), (1.0, 16.0), (1.0, 1e2), (24.0, 32.0)
+"""Highest frequency, and how many times the lowest it is, by which tokens are turned: per tick, per tick of animation time,
+per row or column, per unit of direction. A latent of a usual camera is some 0.07 of a unit wide."""
 
 
 def start_at_zero(layer: nn.Module) -> None:
@@ -74,11 +77,14 @@ Turn = tuple[Tensor, Tensor]
 
 
 class Places(nn.Module):
-    """Where tokens are, as rotations of d / 2 pairs (RoPE, arXiv 2104.09864), in time, rows and columns.
+    """Where tokens are, as rotations of d / 2 pairs (RoPE, arXiv 2104.09864): an eighth of the pairs for each of eight places.
 
-    A quarter of the pairs turns with time, the rest with rows and columns in equal parts. Rows and
-    columns are counted in shares of the image, so grids of different sizes share their places; time
-    indices may have gaps and be no integers (Video4Spatial, arXiv 2512.03040).
+    Time, animation time, row and column of the image, and the direction in which the anchor sees the
+    token's surface, along four axes (a tetrahedron's, so that no direction is told better than another).
+    The direction is what two frames have in common that look at one surface from different cameras:
+    attention finds it without having to learn projection. Rows and columns are shares of the image,
+    so grids of different sizes share their places; times may have gaps and be no integers
+    (Video4Spatial, arXiv 2512.03040).
     """
 
     frequency: Tensor
@@ -86,19 +92,24 @@ class Places(nn.Module):
     def __init__(self, d: int) -> None:
         super().__init__()
         assert d % 16 == 0, f"head width: expected a multiple of 16, got {d}"
-        times, sides = d // 8, 3 * d // 16
-        frequency = torch.zeros(3, d // 2)
-        frequency[0, :times] = 1e4 ** -(torch.arange(times) / times)
-        frequency[1, times : times + sides] = frequency[2, times + sides :] = 1e2 ** -(torch.arange(sides) / sides)
-        self.register_buffer("frequency", frequency, persistent=False)
+        down = torch.arange(d // 16) / (d // 16)
+        ladders = [most * span**-down for most, span in (TIMES, TIMES_SHOWN, SIDES, SIDES, *4 * (DIRECTIONS,))]
+        self.register_buffer("frequency", torch.stack(ladders), persistent=False)
 
-    def forward(self, time: Tensor, height: int, width: int) -> Turn:
-        """Turns for time indices [B, T] and a grid of ``height`` x ``width`` places: M = T * height * width."""
-        by_time, by_row, by_column = self.frequency.unbind(0)
+    def forward(self, time: Tensor, animation: Tensor, seen: Tensor) -> Turn:
+        """Turns of M = T * h * w tokens.
+
+        Args:
+            time, animation: [B, T], in ticks. seen: [B, T, 3, h, w], unit directions; zeros: not known.
+        """
+        height, width = seen.shape[3:]
         row = (torch.arange(height, device=time.device) + 0.5) / height * GRID[0]
         column = (torch.arange(width, device=time.device) + 0.5) / width * GRID[1]
-        angle = time[:, :, None, None, None] * by_time + row[:, None, None] * by_row + column[:, None] * by_column
-        angle = angle.flatten(1, 3)[:, None]
+        x, y, z = (seen * 3**-0.5).unbind(2)
+        nowhere = torch.zeros_like(x)
+        times = [clock[:, :, None, None] + nowhere for clock in (time, animation)]
+        places = [*times, row[:, None] + nowhere, column + nowhere, x + y + z, x - y - z, y - x - z, z - x - y]
+        angle = (torch.stack(places, -1)[..., None] * self.frequency).flatten(4).flatten(1, 3)[:, None]
         return angle.cos(), angle.sin()
 
 

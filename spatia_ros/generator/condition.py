@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from spatia_ros import geometry
+from spatia_ros.generator.anchor import FRAME_CHANNELS, NO_CLOCK, Anchor, frame_in, memory_in, since, to_view
 from spatia_ros.generator.image import INPUT_CHANNELS, MULTIPLE, ViewImage, check_finite, guess_depth, lent_to, view_image
+from spatia_ros.generator.rays import RAY_CHANNELS, depth_of_cells, depth_of_context, rays_in
 from spatia_ros.memory import Keyframe
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, Int64, SpatiaError, UInt8, View, check_array, check_pose
 
@@ -26,96 +27,8 @@ MAX_CLIP = 16
 """Frames of a clip at most."""
 MAX_CONTEXT = 9
 """Context frames at most."""
-FRAME_CHANNELS = 5
-"""What the encoder sees of a frame: colour 3, log-depth 1, depth known (or covered) 1."""
 CONTEXT_SIZE = (80, 128)
 """Rows and columns a context frame is shrunk to."""
-ANCHOR_MIN_SCALE = 0.1
-"""Smallest colour spread an anchor normalises by: no colour is then farther than 10 from its mean."""
-TIME_LIMIT_S = 10.0
-"""Times farther from the anchor's are told as this far: older is just old."""
-MOMENT_LIMIT = 8.0
-"""Moments of rays are cut here, in units of the anchor's depth."""
-NO_CLOCK = -1e4
-"""Animation time of a frame that has none."""
-MIN_DEPTH_M = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """What colours, depths, rays and times of a clip and its context are relative to.
-
-    Args:
-        T_world_anchor: float64 [4, 4].
-        colour_mean: float32 [3], colour_scale: at least ANCHOR_MIN_SCALE, of colours in 0..1.
-        log_depth_mean: of depth in metres; its exponential is the unit of length of the rays.
-        time_s, animation_s: where the clip's two clocks are counted from.
-    """
-
-    T_world_anchor: Float64
-    colour_mean: Float32
-    colour_scale: float
-    log_depth_mean: float
-    time_s: float = 0.0
-    animation_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_pose("anchor.T_world_anchor", self.T_world_anchor)
-        check_array("anchor.colour_mean", self.colour_mean, (3,), np.float32)
-        numbers = (*self.colour_mean, self.colour_scale, self.log_depth_mean, self.time_s, self.animation_s)
-        if not np.isfinite(numbers).all() or self.colour_scale < ANCHOR_MIN_SCALE:
-            raise SpatiaError(f"anchor: expected finite numbers and a colour scale of {ANCHOR_MIN_SCALE} or more, got {numbers}")
-
-    @classmethod
-    def of(cls, image: ViewImage, T_world_cam: Float64, time_s: float = 0.0, animation_s: float = 0.0) -> Anchor:
-        """The anchor that a view is: its pose, its colours, its depth, its times."""
-        scale = max(image.colour_scale, ANCHOR_MIN_SCALE)
-        return cls(T_world_cam, image.colour_mean, scale, image.log_depth_mean, time_s, animation_s)
-
-    @property
-    def scale_m(self) -> float:
-        """The unit of length of rays: how far the anchor's view is, metres."""
-        return float(np.exp(self.log_depth_mean))
-
-
-def frame_in(anchor: Anchor, rgb: UInt8, depth: Float32, hidden: Bool | None = None) -> Float32:
-    """A frame as the encoder sees it, float32 [5, H, W] in the anchor's units.
-
-    Args:
-        rgb: uint8 [H, W, 3]. depth: float32 [H, W], metres, 0 = unknown (its log-depth is then 0).
-        hidden: bool [H, W], pixels whose colour and depth are not told: the anchor's mean, depth unknown.
-    """
-    check_array("rgb", rgb, (*depth.shape, 3), np.uint8)
-    known = depth > 0 if hidden is None else (depth > 0) & ~hidden
-    out = np.empty((FRAME_CHANNELS, *depth.shape), np.float32)
-    out[:3] = ((rgb.astype(np.float32) / 255.0 - anchor.colour_mean) / np.float32(anchor.colour_scale)).transpose(2, 0, 1)
-    if hidden is not None:
-        out[:3, hidden] = 0.0
-    out[3] = np.where(known, np.log(np.maximum(depth, MIN_DEPTH_M)) - np.float32(anchor.log_depth_mean), 0.0)
-    out[4] = known
-    check_finite("a frame in the anchor's units", out)
-    return out
-
-
-def memory_in(anchor: Anchor, image: ViewImage) -> Float32:
-    """What memory shows, as the encoder sees it: the filled image [5, H, W] in the anchor's units, its coverage last."""
-    ratio = np.float32(image.colour_scale / anchor.colour_scale)
-    offset = (image.colour_mean - anchor.colour_mean) / np.float32(anchor.colour_scale)
-    out = image.image[:FRAME_CHANNELS].copy()
-    out[:3] = out[:3] * ratio + offset[:, None, None]
-    out[3] += np.float32(image.log_depth_mean - anchor.log_depth_mean)
-    return out
-
-
-def to_view(anchor: Anchor, image: ViewImage) -> Float32:
-    """From the anchor's units to a view's, float32 [5]: colour scale, colour offset 3, log-depth offset.
-
-    A view's colour is scale * anchor's + offset, its log-depth the anchor's + offset.
-    """
-    offset = (anchor.colour_mean - image.colour_mean) / np.float32(image.colour_scale)
-    return np.array(
-        [anchor.colour_scale / image.colour_scale, *offset, anchor.log_depth_mean - image.log_depth_mean], np.float32
-    )
 
 
 def uncovered(image: ViewImage) -> Float32:
@@ -123,32 +36,6 @@ def uncovered(image: ViewImage) -> Float32:
     covered = image.image[4]
     h, w = covered.shape[0] // MULTIPLE, covered.shape[1] // MULTIPLE
     return np.float32(1.0) - covered.reshape(1, h, MULTIPLE, w, MULTIPLE).mean((2, 4), dtype=np.float32)
-
-
-def rays_in(anchor: Anchor, camera: Camera, T_world_cam: Float64, cells: tuple[int, int]) -> Float32:
-    """Pluecker rays of the middles of a camera's latents, float32 [6, rows, cols]: direction d, moment o x d.
-
-    In the anchor's frame, lengths in units of the anchor's depth (Pluecker rays as the camera condition:
-    SpaceTimePilot, arXiv 2512.25075).
-
-    Args:
-        cells: rows and columns of latents; MULTIPLE pixels of the camera each, those past its border too.
-    """
-    T = geometry.inverse(anchor.T_world_anchor) @ T_world_cam
-    v, u = ((np.arange(n) + 0.5) * MULTIPLE for n in cells)
-    x, y = np.meshgrid((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy)
-    d = np.stack([x, y, np.ones_like(x)], -1) @ T[:3, :3].T
-    d /= np.linalg.norm(d, axis=-1, keepdims=True)
-    moment = np.cross(np.broadcast_to(T[:3, 3] / anchor.scale_m, d.shape), d)
-    rays = np.concatenate([d, moment.clip(-MOMENT_LIMIT, MOMENT_LIMIT)], -1).transpose(2, 0, 1).astype(np.float32)
-    check_finite("rays", rays)
-    return rays
-
-
-def since(anchor_s: float, times_s: Float64) -> Float32:
-    """Seconds since the anchor, float32, cut at TIME_LIMIT_S either way."""
-    check_finite("times", np.asarray(times_s))
-    return (np.asarray(times_s, np.float64) - anchor_s).clip(-TIME_LIMIT_S, TIME_LIMIT_S).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +90,7 @@ class Context:
     """K context frames in an anchor's units, 1..MAX_CONTEXT of them.
 
     Args:
-        frames: float32 [K, 5, 80, 128], as the encoder sees them. rays: float32 [K, 6, 5, 8].
+        frames: float32 [K, 5, 80, 128], as the encoder sees them. rays: float32 [K, 9, 5, 8].
         time: float32 [K], seconds since the anchor (mostly negative). animation: float32 [K], same, NO_CLOCK: none.
     """
 
@@ -217,7 +104,7 @@ class Context:
         if not 1 <= K <= MAX_CONTEXT:
             raise SpatiaError(f"context: expected 1..{MAX_CONTEXT} frames, got {K}")
         check_array("context.frames", self.frames, (K, FRAME_CHANNELS, rows, cols), np.float32)
-        check_array("context.rays", self.rays, (K, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32)
+        check_array("context.rays", self.rays, (K, RAY_CHANNELS, rows // MULTIPLE, cols // MULTIPLE), np.float32)
         check_array("context.time", self.time, (K,), np.float32)
         check_array("context.animation", self.animation, (K,), np.float32)
 
@@ -238,7 +125,7 @@ def context_in(anchor: Anchor, frames: Sequence[ContextFrame]) -> Context:
     clocks[[f.animation_s is None for f in frames]] = NO_CLOCK
     return Context(
         np.stack([frame_in(anchor, f.rgb, f.depth, f.hidden) for f in frames]),
-        np.stack([rays_in(anchor, f.camera, f.T_world_cam, cells) for f in frames]),
+        np.stack([rays_in(anchor, f.camera, f.T_world_cam, cells, depth_of_context(f.depth, f.hidden)) for f in frames]),
         since(anchor.time_s, np.array([f.time_s for f in frames])),
         clocks,
     )
@@ -251,7 +138,7 @@ class ClipCondition:
     Args:
         image: float32 [T, 15, H, W], each normalised by its own view. to_view: float32 [T, 5], see :func:`to_view`.
         memory: float32 [T, 5, H, W], in the anchor's units. uncovered: float32 [T, 1, h, w], 0..1.
-        rays: float32 [T, 6, h, w]. time, animation: float32 [T], seconds since the anchor (animation NO_CLOCK: none).
+        rays: float32 [T, 9, h, w]. time, animation: float32 [T], seconds since the anchor (animation NO_CLOCK: none).
         box: float32 [T, 1, h, w], 1 inside the box of what the prompt names, -1 outside, 0 not told.
         tokens: int64 [S], the prompt; zeros are padding.
         views: what undoes each frame's normalisation. anchor: what all of it is relative to.
@@ -276,7 +163,7 @@ class ClipCondition:
         h, w = H // MULTIPLE, W // MULTIPLE
         shapes = {
             "image": (T, INPUT_CHANNELS, H, W), "to_view": (T, 5), "memory": (T, FRAME_CHANNELS, H, W), "uncovered": (T, 1, h, w),
-            "rays": (T, 6, h, w), "time": (T,), "animation": (T,), "box": (T, 1, h, w),
+            "rays": (T, RAY_CHANNELS, h, w), "time": (T,), "animation": (T,), "box": (T, 1, h, w),
         }
         for name, shape in shapes.items():
             check_array(f"clip.{name}", getattr(self, name), shape, np.float32)
@@ -350,7 +237,10 @@ def condition(
         to_view=np.stack([to_view(anchor, each) for each in images]),
         memory=np.stack([memory_in(anchor, each) for each in images]),
         uncovered=np.stack([uncovered(each) for each in images]),
-        rays=np.stack([rays_in(anchor, camera, T_world_cam, cells) for T_world_cam in T_world_cams]),
+        rays=np.stack([
+            rays_in(anchor, camera, pose, cells, depth_of_cells(each))
+            for pose, each in zip(T_world_cams, images, strict=False)  # of as many as there are: ClipCondition refuses others
+        ]),
         time=since(anchor.time_s, times_s),
         animation=animation,
         box=np.zeros((T, 1, *cells), np.float32) if box is None else box,

@@ -7,8 +7,8 @@ context frame), five context frames and eight words at hand:
 size   parameters  256x160  512x288
 =====  ==========  =======  =======
 nano   9.5         6.6      24.6
-small  82.6        37.1     131.5
-base   437.9       176.1    596.0
+small  82.7        37.1     131.5
+base   438.0       176.1    596.0
 =====  ==========  =======  =======
 """
 
@@ -18,7 +18,8 @@ from spatia_ros.generator.autoencoder import FRAME_CHANNELS, PAINTED_CHANNELS, S
 from spatia_ros.generator.decoder import TOLD
 from spatia_ros.generator.image import INPUT_CHANNELS
 from spatia_ros.generator.network import ModelConfig
-from spatia_ros.generator.transformer import RAY_CHANNELS, RAY_OCTAVES
+from spatia_ros.generator.rays import RAY_CHANNELS
+from spatia_ros.generator.transformer import RAY_OCTAVES
 
 CONTEXT_TOKENS = 40
 """Of one context frame: 80x128 pixels."""

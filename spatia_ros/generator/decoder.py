@@ -33,15 +33,17 @@ TOLD = 1 + len(COLOUR_PRIOR) + len(DEPTH_PRIOR)
 
 
 def blur(image: Tensor, side: int) -> Tensor:
-    """Two box filters of ``side`` px: close to a Gaussian of sigma ``side / 2.4``."""
+    """Two box filters of ``side`` px, by columns and by rows: close to a Gaussian of sigma ``side / 2.4``."""
+    half = side // 2
     for _ in range(2):
-        image = F.avg_pool2d(image, side, stride=1, padding=side // 2, count_include_pad=False)
+        for window, margin in (((side, 1), (half, 0)), ((1, side), (0, half))):
+            image = F.avg_pool2d(image, window, stride=1, padding=margin, count_include_pad=False)
     return image
 
 
 def candidates(image: Tensor) -> tuple[Tensor, ...]:
     """What colour a hole could take, each [B, 3, H, W]: fill, two blurs, fill without recall, widest blur, mean."""
-    filled, plain = image[:, :3], image[:, 10:13]
+    filled, plain = image[:, :3].contiguous(), image[:, 10:13]
     widest = F.interpolate(blur(F.avg_pool2d(filled, 8), 3), scale_factor=8.0, mode="bilinear", align_corners=False)
     return filled, blur(filled, 3), blur(filled, 9), plain, widest, torch.zeros_like(filled)
 
@@ -121,13 +123,18 @@ def prior_logits() -> Tensor:
 
 
 @torch.no_grad()
-def shrink(decoder: Decoder, share: float) -> None:
+def shrink(decoder: Decoder, share: float, depth_share: float | None = None) -> None:
     """Move the decision between candidates to ``share`` of the way from its prior to what was learned, in place.
 
     A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
     prior is the cure for that.
+
+    Args:
+        depth_share: for the candidates of depth; None: the same.
     """
-    decides, prior = slice(SHUFFLE**2, None), prior_logits()
-    assert decoder.head.bias is not None
-    decoder.head.weight[decides] *= share
-    decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))
+    decides, bias, prior = slice(SHUFFLE**2, None), decoder.head.bias, prior_logits()
+    assert bias is not None
+    of_each = torch.tensor([share] * len(COLOUR_PRIOR) + [share if depth_share is None else depth_share] * len(DEPTH_PRIOR))
+    keep = of_each.repeat_interleave(SHUFFLE**2).to(bias)
+    decoder.head.weight[decides] *= keep[:, None, None, None]
+    bias[decides] = prior.to(bias) + keep * (bias[decides] - prior.to(bias))

@@ -6,14 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from spatia_ros.generator.condition import (
-    CONTEXT_SIZE,
-    FRAME_CHANNELS,
-    NO_CLOCK,
-    ClipCondition,
-    Context,
-)
+from spatia_ros.generator.anchor import FRAME_CHANNELS, NO_CLOCK
+from spatia_ros.generator.condition import CONTEXT_SIZE, ClipCondition, Context
 from spatia_ros.generator.image import MULTIPLE
+from spatia_ros.generator.rays import RAY_CHANNELS
 from spatia_ros.types import Float32, SpatiaError
 
 CONDITIONS = ("memory_render", "references", "rays", "animation_time", "text")
@@ -71,6 +67,7 @@ def nothing_known() -> Context:
     """One context frame that is not there: zeros, which the networks leave out."""
     rows, cols = CONTEXT_SIZE
     return Context(
-        np.zeros((1, FRAME_CHANNELS, rows, cols), np.float32), np.zeros((1, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32),
+        np.zeros((1, FRAME_CHANNELS, rows, cols), np.float32),
+        np.zeros((1, RAY_CHANNELS, rows // MULTIPLE, cols // MULTIPLE), np.float32),
         np.zeros(1, np.float32), np.full(1, NO_CLOCK, np.float32),
     )

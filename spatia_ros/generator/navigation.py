@@ -19,22 +19,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from spatia_ros.generator.condition import (
-    ANCHOR_MIN_SCALE,
-    CONTEXT_SIZE,
-    FRAME_CHANNELS,
-    MAX_CONTEXT,
-    MULTIPLE,
-    NO_CLOCK,
-    Anchor,
-    ClipCondition,
-    Context,
-    frame_in,
-    rays_in,
-    since,
-)
+from spatia_ros.generator.anchor import ANCHOR_MIN_SCALE, FRAME_CHANNELS, NO_CLOCK, Anchor, frame_in, since
+from spatia_ros.generator.condition import CONTEXT_SIZE, MAX_CONTEXT, MULTIPLE, ClipCondition, Context
 from spatia_ros.generator.dropped import FAR, RAYS, clip_without
 from spatia_ros.generator.image import INPUT_CHANNELS, ViewImage
+from spatia_ros.generator.rays import RAY_CHANNELS, rays_in
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.generator.stream import Held, Stream
 from spatia_ros.types import Camera, Float64, Int64, SpatiaError, UInt8, check_array, check_pose
@@ -112,7 +101,7 @@ def context_of(video: Video, indices: Indices = "true") -> Context:
     times_s = video.times_s[::-1] if indices == "true" else video.times_s[-1] - INDEX_S * np.arange(K)
     return Context(
         np.stack([frame_in(anchor, rgb, unknown) for rgb in small]),
-        np.zeros((K, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32),
+        np.zeros((K, RAY_CHANNELS, rows // MULTIPLE, cols // MULTIPLE), np.float32),
         since(anchor.time_s, times_s),
         np.full(K, NO_CLOCK, np.float32),
     )

@@ -61,7 +61,7 @@ NANO = ModelConfig(16, 192, 8, 3, encoder=(32, 64, 96), painter=(32, 64, 96), de
 SMALL = ModelConfig(32, 512, 16, 8, encoder=(64, 128, 256), painter=(64, 128, 256), decoder=(64, 128, 256))
 BASE = ModelConfig(32, 1024, 24, 16, encoder=(96, 192, 384), painter=(96, 192, 384), decoder=(96, 192, 384))
 PRESETS = {"nano": NANO, "small": SMALL, "base": BASE}
-"""By name: 9.5, 82.6 and 437.9 million parameters (what they cost: :mod:`.cost`)."""
+"""By name: 9.5, 82.7 and 438.0 million parameters (what they cost: :mod:`.cost`)."""
 
 
 class SpaceTimeNet(nn.Module):

@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from spatia_ros.generator.anchor import Anchor
 from spatia_ros.generator.box import DrawnBox
-from spatia_ros.generator.condition import MAX_CONTEXT, Anchor, ClipView, Context, ContextFrame, context_in
+from spatia_ros.generator.condition import MAX_CONTEXT, ClipView, Context, ContextFrame, context_in
 from spatia_ros.generator.image import ViewImage
 from spatia_ros.geometry import rotation_error_deg
 from spatia_ros.memory import Keyframe

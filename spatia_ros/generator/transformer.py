@@ -15,15 +15,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spatia_ros.generator.blocks import Modulation, Places, TransformerBlock, absent, rms_normalised, rotate, start_at_zero, waves
+from spatia_ros.generator.anchor import NO_CLOCK
+from spatia_ros.generator.blocks import (
+    Modulation,
+    Places,
+    TransformerBlock,
+    Turn,
+    absent,
+    rms_normalised,
+    rotate,
+    start_at_zero,
+    waves,
+)
+from spatia_ros.generator.rays import RAY_CHANNELS, SEEN
 
-RAY_CHANNELS = 6
-"""Pluecker rays in the anchor's frame: unit direction 3, moment 3 in units of the anchor's depth."""
 RAY_OCTAVES = 4
 TICKS_S = 16.0
 """Ticks of a second: time differences in rotations and waves are counted in these."""
-NO_CLOCK = -1e4
-"""Animation time, in seconds, of a frame that has none."""
 
 
 class Clock(nn.Module):
@@ -119,11 +127,11 @@ class Denoiser(nn.Module):
         Frames do not look at each other, so each one's h * w keys and values can be kept on their own.
 
         Args:
-            latents: [B, K, C + 1, h, w]. rays: [B, K, 6, h, w]. time, animation: [B, K], seconds since the anchor.
+            latents: [B, K, C + 1, h, w]. rays: [B, K, 9, h, w]. time, animation: [B, K], seconds since the anchor.
         """
         B, frames = latents.shape[0], latents.flatten(0, 1)[:, None]
         time, animation, rays = time.reshape(-1, 1), animation.reshape(-1, 1), rays.flatten(0, 1)[:, None]
-        turn, told = self.places(time * TICKS_S, *latents.shape[3:]), self.timing(torch.zeros_like(time[:, 0]), animation)
+        turn, told = self.turn(time, animation, rays), self.timing(torch.zeros_like(time[:, 0]), animation)
         x = self.enter(tokens_of(frames)) + self.rays(octaves(tokens_of(rays)))
         kept = []
         for block, timing in zip(self.blocks, told, strict=False):
@@ -148,10 +156,10 @@ class Denoiser(nn.Module):
         """
         assert memory.shape[2] + 1 == z.shape[2] == self.latent + 1, (z.shape, memory.shape)
         assert keys.shape[1] == len(self.blocks), keys.shape
-        turn, told = self.places(time * TICKS_S, *z.shape[3:]), self.timing(flow_time, animation)
+        turn, told = self.turn(time, animation, rays), self.timing(flow_time, animation)
         nobody = torch.zeros_like(z[:, :, 0]).flatten(1)
         bias = torch.cat([nobody, absent(keys[:, 0, 0]), absent(text)], 1)[:, None, None]
-        seen = [torch.cat(pair, 3).unbind(1) for pair in zip((keys, values), self.text_keys(text, time[:, :1]), strict=True)]
+        seen = [torch.cat(pair, 3).unbind(1) for pair in zip((keys, values), self.text_keys(text, time, animation), strict=True)]
         x = self.enter(tokens_of(z)) + self.rays(octaves(tokens_of(rays)))
         hint = x + self.memory(tokens_of(torch.cat([memory, uncovered], 2)))
         for i, block in enumerate(self.blocks):
@@ -163,17 +171,28 @@ class Denoiser(nn.Module):
         learned = self.leave(self.norm(x)).transpose(2, 3).reshape(z.shape)
         return learned + torch.cat([memory, torch.zeros_like(uncovered)], 2)
 
-    def text_keys(self, text: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+    def turn(self, time: Tensor, animation: Tensor, rays: Tensor) -> Turn:
+        """Where the tokens of frames are; a frame without a clock shows the anchor's time.
+
+        Args:
+            time, animation: [B, T], seconds since the anchor. rays: [B, T, 9, h, w].
+        """
+        there = (animation > NO_CLOCK).to(animation.dtype)
+        return self.places(time * TICKS_S, there * animation * TICKS_S, rays[:, :, SEEN])
+
+    def text_keys(self, text: Tensor, time: Tensor, animation: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, depth, heads, S, d] of text tokens [B, S, W], by every block's own projection.
 
-        Text has the place of the middle of the clip's first frame, time [B, 1]: so only differences of time matter.
+        Text has the place of the middle of the clip's first frame and its times, of [B, T]: so only differences of time
+        matter. It lies in no direction.
         """
         layers, W = [cast(TransformerBlock, block).attention for block in self.blocks], int(text.shape[2])
         split = F.linear(self.norm(text), torch.cat([layer.qkv.weight[W:] for layer in layers]))
         split = split.view(text.shape[0], -1, len(layers), 2, *layers[0].split[1:])
         keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)
         keys = rms_normalised(keys, -1) * torch.stack([layer.gain[1] for layer in layers])[:, None, None]
-        cos, sin = self.places(time * TICKS_S, 1, 1)
+        nowhere = torch.zeros_like(time[:, :1])[:, :, None, None, None].expand(-1, -1, RAY_CHANNELS, -1, -1)
+        cos, sin = self.turn(time[:, :1], animation[:, :1], nowhere)
         return rotate(keys, (cos[:, None], sin[:, None])), values
 
 
@@ -183,7 +202,7 @@ def tokens_of(grid: Tensor) -> Tensor:
 
 
 def octaves(rays: Tensor) -> Tensor:
-    """Rays [..., 6] beside their sines and cosines at rising frequencies [..., 6 * (1 + 2 * RAY_OCTAVES)] (NeRF, eq. 4)."""
+    """Rays [..., 9] beside their sines and cosines at rising frequencies [..., 9 * (1 + 2 * RAY_OCTAVES)] (NeRF, eq. 4)."""
     angles = torch.cat([rays * 2.0**i for i in range(RAY_OCTAVES)], -1)
     there = (rays.abs().amax(-1, keepdim=True) > 0).to(rays.dtype)
     return torch.cat([rays, angles.sin(), angles.cos() * there], -1)

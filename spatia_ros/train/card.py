@@ -23,6 +23,7 @@ class CardFacts:
     """What a card says.
 
     Args:
+        before: the commands that made the weights it began with, oldest first; none: it began from chance.
         data: one line per source. left_out: recordings never trained on.
         stages: name, steps made, steps planned, minutes, of each stage begun.
         figures: the last report on held-out clips.
@@ -35,6 +36,7 @@ class CardFacts:
     size: str
     parameters: int
     command: str
+    before: Sequence[str]
     device: str
     data: Sequence[str]
     left_out: Sequence[str]
@@ -53,7 +55,8 @@ def card(facts: CardFacts) -> str:
         f"# {facts.name}",
         f"A space-time generator of size `{facts.size}` ({facts.parameters / 1e6:.1f} million weights): colour and depth of "
         "what a memory does not show, from its render, reference frames, camera rays, animation time and a prompt.",
-        "## Made by", f"```\n{facts.command}\n```", f"Device: {facts.device}.",
+        "## Made by", "\n".join(["```", *facts.before, facts.command, "```"]),
+        f"Device: {facts.device}." + (" Data and training are those of the last." if facts.before else ""),
         "## Data", "\n".join(f"- {line}" for line in facts.data),
         f"Left out, for evaluation: {', '.join(facts.left_out) or 'nothing'}.",
         "## Training", "| Stage | Steps | Minutes |\n|---|---|---|\n" + "\n".join(stages),

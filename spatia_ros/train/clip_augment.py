@@ -29,7 +29,7 @@ def augment(clip: Clip, rng: np.random.Generator) -> tuple[Clip, Bool | None]:
     if rng.random() < 0.2:
         clip = aged(clip, rng)
     if rng.random() < 0.55:
-        return forgotten(clip, random_region(clip, rng), rng.choice(("everywhere", "lent", "shown"), p=(0.4, 0.3, 0.3)))
+        return forgotten(clip, random_region(clip, rng), rng.choice(("everywhere", "lent", "shown"), p=(0.25, 0.5, 0.25)))
     return clip, None
 
 

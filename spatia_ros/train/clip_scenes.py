@@ -36,6 +36,8 @@ MOVERS = (0.2, 0.35, 0.3, 0.15)
 """Chances of 0, 1, 2 and 3 movers."""
 SEEN_SHARE = 0.005
 """Share of a picture from which on something counts as seen in it."""
+SHOWN_TIMES = 0.5
+"""Chance of a clip to show animation times that sights show, from where its own camera is, as when a recording is retimed."""
 BEYOND_M = 8.0
 """Memory reaches this far in rooms; farther, and coarser, where there is more to see."""
 
@@ -186,7 +188,8 @@ def _clip(
     place: Place, scene: SceneAt, recorded: _Recorded, plan: Plan, poses: Float64, rng: np.random.Generator
 ) -> Clip | None:
     """A clip somewhere on the way, or None where memory shows too little or too much of it."""
-    ways, taus = _chosen(scene, recorded.camera, poses, plan.frames, rng)
+    shown = np.array([recorded.sights[k].animation_s for k in recorded.showing])
+    ways, taus = _chosen(scene, recorded.camera, poses, shown, plan.frames, rng)
     step_ns = FRAME_NS * int(rng.choice((1, 1, 2, 3)))
     stamps = recorded.end_ns + step_ns * (1 + np.arange(plan.frames))
     glance = recorded.memory.render(recorded.camera, ways[plan.frames // 2], int(stamps[0]))
@@ -206,14 +209,20 @@ def _clip(
 
 
 def _chosen(
-    scene: SceneAt, camera: Camera, poses: Float64, n: int, rng: np.random.Generator
+    scene: SceneAt, camera: Camera, poses: Float64, shown: Float64, n: int, rng: np.random.Generator
 ) -> tuple[Float64, Float64]:
-    """n poses of the way and their animation times, s; three times in four such that something that moves should be in sight."""
-    picky = bool(scene.actors) and rng.random() < 0.75
+    """n poses of the way and their animation times, s; three times in four such that something that moves should be in sight.
+
+    Args:
+        shown: [m], s, animation times at which sights show something that moves.
+    """
+    picky, retimed = bool(scene.actors) and rng.random() < 0.75, bool(len(shown)) and rng.random() < SHOWN_TIMES
     for _ in range(12):
         stride = min(int(rng.choice((0, 1, 1, 2, 3))), (len(poses) - 1) // max(n - 1, 1))
         ways = poses[int(rng.integers(0, len(poses) - stride * (n - 1))) + stride * np.arange(n)]
         _, taus = random_warp(rng, n)
+        if retimed:
+            taus = shown[np.abs(shown[:, None] - taus).argmin(0)]
         middle = n // 2
         if not picky or any(in_picture(a, float(taus[middle]), camera, ways[middle]) for a in scene.actors):
             break

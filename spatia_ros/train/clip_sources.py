@@ -28,6 +28,8 @@ RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
 RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
 CHECKS_OF_RUN = 2
 """Held-out clips of one run at most, so that a few runs do not speak for all."""
+SAME_TIME_S, OTHER_TIME_S = 0.1, 0.4
+"""Animation times nearer than the first show what moves where it is; farther than the second, elsewhere."""
 MOST_FRAMES = 600
 """Of a recording, held by a process."""
 GIVE_UP = 200
@@ -147,15 +149,14 @@ def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
     """The clip, or a part of it, if it needs the condition named; None if it does not.
 
     - memory: it shows most of the frames, and one sight alone is given whole, the least like them.
-    - animation: much of the picture moves, and several sights show what does, at other times.
+    - animation: much of the picture moves, and sights show what does, one at its time and one at another.
     - references: a good part that memory has forgotten, and no sight lends, is in sights given whole.
     - rays: of nearly everything that is so.
     """
     if name == "memory":
         return replace(clip, context=clip.context[-1:]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
     if name == "animation":
-        seen = sum(clip.sights[k].moving > SEEN_SHARE for k in clip.context)
-        return clip if clip.moving.mean() > 0.04 and seen >= 2 else None
+        return clip if clip.moving.mean() > 0.04 and _told_by_time(clip) else None
     low, high = (0.05, 0.35) if name == "rays" else (0.35, 0.8)
     if clip.coverage < 0.5 or not _still(clip):
         return None
@@ -164,6 +165,15 @@ def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
         if low < less.coverage < high and less.coverage < clip.coverage - 0.15:
             return replace(less, retrieved=((),) * len(clip))
     return None
+
+
+def _told_by_time(clip: Clip) -> bool:
+    """Whether, of the context's sights of what moves, one shows a time of the clip, and one is far from all of them."""
+    shown = [clip.sights[k].animation_s for k in clip.context if clip.sights[k].moving > SEEN_SHARE]
+    if clip.animation_s is None or not shown:
+        return False
+    apart = np.abs(np.array(shown, np.float64)[:, None] - clip.animation_s).min(1)
+    return bool(apart.min() < SAME_TIME_S and apart.max() > OTHER_TIME_S)
 
 
 def _still(clip: Clip) -> bool:

@@ -19,9 +19,9 @@ class Conditions:
 
     Args:
         memory: [B, T, C, h, w], latents of the memory render. uncovered: [B, T, 1, h, w].
-        rays: [B, T, 6, h, w], Pluecker rays in the anchor's frame. time, animation: [B, T].
+        rays: [B, T, 9, h, w], in the anchor's frame. time, animation: [B, T].
         tokens: int64 [B, S].
-        context: [B, K, C + 1, 5, 8], clean latents with an empty box channel. context_rays: [B, K, 6, 5, 8].
+        context: [B, K, C + 1, 5, 8], clean latents with an empty box channel. context_rays: [B, K, 9, 5, 8].
         context_time, context_animation: [B, K].
     """
 

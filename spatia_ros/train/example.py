@@ -10,22 +10,11 @@ import cv2
 import numpy as np
 
 from spatia_ros import geometry
+from spatia_ros.generator.anchor import ANCHOR_MIN_SCALE, FRAME_CHANNELS, NO_CLOCK, Anchor, frame_in
 from spatia_ros.generator.box import cells_of
-from spatia_ros.generator.condition import (
-    ANCHOR_MIN_SCALE,
-    CONTEXT_SIZE,
-    FRAME_CHANNELS,
-    MULTIPLE,
-    NO_CLOCK,
-    Anchor,
-    ClipCondition,
-    Context,
-    ContextFrame,
-    condition,
-    context_in,
-    frame_in,
-)
+from spatia_ros.generator.condition import CONTEXT_SIZE, MULTIPLE, ClipCondition, Context, ContextFrame, condition, context_in
 from spatia_ros.generator.image import ViewImage, guess_depth, lent_to, view_image
+from spatia_ros.generator.rays import RAY_CHANNELS
 from spatia_ros.generator.recall import Recalled
 from spatia_ros.generator.text import tokenise
 from spatia_ros.train.clips import Clip
@@ -149,7 +138,7 @@ def _context(clip: Clip, anchor: Anchor, now_s: float, rng: np.random.Generator)
         return context_in(anchor, frames)
     rows, cols = CONTEXT_SIZE
     nothing = np.zeros((1, FRAME_CHANNELS, rows, cols), np.float32)
-    rays = np.zeros((1, 6, rows // MULTIPLE, cols // MULTIPLE), np.float32)
+    rays = np.zeros((1, RAY_CHANNELS, rows // MULTIPLE, cols // MULTIPLE), np.float32)
     return Context(nothing, rays, np.zeros(1, np.float32), np.full(1, NO_CLOCK, np.float32))
 
 
@@ -180,8 +169,8 @@ class Batch:
 
     Args:
         image: [B, T, 15, H, W]. to_view: [B, T, 5]. memory: [B, T, 5, H, W]. uncovered: [B, T, 1, h, w].
-        rays: [B, T, 6, h, w]. time, animation: [B, T], s. tokens: int64 [B, S].
-        context_frames: [B, K, 5, 80, 128], all zero where absent. context_rays: [B, K, 6, 5, 8].
+        rays: [B, T, 9, h, w]. time, animation: [B, T], s. tokens: int64 [B, S].
+        context_frames: [B, K, 5, 80, 128], all zero where absent. context_rays: [B, K, 9, 5, 8].
         context_time, context_animation: [B, K], s.
         truth: [B, T, 5, H, W]. colour: [B, T, 3, H, W]. scale: [B, T, 1, 1, 1]. mean: [B, T, 3, 1, 1].
         log_depth, measured: [B, T, 1, H, W].

@@ -49,6 +49,20 @@ def config_of(init: str) -> ModelConfig:
     return ModelConfig.from_dict(read_bundle(folder).network if is_engine else read_plan(folder)["model"])
 
 
+def lineage(init: str | None) -> tuple[str, ...]:
+    """The commands that made the weights a run begins with, oldest first, as far as their folders are still there."""
+    if init is None:
+        return ()
+    try:
+        folder = folder_of(init)
+    except SpatiaError:
+        return ()
+    if (folder / MANIFEST).is_file():
+        return (read_bundle(folder).command,)
+    plan = read_plan(folder)
+    return (*lineage(plan.get("init")), str(plan.get("command")))
+
+
 def start_from(network: SpaceTimeNet, init: str) -> None:
     """Take every weight from an engine, or the averaged ones from a run, in place.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spatia_ros import geometry
-from spatia_ros.generator.condition import frame_in
+from spatia_ros.generator.anchor import frame_in
 from spatia_ros.generator.navigation import Path, Video, anchor_of, context_of, path_told
 from spatia_ros.generator.text import tokenise
 from spatia_ros.train.clip_augment import mirrored, recoloured

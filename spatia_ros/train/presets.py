@@ -45,10 +45,10 @@ NANO = Preset(
     "nano",
     {
         "autoencoder": StagePlan(3_000, 4, 2, 1, 4e-4, warmup=50),
-        "flow": StagePlan(6_000, 2, 4, 4, 4e-4, warmup=50),
-        "direct": StagePlan(6_000, 2, 4, 4, 3e-4, warmup=50),
-        "consistency": StagePlan(4_000, 2, 4, 4, 1e-4, warmup=50),
-        "tune": StagePlan(400, 2, 4, 4, 1e-4, warmup=50, average_decay=0.99),
+        "flow": StagePlan(6_000, 2, 4, 6, 4e-4, warmup=50),
+        "direct": StagePlan(6_000, 2, 4, 6, 3e-4, warmup=50),
+        "consistency": StagePlan(4_000, 2, 4, 6, 1e-4, warmup=50),
+        "tune": StagePlan(400, 2, 4, 6, 1e-4, warmup=50, average_decay=0.99),
         "navigate": StagePlan(4_000, 2, 4, 9, 3e-4, warmup=50),
     },
 )

@@ -27,7 +27,7 @@ from spatia_ros.generator.network import ModelConfig, SpaceTimeNet
 from spatia_ros.train import checkpoint, log_html
 from spatia_ros.train.card import CardFacts, last_figures, write_card
 from spatia_ros.train.feed import ClipBatches, held_out
-from spatia_ros.train.initial import PLAN, by_chance, load_newest, read_plan, start_from
+from spatia_ros.train.initial import PLAN, by_chance, lineage, load_newest, read_plan, start_from
 from spatia_ros.train.loop import LoopConfig, never, run_stage
 from spatia_ros.train.navigation import clips_for
 from spatia_ros.train.objectives import OBJECTIVES
@@ -163,9 +163,9 @@ class Reporter:
                 made.append((stage, int(rows[-1]["step"]), numbers.steps, float(rows[-1]["seconds"]) / 60.0))
         device = torch.cuda.get_device_name() if self.device.startswith("cuda") else f"CPU, {platform.machine()}"
         return CardFacts(
-            self.plan.name, self.plan.size, sum(p.numel() for p in network.parameters()), self.plan.command, device,
-            self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)), self.worth,
-            self.by_steps, self.by_share,
+            self.plan.name, self.plan.size, sum(p.numel() for p in network.parameters()), self.plan.command,
+            lineage(self.plan.init), device, self.plan.data, self.plan.left_out, made, last_figures(log_html.read(self.folder)),
+            self.worth, self.by_steps, self.by_share,
         )
 
 
