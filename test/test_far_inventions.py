@@ -15,7 +15,7 @@ SEEN, TURNS, STEP_DEG = 22, 60, 1.5
 
 
 def test_far_from_anything_seen_the_place_keeps_its_colours() -> None:
-    """A quarter turn past the edge of a scan: with more trust in what was learned (share 0.75, 1) it ends in white."""
+    """A quarter turn past a scan. With more trust in what was learned (share 0.75, 1) it ends near white, or white."""
     scan = builtin_scan().resized(160, 96)
     config = WorldConfig.model_validate({"camera": {"width_px": 160, "height_px": 96}})
     memory = Memory(config.memory)

@@ -295,18 +295,6 @@ def test_shrinking_goes_back_to_the_prior():
         torch.testing.assert_close(same.decode(z[:, :5], image, to_view), random_network().decode(z[:, :5], image, to_view))
 
 
-def test_colour_and_depth_are_shrunk_each_by_its_own_share():
-    z, image, to_view = fill_inputs()
-    learned, untrained, network = random_network(), SpaceTimeNet(TINY), random_network()
-    shrink(network.decode, 1.0, 0.0)
-    depth = slice(16 * (1 + len(COLOUR_PRIOR)), None)
-    torch.testing.assert_close(network.decode.head.bias[depth], untrained.decode.head.bias[depth])
-    with torch.no_grad():
-        ours, all_of_it = (each.decode(z[:, :5], image, to_view) for each in (network, learned))
-    torch.testing.assert_close(ours[:, :3], all_of_it[:, :3])
-    assert (ours[:, 3] - all_of_it[:, 3]).abs().max() > 1e-3
-
-
 def test_config_goes_through_a_manifest():
     for config in PRESETS.values():
         assert ModelConfig.from_dict(config.as_dict()) == config

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spatia_ros.generator.image import INPUT_CHANNELS
+from spatia_ros.generator.rays import RAY_CHANNELS
 from spatia_ros.types import SpatiaError
 
 AnyArray = npt.NDArray[Any]
@@ -24,8 +25,6 @@ CONTEXT_ROWS, CONTEXT_COLS = 5, 8
 """Latent rows and columns of a context frame (80x128 pixels)."""
 FRAME_CHANNELS = 5
 """Colour 3, log-depth 1, known 1."""
-RAY_CHANNELS = 9
-"""Pluecker ray 6, the direction in which the anchor sees the surface it meets 3."""
 LATENT_PX = 16
 
 

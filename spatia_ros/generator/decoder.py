@@ -123,18 +123,13 @@ def prior_logits() -> Tensor:
 
 
 @torch.no_grad()
-def shrink(decoder: Decoder, share: float, depth_share: float | None = None) -> None:
+def shrink(decoder: Decoder, share: float) -> None:
     """Move the decision between candidates to ``share`` of the way from its prior to what was learned, in place.
 
     A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
     prior is the cure for that.
-
-    Args:
-        depth_share: for the candidates of depth; None: the same.
     """
-    decides, bias, prior = slice(SHUFFLE**2, None), decoder.head.bias, prior_logits()
-    assert bias is not None
-    of_each = torch.tensor([share] * len(COLOUR_PRIOR) + [share if depth_share is None else depth_share] * len(DEPTH_PRIOR))
-    keep = of_each.repeat_interleave(SHUFFLE**2).to(bias)
-    decoder.head.weight[decides] *= keep[:, None, None, None]
-    bias[decides] = prior.to(bias) + keep * (bias[decides] - prior.to(bias))
+    decides, prior = slice(SHUFFLE**2, None), prior_logits()
+    assert decoder.head.bias is not None
+    decoder.head.weight[decides] *= share
+    decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))

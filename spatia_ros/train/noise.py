@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from spatia_ros.generator.anchor import NO_CLOCK
 from spatia_ros.train.conditions import Conditions
 
-NO_CLOCK = -1e4
 FAR, RAYS = slice(8, 10), slice(13, 15)
 """Channels of an image: distance to the known, and pixel rays (see :mod:`spatia_ros.generator.condition`)."""
 CONDITIONS = ("memory_render", "references", "rays", "animation_time", "text")
