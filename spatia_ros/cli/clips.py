@@ -17,10 +17,13 @@ EXAMPLES = examples("""
 spatia clips --out out/clips --workers 2
 spatia clips --out out/clips --data my_recordings --without lounge --scenes 400
 spatia clips --out out/clips --sheet 24            # look at some: out/clips/sheet.png
+spatia clips --out out/clips --onward 60 --by out/engines/mine   # what comes after its own inventions (see docs/training.md)
 """)
 _SOURCES = {
     "scenes": "procedural scenes (8 clips)", "mesh": "meshes (20)", "recordings": "neighbouring frames of recordings (12)",
-    "warped": "frames of recordings warped forward and back (8)", "validation": "procedural scenes held out (8)",
+    "warped": "frames of recordings warped forward and back (8)",
+    "onward": "worlds that have gone on past what was seen (up to 8; default: none)",
+    "validation": "procedural scenes held out (8)",
 }
 
 
@@ -40,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for source, what in _SOURCES.items():
         parser.add_argument(f"--{source}", type=int, metavar="N", help=f"shards from {what}")
+    parser.add_argument(
+        "--by", default="nano", metavar="ENGINE", help="whose inventions the worlds of --onward are (a generator, as in "
+        "generator.name; default: nano)",
+    )
     parser.add_argument("--checks", type=int, metavar="N", help="shards of held-out clips that need one condition, each")
     parser.add_argument("--frames", type=count, metavar="T", help="frames of a clip, at most 16 (default: 4)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the whole set (default: 0)")
@@ -58,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = {source: getattr(args, source) for source in _SOURCES if getattr(args, source) is not None}
     if args.checks is not None:
         chosen |= {f"check-{name}": args.checks for name in CHECKS}
-    plan = SetPlan(args.data, tuple(args.without), tuple(args.sequence), FIRST | chosen, args.seed)
+    plan = SetPlan(args.data, tuple(args.without), tuple(args.sequence), FIRST | chosen, args.seed, args.by)
     if args.frames is not None:
         plan = replace(plan, clips=replace(plan.clips, frames=args.frames))
     build(args.out, plan, args.workers)

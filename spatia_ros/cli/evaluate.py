@@ -5,6 +5,7 @@ novel-view    memory from some frames, others drawn and compared: PSNR and SSIM 
 closed-loop   memory from one frame; out along the recording and back: is what was seen (and invented) still there?
 long-horizon  the same over 2, 4, 6 and 60 clips
 camera        is each generated frame seen from where the camera was told to be?
+onward        turning away from all that was seen, each frame going on from inventions: does the place stay likely?
 tsed          do pairs of generated frames agree on the geometry their cameras were told?
 ablation      what each condition, the number of references and the point spacing are worth
 report        all of these on one page with curves and pictures, beside the papers' figures
@@ -31,6 +32,7 @@ from spatia_ros.cli.evaluate_edit import add_edit
 from spatia_ros.cli.evaluate_grounding import add_grounding
 from spatia_ros.cli.evaluate_loop import add_loop
 from spatia_ros.cli.evaluate_navigation import add_navigation
+from spatia_ros.cli.evaluate_onward import add_onward
 from spatia_ros.cli.evaluate_slam import add_slam
 from spatia_ros.cli.evaluate_time import add_time_control
 from spatia_ros.cli.evaluate_world import add_source, add_world_measures, delay_of, number, source_of
@@ -45,6 +47,7 @@ spatia evaluate closed-loop --scene 7 --scene-kind street
 spatia evaluate long-horizon --sequence data/lounge --json out/long_horizon.json
 spatia evaluate camera --scene 7
 spatia evaluate tsed --sequence data/lounge
+spatia evaluate onward --set generator.name=out/engines/mine --json out/onward.json
 spatia evaluate ablation --scene 7 --json out/ablation.json
 spatia evaluate report --sequence data/lounge --out out/evaluate/lounge
 spatia evaluate loop --json out/loop.json
@@ -71,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(novel, run_novel_view)
     add_source(loop, run_closed_loop)
     add_world_measures(measures)
+    add_onward(measures)
     add_loop(measures)
     add_dynamics(measures)
     add_edit(measures)

@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of autoencoder, flow, direct, consistency, tune, navigate (default: the first three; with --init: tune)",
     )
     data = parser.add_argument_group("what to learn from")
-    data.add_argument("--clips", type=Path, metavar="DIR", help="a set of clips (spatia clips)")
+    data.add_argument(
+        "--clips", type=Path, action="append", default=[], metavar="DIR",
+        help="a set of clips (spatia clips; may be repeated: what is held out is the first one's)",
+    )
     data.add_argument(
         "--sequence", type=Path, action="append", default=[], metavar="DIR",
         help="without --clips: a recording or bag of your own to make clips from (may be repeated)",
@@ -94,15 +97,15 @@ def run(args: argparse.Namespace) -> int:
         these.wait()
         late = lambda: asked.is_set() or (args.minutes is not None and time.monotonic() - begun > 60.0 * args.minutes)  # noqa: E731
         options = training.RunOptions(args.out, args.report_every, stop=late, workers=args.workers)
-        network = training.run(plan_of(args), options, ClipSet(clips_folder(args)), these)
+        network = training.run(plan_of(args), options, ClipSet(*clips_folders(args)), these)
         if these.first:
             tell(args, network is not None)
     return 0
 
 
-def clips_folder(args: argparse.Namespace) -> Path:
+def clips_folders(args: argparse.Namespace) -> list[Path]:
     """Where the clips are, or will be made."""
-    return args.clips or args.out / "clips"
+    return args.clips or [args.out / "clips"]
 
 
 def make_clips(args: argparse.Namespace) -> None:
@@ -115,7 +118,7 @@ def make_clips(args: argparse.Namespace) -> None:
             raise SpatiaError("train: expected --clips, or --sequence and --data to make clips from, got both")
         return
     shards = OWN_SHARDS if args.sequence else FIRST
-    build(clips_folder(args), SetPlan(args.data, tuple(args.without), tuple(args.sequence), shards, args.seed))
+    build(args.out / "clips", SetPlan(args.data, tuple(args.without), tuple(args.sequence), shards, args.seed))
 
 
 def plan_of(args: argparse.Namespace) -> RunPlan:
@@ -126,7 +129,7 @@ def plan_of(args: argparse.Namespace) -> RunPlan:
     from spatia_ros.train.clip_build import MANIFEST
     from spatia_ros.train.initial import config_of
     from spatia_ros.train.presets import STAGES, preset_of
-    from spatia_ros.train.run import RunPlan, data_lines, with_changes
+    from spatia_ros.train.run import RunPlan, data_lines, left_out, with_changes
 
     model = config_of(args.init) if args.init else PRESETS[args.size]
     size = next((name for name, config in PRESETS.items() if config == model), args.size)
@@ -134,10 +137,11 @@ def plan_of(args: argparse.Namespace) -> RunPlan:
     names = args.stages or (("tune",) if args.init else STAGES)
     stages = with_changes([(name, preset.stages[name]) for name in names], args.steps, batch=args.batch, frames=args.frames)
     bfloat16 = args.device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    made_of = json.loads((clips_folder(args) / MANIFEST).read_text())
+    made_of = [json.loads((folder / MANIFEST).read_text()) for folder in clips_folders(args)]
     return RunPlan(
-        args.name or args.out.name, size, model.as_dict(), stages, args.init, data_lines(made_of),
-        tuple(made_of["without"]), args.seed, bool(bfloat16), shlex.join(["spatia", *sys.argv[1:]]),
+        args.name or args.out.name, size, model.as_dict(), stages, args.init,
+        tuple(line for each in made_of for line in data_lines(each)), left_out(made_of),
+        args.seed, bool(bfloat16), shlex.join(["spatia", *sys.argv[1:]]),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from spatia_ros.engine.bundle import folder_of, read_bundle
 from spatia_ros.train.clip_scenes import Plan
 from spatia_ros.train.clip_set import CHECKS, VALIDATION
 from spatia_ros.train.clip_shards import VERSION, shard_path, write_shard
@@ -36,6 +37,7 @@ class SetPlan:
         data: folder of recordings (TUM layout) and meshes (\\*.glb), or None. without: names of folders in it never read.
         sequences: more recordings, of any kind (see :func:`spatia_ros.sequence.open_sequence`), which are read whole.
         shards: how many of each source. seed: of the whole set; shard k of a source depends on (seed, source, k) alone.
+        engine: the generator whose worlds go on past what was seen, in shards of ``onward``.
     """
 
     data: Path | None = None
@@ -43,6 +45,7 @@ class SetPlan:
     sequences: tuple[Path, ...] = ()
     shards: dict[str, int] = field(default_factory=lambda: dict(FIRST))
     seed: int = 0
+    engine: str = "nano"
     clips: Plan = field(default_factory=Plan)
 
 
@@ -98,7 +101,7 @@ def _material(plan: SetPlan) -> Material:
         missing = [name for name in plan.without if name not in names]
         if missing:
             raise SpatiaError(f"build: expected names of folders in {plan.data} to leave out, got {', '.join(missing)}")
-    return Material.found(plan.data, plan.without, plan.sequences)
+    return Material.found(plan.data, plan.without, plan.sequences, plan.engine)
 
 
 def _keep_manifest(folder: Path, plan: SetPlan, material: Material) -> None:
@@ -109,13 +112,17 @@ def _keep_manifest(folder: Path, plan: SetPlan, material: Material) -> None:
         "recordings": [p.name for p in material.recordings], "meshes": [p.parent.name for p in material.meshes],
         "without": sorted(plan.without), "sequences": [p.name for p in material.sequences],
     }
+    by = read_bundle(folder_of(plan.engine)).file("fp32", "weights").sha256 if plan.shards.get("onward") else None
     path = folder / MANIFEST
     if path.exists():
         there = json.loads(path.read_text())
+        by = by or there.get("onward_by")  # a set without worlds that go on may be given some; then it has them
         differ = sorted(k for k in said if there.get(k) != said[k])
+        if there.get("onward_by") not in (None, by):
+            differ.append("generator's worlds that go on")
         if differ:
             raise SpatiaError(f"build: {folder} holds a set of other {', '.join(differ)}; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(said | {"shards": plan.shards}, indent=1))
+    partial.write_text(json.dumps(said | {"onward_by": by, "shards": plan.shards}, indent=1))
     os.replace(partial, path)

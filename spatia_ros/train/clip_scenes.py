@@ -85,7 +85,7 @@ def run_of(place: Place, plan: Plan, rng: np.random.Generator) -> list[Clip]:
     poses = place.scene.random_path(rng, PATH)
     actors = crowd(place.scene, place.kind, camera, poses, rng, int(rng.choice(len(MOVERS), p=MOVERS)))
     scene = SceneAt(place.scene, actors, place.air)
-    recorded = _Recorded.of(scene, camera, poses, rng)
+    recorded = Recorded.of(scene, camera, poses, rng)
     clips = []
     for _ in range(3 * plan.clips):
         clip = _clip(place, scene, recorded, plan, poses, rng)
@@ -97,7 +97,7 @@ def run_of(place: Place, plan: Plan, rng: np.random.Generator) -> list[Clip]:
 
 
 @dataclass(slots=True)
-class _Recorded:
+class Recorded:
     """What was seen before the clips: sights, and the memory of their still part."""
 
     camera: Camera
@@ -106,7 +106,8 @@ class _Recorded:
     end_ns: int
 
     @classmethod
-    def of(cls, scene: SceneAt, camera: Camera, poses: Float64, rng: np.random.Generator) -> _Recorded:
+    def of(cls, scene: SceneAt, camera: Camera, poses: Float64, rng: np.random.Generator) -> Recorded:
+        """What a camera sees on its way, now and then along these poses, and remembers some of."""
         n = int(rng.integers(SIGHTS[0], SIGHTS[1] + 1))
         stride = int(rng.integers(1, max(2, PATH // n) + 1))
         first = int(rng.integers(0, max(1, len(poses) - stride * (n - 1))))
@@ -185,7 +186,7 @@ def _memory_config(frames: list[Frame], rng: np.random.Generator) -> MemoryConfi
 
 
 def _clip(
-    place: Place, scene: SceneAt, recorded: _Recorded, plan: Plan, poses: Float64, rng: np.random.Generator
+    place: Place, scene: SceneAt, recorded: Recorded, plan: Plan, poses: Float64, rng: np.random.Generator
 ) -> Clip | None:
     """A clip somewhere on the way, or None where memory shows too little or too much of it."""
     shown = np.array([recorded.sights[k].animation_s for k in recorded.showing])
@@ -202,7 +203,7 @@ def _clip(
     context = context_of(retrieved, recent, recorded.showing, CONTEXT, rng)
     named = _named(seen, rng)
     return Clip(
-        views, targets, taus, retrieved, context, tuple(recorded.sights), _prompt(place, scene, seen, named),
+        views, targets, taus, retrieved, context, tuple(recorded.sights), prompt_of(place, scene, seen, named),
         None if named is None else np.stack([s.boxes[named] for s in seen]),
         np.stack([np.isin(s.ids, scene.numbers) for s in seen]),
     )
@@ -229,7 +230,8 @@ def _chosen(
     return ways, taus
 
 
-def _prompt(place: Place, scene: SceneAt, seen: list[Seen], named: int | None) -> str:
+def prompt_of(place: Place, scene: SceneAt, seen: list[Seen], named: int | None) -> str:
+    """Words for a place, one thing that moves there (None: none) and the others in sight."""
     visible = np.isfinite(np.stack([s.boxes[:, 0] for s in seen])).any(0) if scene.actors else np.zeros(0, bool)
     others = [scene.actors[k].body for k in np.flatnonzero(visible) if k != named]
     return text_of.prompt(place.kind, place.air, None if named is None else scene.actors[named].body, others)

@@ -1,4 +1,4 @@
-"""A folder of shards to learn from: any draw depends on the random state alone, and nothing but one clip is in memory."""
+"""Folders of shards to learn from: any draw depends on the random state alone, and nothing but one clip is in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import Example, example_of
 from spatia_ros.types import SpatiaError
 
-SHARES = {"scenes": 0.72, "mesh": 0.12, "recordings": 0.1, "warped": 0.06}
+SHARES = {"scenes": 0.72, "mesh": 0.12, "recordings": 0.1, "warped": 0.06, "onward": 0.4}
 """How often a batch draws from each source; one that a set lacks leaves its share to the others."""
 VALIDATION = "validation"
 CHECKS = ("memory", "references", "rays", "animation")
@@ -25,21 +25,25 @@ Place = tuple[Path, int, int]
 
 
 class ClipSet:
-    """The clips of a folder.
+    """The clips of one folder or several; held-out ones are the first folder's.
 
     Args:
-        shares: how often :meth:`draw` takes each source; those of no clip are left out.
+        shares: how often :meth:`draw` takes each source, whichever folder its clips are in; those of no clip are left out.
 
     Raises:
-        SpatiaError: when the folder has none of them.
+        SpatiaError: when a folder has none of them.
     """
 
-    def __init__(self, folder: Path | str, shares: Mapping[str, float] | None = None) -> None:
-        folder, shares = Path(folder), SHARES if shares is None else shares
-        found = {source: places(folder, source) for source in shares}
-        self.sources = {source: clips for source, clips in found.items() if clips}
-        if not self.sources:
-            raise SpatiaError(f"clips: expected shards of {', '.join(shares)} in {folder}, found none (spatia clips builds them)")
+    def __init__(self, *folders: Path | str, shares: Mapping[str, float] | None = None) -> None:
+        shares, paths = SHARES if shares is None else shares, [Path(folder) for folder in folders]
+        found = [{source: places(path, source) for source in shares} for path in paths]
+        for path, each in zip(paths, found, strict=True):
+            if not any(each.values()):
+                wanted = ", ".join(shares)
+                raise SpatiaError(f"clips: expected shards of {wanted} in {path}, found none (spatia clips builds them)")
+        together = {source: [clip for each in found for clip in each[source]] for source in shares}
+        self.sources = {source: clips for source, clips in together.items() if clips}
+        folder = paths[0]
         share = np.array([shares[source] for source in self.sources])
         self._share = share / share.sum()
         self.validation = HeldOut(places(folder, VALIDATION))

@@ -13,19 +13,20 @@ import numpy as np
 
 from spatia_ros.sequence import open_sequence
 from spatia_ros.sequence.delay import estimate_depth_delay, with_depth_delay
-from spatia_ros.train import scene_air
+from spatia_ros.train import clip_onward, scene_air
 from spatia_ros.train.clip_augment import forgotten, random_region
 from spatia_ros.train.clip_recordings import neighbours, warped
 from spatia_ros.train.clip_scenes import SEEN_SHARE, Place, Plan, runs
 from spatia_ros.train.clip_set import CHECKS, VALIDATION
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.scenes import glb_scene, random_scene
-from spatia_ros.types import Frame
+from spatia_ros.types import Frame, SpatiaError
 
 KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
 RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
 """Runs through one scene before another is made: other places teach more than other ways; a mesh takes long to light."""
-RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, VALIDATION: 2} | {f"check-{name}": 1 for name in CHECKS}
+RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, "onward": 2, VALIDATION: 2}
+RUNS_OF_SHARD |= {f"check-{name}": 1 for name in CHECKS}
 CHECKS_OF_RUN = 2
 """Held-out clips of one run at most, so that a few runs do not speak for all."""
 SAME_TIME_S, OTHER_TIME_S = 0.1, 0.4
@@ -45,20 +46,22 @@ class Material:
     Args:
         recordings: of which the first half is read (folders in TUM layout). meshes: .glb files.
         sequences: recordings of any kind that are read whole.
+        engine: the generator that worlds go on by (see :mod:`.clip_onward`).
     """
 
     recordings: tuple[Path, ...] = ()
     meshes: tuple[Path, ...] = ()
     sequences: tuple[Path, ...] = ()
+    engine: str = "nano"
 
     @classmethod
-    def found(cls, data: Path | None, without: Sequence[str], sequences: Sequence[Path] = ()) -> Material:
+    def found(cls, data: Path | None, without: Sequence[str], sequences: Sequence[Path] = (), engine: str = "nano") -> Material:
         """What a folder holds, but for the named ones, which are not opened; and recordings given one by one."""
         if data is None:
-            return cls(sequences=tuple(sequences))
+            return cls(sequences=tuple(sequences), engine=engine)
         folders = [p.parent for p in sorted(data.glob("*/camera.yaml")) if p.parent.name not in without]
         meshes = [p for p in sorted(data.glob("*/*.glb")) if p.parent.name not in without]
-        return cls(tuple(folders), tuple(meshes), tuple(sequences))
+        return cls(tuple(folders), tuple(meshes), tuple(sequences), engine)
 
     def frames(self, size: tuple[int, int]) -> list[tuple[Frame, ...]]:
         """The frames of every recording at a size (width, height)."""
@@ -73,6 +76,7 @@ def shard_runs(source: str, number: int, material: Material, plan: Plan, rng: np
         "mesh": lambda: _mesh(material.meshes[number % len(material.meshes)], plan, rng),
         "recordings": lambda: _recorded(material.frames(plan.size), neighbours, plan, rng),
         "warped": lambda: _recorded(material.frames(plan.size), warped, plan, rng),
+        "onward": lambda: _onward(material.engine, plan, rng),
     } | {f"check-{name}": lambda name=name: _needing(name, plan, rng) for name in CHECKS}  # type: ignore[misc]
     return list(islice(makers[source](), RUNS_OF_SHARD[source]))
 
@@ -87,6 +91,18 @@ def procedural_place(rng: np.random.Generator) -> Place:
 def _procedural(plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
     while True:
         yield from runs(procedural_place(rng), plan, rng, RUNS_OF_SCENE)
+
+
+def _onward(engine: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
+    """Runs that go on past what was seen, in procedural scenes."""
+    generator = clip_onward.inventor(engine)
+    while True:
+        try:
+            clips = clip_onward.run_of(procedural_place(rng), plan, generator, rng)
+        except SpatiaError:  # no free way through this one
+            continue
+        if clips:
+            yield clips
 
 
 def _mesh(path: Path, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:

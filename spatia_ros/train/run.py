@@ -263,10 +263,17 @@ def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
         "mesh": f"paths through one half of {', '.join(made_of['meshes'])}",
         "recordings": f"neighbouring frames of {recordings}",
         "warped": f"frames of {recordings} warped forward and back",
+        "onward": "procedural places in which a generator's world had gone on past what was seen",
     }
     have = {"mesh": made_of["meshes"], "recordings": recordings, "warped": recordings}
     shards = {source: n for source, n in made_of["shards"].items() if n and have.get(source, True)}
     return tuple(f"{shards[source]} shards: {line}" for source, line in what.items() if source in shards)
+
+
+def left_out(sets: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names that were left out of every set that might have held them: recordings are in one, or in none."""
+    read = {name for each in sets for name in (*each["recordings"], *each["meshes"], *each["sequences"])}
+    return tuple(sorted({name for each in sets for name in each["without"]} - read))
 
 
 def with_changes(
