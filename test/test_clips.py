@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
+import cv2
 import numpy as np
 import pytest
 
 from spatia_ros.geometry import look_at
 from spatia_ros.sequence import write_tum
-from spatia_ros.train.clip_augment import forgotten, mirrored, random_region, recoloured
+from spatia_ros.train.clip_augment import behind_movers, forgotten, mirrored, random_region, recoloured
 from spatia_ros.train.clip_build import SetPlan, build
 from spatia_ros.train.clip_recordings import warped
 from spatia_ros.train.clip_scenes import Place, Plan, run_of
@@ -188,6 +189,22 @@ def test_forgetting_is_a_part_of_space(run: list[Clip], how: str) -> None:
     assert (hidden > 0) == (how == "everywhere")
 
 
+def test_what_something_that_moves_hides_can_be_forgotten(run: list[Clip]) -> None:
+    clip = max(run, key=lambda c: float((c.moving & np.stack([v.coverage for v in c.views])).mean()))
+    known = np.stack([v.coverage for v in clip.views])
+    assert (known & clip.moving).mean() > 0.005, "memory knows what is behind it"
+    for seed in range(4):
+        less, gone = forgotten(clip, behind_movers(clip, np.random.default_rng(seed)), "lent")
+        left = np.stack([v.coverage for v in less.views])
+        assert gone is not None
+        assert (left & clip.moving).sum() < 0.02 * (known & clip.moving).sum(), "what it hides"
+        halo = cv2.dilate(clip.moving.any(0).astype(np.uint8), np.ones((103, 103), np.uint8)).astype(bool)
+        assert left.sum() > 0.1 * known.sum(), "and no more than round it"
+        assert np.array_equal((known & ~left).any(0) & ~halo, np.zeros_like(halo))
+        for before, after in zip(clip.sights, less.sights, strict=True):
+            assert before is after, "what sights show stays"
+
+
 def test_warping_forward_and_back_leaves_what_the_other_camera_sees() -> None:
     camera = Camera.from_fov(64, 48, 1.2)
     depth = np.full((48, 64), 3.0, np.float32)
@@ -285,13 +302,16 @@ def test_animation_time_is_needed_where_one_sight_shows_the_time_asked_for_and_a
     assert min(apart) < 0.1
     assert max(apart) > 0.4
     assert clip.moving.mean() > 0.04
+    known = np.stack([view.coverage for view in clip.views])
+    assert (known & clip.moving).sum() < 0.02 * clip.moving.sum(), "memory does not tell what is there"
+    assert not any(clip.retrieved), "nor does recall"
 
     def with_times(of: float) -> Clip:
         at = float(clip.animation_s[0])
         sights = tuple(replace(s, animation_s=at + of) if k in showing else s for k, s in enumerate(clip.sights))
         return replace(clip, sights=sights)
 
-    assert needing("animation", clip, np.random.default_rng(0)) is clip
+    assert needing("animation", clip, np.random.default_rng(0)) is not None
     assert needing("animation", with_times(0.0), np.random.default_rng(0)) is None, "every sight shows the time asked for"
     assert needing("animation", with_times(1.9), np.random.default_rng(0)) is None, "none does"
     assert needing("animation", replace(clip, animation_s=None), np.random.default_rng(0)) is None

@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
-from spatia_ros.geometry import pixel_rays
+from spatia_ros.geometry import pixel_rays, project
 from spatia_ros.memory import Keyframe
 from spatia_ros.train.clips import Clip
 from spatia_ros.types import Bool, Camera, Doubted, Float32, Float64, Frame, UInt8, View
 
 LEAST_COVERAGE = 0.05
+BEHIND = 0.5
+"""Of what is forgotten in clips with something that moves, how often it is what that hides."""
+HALO_PX = (3, 40)
+"""How far round what moves nothing is known, least and most."""
 
 Region = Callable[[Float64], Bool]
 """Which world points [..., 3] lie in a part of space."""
@@ -29,7 +34,9 @@ def augment(clip: Clip, rng: np.random.Generator) -> tuple[Clip, Bool | None]:
     if rng.random() < 0.2:
         clip = aged(clip, rng)
     if rng.random() < 0.55:
-        return forgotten(clip, random_region(clip, rng), rng.choice(("everywhere", "lent", "shown"), p=(0.25, 0.5, 0.25)))
+        hidden = clip.moving.any() and rng.random() < BEHIND
+        region = behind_movers(clip, rng) if hidden else random_region(clip, rng)
+        return forgotten(clip, region, rng.choice(("everywhere", "lent", "shown"), p=(0.25, 0.5, 0.25)))
     return clip, None
 
 
@@ -144,6 +151,24 @@ def random_region(clip: Clip, rng: np.random.Generator) -> Region:
         return lambda p: np.any([((p - c) ** 2).sum(-1) < r * r for c, r in zip(centres, radii, strict=True)], axis=0)
     keep = far * rng.uniform(0.4, 0.8)  # only what lies about one place was ever seen
     return lambda p: ((p - centres[0]) ** 2).sum(-1) > keep * keep
+
+
+def behind_movers(clip: Clip, rng: np.random.Generator) -> Region:
+    """What the clip's cameras would see but for what moves, and a little round it: who scanned the place saw it stand there."""
+    halo = int(np.exp(rng.uniform(*np.log(HALO_PX))))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * halo + 1, 2 * halo + 1))
+    masks = [cv2.dilate(each.astype(np.uint8), kernel).astype(bool) for each in clip.moving]
+
+    def within(points: Float64) -> Bool:
+        found = np.zeros(points.shape[:-1], bool)
+        for mask, target in zip(masks, clip.targets, strict=True):
+            pixels, depth = project(points.reshape(-1, 3), target.camera, target.T_world_cam)
+            col, row = np.floor(np.clip(pixels, -1.0, max(mask.shape))).astype(np.int64).T
+            seen = (depth > 0) & (col >= 0) & (row >= 0) & (col < mask.shape[1]) & (row < mask.shape[0])
+            found |= (seen & mask[np.where(seen, row, 0), np.where(seen, col, 0)]).reshape(found.shape)
+        return found
+
+    return within
 
 
 def forgotten(clip: Clip, region: Region, how: str) -> tuple[Clip, Bool | None]:

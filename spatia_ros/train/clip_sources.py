@@ -14,7 +14,7 @@ import numpy as np
 from spatia_ros.sequence import open_sequence
 from spatia_ros.sequence.delay import estimate_depth_delay, with_depth_delay
 from spatia_ros.train import clip_onward, scene_air
-from spatia_ros.train.clip_augment import forgotten, random_region
+from spatia_ros.train.clip_augment import behind_movers, forgotten, random_region
 from spatia_ros.train.clip_recordings import neighbours, warped
 from spatia_ros.train.clip_scenes import SEEN_SHARE, Place, Plan, runs
 from spatia_ros.train.clip_set import CHECKS, VALIDATION
@@ -165,14 +165,18 @@ def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
     """The clip, or a part of it, if it needs the condition named; None if it does not.
 
     - memory: it shows most of the frames, and one sight alone is given whole, the least like them.
-    - animation: much of the picture moves, and sights show what does, one at its time and one at another.
+    - animation: much of the picture moves, sights show what does, one at its time and one at another, and memory knows nothing
+      of what it hides.
     - references: a good part that memory has forgotten, and no sight lends, is in sights given whole.
     - rays: of nearly everything that is so.
     """
     if name == "memory":
         return replace(clip, context=clip.context[-1:]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
     if name == "animation":
-        return clip if clip.moving.mean() > 0.04 and _told_by_time(clip) else None
+        if clip.moving.mean() < 0.04 or not _told_by_time(clip):
+            return None
+        less, gone = forgotten(clip, behind_movers(clip, rng), "lent")
+        return None if gone is None else replace(less, retrieved=((),) * len(clip))
     low, high = (0.05, 0.35) if name == "rays" else (0.35, 0.8)
     if clip.coverage < 0.5 or not _still(clip):
         return None
