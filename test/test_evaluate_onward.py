@@ -13,7 +13,7 @@ from spatia_ros.cli import main
 from spatia_ros.config import WorldConfig
 from spatia_ros.evaluate import onward
 from spatia_ros.evaluate.measures import psnr
-from spatia_ros.evaluate.onward import Turn, blown, colour_off, evaluate_onward, figures_of, turning
+from spatia_ros.evaluate.onward import Picture, Turn, blown, colour_off, depth_error, evaluate_onward, figures_of, turning
 from spatia_ros.geometry import rotation_error_deg
 from spatia_ros.types import SpatiaError
 
@@ -22,6 +22,10 @@ PROJECTION = WorldConfig.model_validate({"generator": {"name": "projection"}, "c
 
 def _flat(level: int) -> np.ndarray:
     return np.full((8, 10, 3), level, np.uint8)
+
+
+def _seen(level: int, depth_m: float = 2.0, kept: float = 1.0) -> Picture:
+    return Picture(_flat(level), np.full((8, 10), depth_m, np.float32), kept)
 
 
 def test_figures_have_known_answers() -> None:
@@ -33,8 +37,8 @@ def test_figures_have_known_answers() -> None:
     assert blown(_flat(3)) == 1.0
     turns = [
         Turn(str(k), np.full(3, 100.0), {
-            "generated": [_flat(100 + k), _flat(255)], "projection": [_flat(100), _flat(110)], "mean": [_flat(100), _flat(100)],
-            "truth": [_flat(120), _flat(140)],
+            "generated": [_seen(100 + k, 1.0, 0.5), _seen(255, 3.0)], "projection": [_seen(100), _seen(110)],
+            "mean": [_seen(100), _seen(100)], "truth": [_seen(120), _seen(140)],
         })
         for k in (10, 20)
     ]  # fmt: skip
@@ -42,6 +46,10 @@ def test_figures_have_known_answers() -> None:
     assert figures["psnr"]["mean"] == pytest.approx([psnr(_flat(100), _flat(120)), psnr(_flat(100), _flat(140))], abs=1e-3)
     assert figures["off"] == {"generated": [15.0, 155.0], "projection": [0.0, 10.0], "mean": [0.0, 0.0], "truth": [20.0, 40.0]}
     assert figures["blown"]["generated"] == [0.0, 1.0]
+    assert figures["depth"] == {"generated": [0.5, 0.5], "projection": [0.0, 0.0]}
+    assert figures["kept"]["generated"] == [0.5, 1.0]
+    nothing = np.zeros((8, 10), np.float32)
+    assert np.isnan(depth_error(nothing, nothing)), "the sky has no depth"
 
 
 def test_the_camera_turns_on_the_spot_by_even_steps() -> None:
@@ -65,6 +73,9 @@ def test_what_a_world_shows_is_compared_at_the_angles_asked_for(tmp_path: Path, 
     # Six degrees away nearly all was seen; at 75 nothing was, and what is shown is the mean of it.
     assert figures["psnr"]["generated"][0] > figures["psnr"]["mean"][0] + 4.0
     assert figures["psnr"]["generated"][1] == pytest.approx(figures["psnr"]["mean"][1], abs=4.0)
+    assert figures["kept"]["generated"][0] > 0.6, "memory holds what was seen, and nothing of what nobody is sure of"
+    assert figures["kept"]["generated"][1] < figures["kept"]["generated"][0]
+    assert figures["depth"]["generated"][0] < 0.1
     assert figures["off"]["mean"] == pytest.approx([0.0, 0.0], abs=0.5)
     assert json.loads((tmp_path / "figures.json").read_text()) == figures
     assert cv2.imread(str(tmp_path / "strip.png")) is not None

@@ -295,6 +295,25 @@ def test_shrinking_goes_back_to_the_prior():
         torch.testing.assert_close(same.decode(z[:, :5], image, to_view), random_network().decode(z[:, :5], image, to_view))
 
 
+def test_depth_may_have_a_share_of_its_own():
+    z, image, to_view = fill_inputs()
+    with torch.no_grad():
+        free, untrained, network = (
+            net.decode(z[:, :5], image, to_view) for net in (random_network(), _shared(0.0, 0.0), _shared(1.0, 0.0))
+        )
+        other = _shared(0.0, 1.0).decode(z[:, :5], image, to_view)
+    for mine, colour, depth in ((network, free, untrained), (other, untrained, free)):
+        assert (mine[:, 4] - free[:, 4]).abs().max() == 0, "the foretold error is as learned"
+        assert (mine[:, 3] - depth[:, 3]).abs().max() < (free[:, 3] - untrained[:, 3]).abs().max() * 0.2
+        assert (mine[:, :3] - colour[:, :3]).abs().max() < (free[:, :3] - untrained[:, :3]).abs().max() * 0.2
+
+
+def _shared(share: float, depth_share: float) -> SpaceTimeNet:
+    network = random_network()
+    shrink(network.decode, share, depth_share)
+    return network
+
+
 def test_config_goes_through_a_manifest():
     for config in PRESETS.values():
         assert ModelConfig.from_dict(config.as_dict()) == config

@@ -23,7 +23,15 @@ from spatia_ros.train.conditions import conditions_of
 from spatia_ros.train.feed import ClipBatches, held_out
 from spatia_ros.train.initial import by_chance, lineage
 from spatia_ros.train.loop import rate_at
-from spatia_ros.train.losses import depth_error, log_error, masked_mean, spread_error, velocity_error
+from spatia_ros.train.losses import (
+    SEAM_FLOOR,
+    depth_error,
+    log_error,
+    masked_mean,
+    seam_error,
+    spread_error,
+    velocity_error,
+)
 from spatia_ros.train.noise import (
     CONDITIONS,
     Corruption,
@@ -162,6 +170,20 @@ def test_losses_on_known_answers() -> None:
     np.testing.assert_allclose(spread_error(told, depth, truth, mask), [0, 0], atol=1e-5)
     pulled = depth.clone().requires_grad_()
     assert not spread_error(told + 1, pulled, truth, mask).requires_grad, "the spread must not pull on the depth"
+
+
+def test_steps_of_the_error_count_and_not_how_large_it_is() -> None:
+    truth, everywhere = torch.rand(1, 3, 16, 16, generator=noise_of(0)), torch.ones(1, 1, 16, 16)
+    least = 0.5 * np.log(SEAM_FLOOR)
+    assert float(seam_error(truth + 0.2, truth, everywhere)) == pytest.approx(least, abs=1e-3), "too light as a whole"
+    stepped = truth.clone()
+    stepped[..., 8:] += 0.1  # one step: at pixels one pair of 15, at cells of four one of 3, along one axis of two
+    by_hand = sum(0.5 * np.log(0.01 / n + SEAM_FLOOR) for n in (15, 3)) + 2 * least
+    assert float(seam_error(stepped, truth, everywhere)) == pytest.approx(by_hand / 4, abs=1e-3)
+    half = everywhere.clone()
+    half[..., :8] = 0  # the step lies between what is in it and what is not
+    assert float(seam_error(stepped, truth, half)) == pytest.approx(least, abs=1e-3)
+    assert torch.isfinite(seam_error(stepped, truth, 0 * half)).all()
 
 
 def test_velocity_error_is_that_of_the_velocity() -> None:

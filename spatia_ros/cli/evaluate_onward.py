@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{figures['scenes']} scenes, {figures['step_deg']:g} degrees a frame\n")
     print(f"  {'':<42}" + "".join(f"{d:>8g}" for d in figures["degrees"]))
     for key, said, form in (
-        ("psnr", "PSNR against the truth, dB", ".2f"), ("off", "mean colour off what was seen, levels", ".1f"),
+        ("psnr", "PSNR against the truth, dB", ".2f"), ("depth", "depth against the truth, AbsRel", ".3f"),
+        ("kept", "of the picture, held by memory from then on", ".0%"), ("off", "mean colour off what was seen, levels", ".1f"),
         ("blown", "white or black", ".1%"),
     ):
         print(f"  {said}")

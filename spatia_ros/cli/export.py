@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--share", type=float, default=1.0, metavar="S",
         help="of a run: how far the decoder's choice among fills goes from its prior (0) to what was learned (1, the default)",
     )
+    parser.add_argument("--depth-share", type=float, metavar="S", help="the same for depth (default: as --share)")
     parser.add_argument("--calibrate", type=Path, metavar="SEQUENCE", help="int8: calibrate with this recording (built-in room)")
     add_config(parser)
     add_json(parser)
@@ -82,8 +83,9 @@ def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     result = read_result(args.folder)
     name = args.name or args.folder.name
     out = args.out or engines_folder() / name
-    shrink(result.network.decode, args.share)
-    figures: dict[str, Any] = {"stage": result.stage, "share": args.share, **result.figures}
+    depth_share = args.share if args.depth_share is None else args.depth_share
+    shrink(result.network.decode, args.share, depth_share)
+    figures: dict[str, Any] = {"stage": result.stage, "share": args.share, "depth_share": depth_share, **result.figures}
     command = result.plan["command"]
     bundle = ship(result.network, out, name, anywhere(command), result.step, figures, floats)
     if (args.folder / CARD).is_file():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -23,7 +23,8 @@ from spatia_ros.evaluate.sources import HFOV_RAD
 from spatia_ros.generator import ProjectionGenerator
 from spatia_ros.geometry import pose
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
-from spatia_ros.types import Camera, Float64, Frame, SpatiaError, UInt8
+from spatia_ros.slam.verify import REASONS
+from spatia_ros.types import Camera, Float32, Float64, Frame, SpatiaError, UInt8
 
 DEGREES = (5.0, 15.0, 30.0, 60.0, 90.0)
 STEP_DEG = 1.5
@@ -33,7 +34,21 @@ SEEN = 24
 BRIGHT, DARK = 250, 5
 """Levels from which on all three channels are white, and down to which they are black."""
 KINDS = ("room", "corridor", "desk", "street")
+HELD = REASONS.index("accepted")
+"""Verdicts up to this one: memory showed it, or has taken it in."""
 METHODS = ("generated", "projection", "mean", "truth")
+
+
+class Picture(NamedTuple):
+    """What is seen at one angle.
+
+    Args:
+        rgb: uint8 [H, W, 3]. depth: float32 [H, W], m, 0 where nothing is met. kept: share of it that memory holds from now on.
+    """
+
+    rgb: UInt8
+    depth: Float32
+    kept: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +57,12 @@ class Turn:
 
     Args:
         name: of the scene. colour: float64 [3], the mean of all that was seen, levels.
-        pictures: by method, uint8 [H, W, 3] at each of the angles.
+        pictures: by method, one for each of the angles.
     """
 
     name: str
     colour: Float64
-    pictures: dict[str, list[UInt8]]
+    pictures: dict[str, list[Picture]]
 
 
 def evaluate_onward(
@@ -93,8 +108,10 @@ def _turn(config: WorldConfig, k: int, seed: int, degrees: Sequence[float], step
     at = [min(round(d / step_deg), len(way)) - 1 for d in degrees]
     pictures = {"generated": gone_on(config, seen, way, at), "projection": gone_on(_null(config), seen, way, at)}
     colour = np.concatenate([f.rgb.reshape(-1, 3) for f in seen]).mean(0)
-    pictures["mean"] = [np.broadcast_to(np.round(colour).astype(np.uint8), (size[1], size[0], 3))] * len(at)
-    pictures["truth"] = [scene.render(camera, way[i]).rgb for i in at]
+    flat = np.broadcast_to(np.round(colour).astype(np.uint8), (size[1], size[0], 3))
+    truths = [scene.render(camera, way[i]) for i in at]
+    pictures["mean"] = [Picture(flat, np.zeros(flat.shape[:2], np.float32), 0.0)] * len(at)
+    pictures["truth"] = [Picture(truth.rgb, truth.depth, 1.0) for truth in truths]
     return Turn(f"{kind} {seed}", colour, pictures)
 
 
@@ -110,23 +127,24 @@ def turning(T_world_cam: Float64, step_deg: float, n: int) -> Float64:
     return np.stack([T_world_cam @ pose(turn, np.zeros(3)) for turn in turns])
 
 
-def gone_on(config: WorldConfig, seen: Sequence[Frame], way: Float64, at: Sequence[int]) -> list[UInt8]:
+def gone_on(config: WorldConfig, seen: Sequence[Frame], way: Float64, at: Sequence[int]) -> list[Picture]:
     """The pictures a world gives at some poses of a way that it goes all of, a frame at a time."""
-    world, kept = world_of(config, seen), dict[int, UInt8]()
+    world, pictures = world_of(config, seen), dict[int, Picture]()
     world.time_ns = world.start_ns = seen[-1].stamp_ns
     for i, T_world_cam in enumerate(way):
-        shown = world.look(T_world_cam).rgb[0]
+        step = world.look(T_world_cam)
         if i in at:
-            kept[i] = shown
-    return [kept[i] for i in at]
+            pictures[i] = Picture(step.rgb[0], step.depth[0], float((step.verdict[0] <= HELD).mean()))
+    return [pictures[i] for i in at]
 
 
 def figures_of(turns: Sequence[Turn]) -> dict[str, Any]:
     """Means over scenes, a list over the angles for each method.
 
     Returns:
-        "psnr": dB against the truth. "off": how far the mean colour of a picture is from the mean of what was seen, levels
-        (root of the mean square over channels). "blown": share of pixels that are white or black. Both hold the truth as
+        "psnr": dB against the truth. "depth": AbsRel over what the truth meets. "kept": share of a picture that memory held, or
+        holds from then on. "off": how far the mean colour of a picture is from the mean of what was seen, levels (root of
+        the mean square over channels). "blown": share of pixels that are white or black. The last two hold the truth as
         well: how far places are from what was seen of them.
     """
     angles = range(len(turns[0].pictures["truth"]))
@@ -135,10 +153,18 @@ def figures_of(turns: Sequence[Turn]) -> dict[str, Any]:
         return {m: [mean([measure(t.pictures[m][a], t, a) for t in turns]) for a in angles] for m in methods}
 
     return {
-        "psnr": over(lambda rgb, turn, a: psnr(rgb, turn.pictures["truth"][a]), METHODS[:3]),
-        "off": over(lambda rgb, turn, _: colour_off(rgb, turn.colour), METHODS),
-        "blown": over(lambda rgb, *_: blown(rgb), METHODS),
+        "psnr": over(lambda p, turn, a: psnr(p.rgb, turn.pictures["truth"][a].rgb), METHODS[:3]),
+        "depth": over(lambda p, turn, a: depth_error(p.depth, turn.pictures["truth"][a].depth), METHODS[:2]),
+        "kept": over(lambda p, *_: p.kept, METHODS[:2]),
+        "off": over(lambda p, turn, _: colour_off(p.rgb, turn.colour), METHODS),
+        "blown": over(lambda p, *_: blown(p.rgb), METHODS),
     }
+
+
+def depth_error(depth: Float32, truth: Float32) -> float:
+    """AbsRel: mean of |d - d*| / d* where the truth meets something; NaN where it does nowhere."""
+    met = truth > 0
+    return float(np.mean(np.abs(depth[met] - truth[met]) / truth[met])) if met.any() else float("nan")
 
 
 def colour_off(rgb: UInt8, colour: Float64) -> float:
@@ -155,6 +181,7 @@ def _strip(turns: Sequence[Turn], degrees: Sequence[float]) -> UInt8:
     rows = []
     for turn in turns:
         for method, said in (("generated", "ours"), ("truth", "truth")):
-            shown = [(rgb, f"{turn.name}, {said}, {d:g} degrees") for rgb, d in zip(turn.pictures[method], degrees, strict=True)]
+            pictures = zip(turn.pictures[method], degrees, strict=True)
+            shown = [(picture.rgb, f"{turn.name}, {said}, {d:g} degrees") for picture, d in pictures]
             rows.append(shown)
     return strip([f"{d:g} degrees" for d in degrees], rows)

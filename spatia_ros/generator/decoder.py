@@ -123,13 +123,18 @@ def prior_logits() -> Tensor:
 
 
 @torch.no_grad()
-def shrink(decoder: Decoder, share: float) -> None:
+def shrink(decoder: Decoder, share: float, depth_share: float | None = None) -> None:
     """Move the decision between candidates to ``share`` of the way from its prior to what was learned, in place.
 
     A few hours of few places teach too firm a trust in recall; shrinking an estimate towards its
     prior is the cure for that.
+
+    Args:
+        depth_share: of the decision between depths; None: the same.
     """
-    decides, prior = slice(SHUFFLE**2, None), prior_logits()
+    prior = prior_logits()
+    shares = torch.tensor([share] * len(COLOUR_PRIOR) + [share if depth_share is None else depth_share] * len(DEPTH_PRIOR))
+    decides, by = slice(SHUFFLE**2, None), shares.repeat_interleave(SHUFFLE**2)
     assert decoder.head.bias is not None
-    decoder.head.weight[decides] *= share
-    decoder.head.bias[decides] = prior.to(decoder.head.bias) + share * (decoder.head.bias[decides] - prior.to(decoder.head.bias))
+    decoder.head.weight[decides] *= by.to(decoder.head.weight)[:, None, None, None]
+    decoder.head.bias[decides] = prior.to(decoder.head.bias) + by * (decoder.head.bias[decides] - prior.to(decoder.head.bias))

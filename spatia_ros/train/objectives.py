@@ -32,6 +32,8 @@ COVERED_WEIGHT = 0.2
 DEPTH_WEIGHT = 0.5
 MOVING_WEIGHT = 0.25
 """How much what moves counts in invented pixels, beside all of them: it is small, and hardest to foretell."""
+SEAM_WEIGHT = 0.25
+"""How much steps count that nobody would draw, in invented pixels."""
 BOX_WEIGHT = 0.1
 ASIDE_WEIGHT = 0.2
 """Of the mean latent's square: what all latents have in common says nothing, and leaves less of their spread to say it with."""
@@ -52,12 +54,13 @@ def picture_loss(change: Tensor, batch: Batch) -> tuple[Tensor, Parts]:
         "invented": losses.log_error(colour, truth, hole).mean(),
         "everywhere": losses.log_error(colour, truth, torch.ones_like(hole)).mean(),
         "moving": losses.log_error(colour, truth, hole * flat(batch.moving)).mean(),
+        "seams": losses.seam_error(colour, truth, hole).mean(),
         "depth": losses.depth_error(log_depth, true_depth, measured).mean(),
         "depth_invented": losses.depth_error(log_depth, true_depth, measured * hole).mean(),
         "spread": losses.spread_error(change[:, 4:5], log_depth, true_depth, measured).mean(),
     }
     depth = 0.5 * (parts["depth"] + parts["depth_invented"]) + 0.1 * parts["spread"]
-    total = parts["invented"] + 0.5 * parts["everywhere"] + MOVING_WEIGHT * parts["moving"]
+    total = parts["invented"] + 0.5 * parts["everywhere"] + MOVING_WEIGHT * parts["moving"] + SEAM_WEIGHT * parts["seams"]
     return total + DEPTH_WEIGHT * depth, parts
 
 

@@ -271,8 +271,11 @@ def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def left_out(sets: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The names that were left out of every set that might have held them: recordings are in one, or in none."""
-    read = {name for each in sets for name in (*each["recordings"], *each["meshes"], *each["sequences"])}
+    """The names that were to be left out of sets of clips, from their ``set.json``, and that none of them was made of."""
+    makes = {"recordings": ("recordings", "warped"), "meshes": ("mesh",), "sequences": ("recordings", "warped")}
+    read = {
+        name for each in sets for kind, sources in makes.items() for name in each[kind] if any(map(each["shards"].get, sources))
+    }
     return tuple(sorted({name for each in sets for name in each["without"]} - read))
 
 
