@@ -14,10 +14,12 @@ from spatia_ros.geometry import look_at, rotation_error_deg
 from spatia_ros.train.clip_build import SetPlan, build
 from spatia_ros.train.clip_onward import FARTHEST_DEG, NOD_RAD, SWAY_M, TURN_DEG, run_of, turned
 from spatia_ros.train.clip_scenes import Place, Plan
-from spatia_ros.train.clip_set import ClipSet
+from spatia_ros.train.clip_set import VALIDATION, ClipSet
+from spatia_ros.train.clip_shards import shard_path, write_shard
 from spatia_ros.train.clip_sources import RUNS_OF_SHARD
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import example_of, tells_scale
+from spatia_ros.train.run import data_lines, left_out
 from spatia_ros.train.scenes import random_scene
 from spatia_ros.types import SpatiaError
 
@@ -117,3 +119,30 @@ def test_a_set_says_whose_inventions_it_holds(tmp_path: Path, monkeypatch: pytes
         build(tmp_path, SetPlan(shards={"scenes": 1, "onward": 1}, clips=clips), show=False)
     with pytest.raises(SpatiaError, match="engine 'nobody'"):
         build(tmp_path / "b", SetPlan(shards={"onward": 1}, engine="nobody", clips=clips), show=False)
+
+
+def test_several_sets_are_learned_from_as_one(run: list[Clip], tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, source, runs in (
+        (first, "scenes", 1), (first, VALIDATION, 1), (second, "onward", 2), (second, "scenes", 1), (second, VALIDATION, 2),
+    ):
+        write_shard(shard_path(folder, source, 0), [run] * runs)
+    both, alone = ClipSet(first, second), ClipSet(first)
+    assert {source: len(places) for source, places in both.sources.items()} == {"scenes": 6, "onward": 6}
+    assert both.validation.clips == alone.validation.clips, "held out are the first one's"
+    assert {both.pick(np.random.default_rng(k)).targets[0].stamp_ns for k in range(40)} == {c.targets[0].stamp_ns for c in run}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SpatiaError, match=r"in .*empty, found none"):
+        ClipSet(first, tmp_path / "empty")
+
+
+def test_a_card_says_what_no_set_was_made_of() -> None:
+    """A folder that was named, but of which no shard was made, was not read."""
+    nothing = {"recordings": [], "meshes": [], "sequences": [], "without": [], "shards": {"onward": 9}}
+    most = nothing | {"recordings": ["icl"], "meshes": ["house"], "shards": {"recordings": 4, "mesh": 3}}
+    most |= {"without": ["fr1", "lounge"]}
+    beside = nothing | {"recordings": ["fr1", "lounge"], "shards": {"onward": 9, "recordings": 0, "warped": 0, "mesh": 0}}
+    assert left_out([most, nothing]) == ("fr1", "lounge")
+    assert left_out([most, beside]) == ("fr1", "lounge")
+    assert left_out([most, beside | {"shards": {"warped": 1}}]) == ()
+    assert data_lines(beside) == ("9 shards: procedural places in which a generator's world had gone on past what was seen",)
