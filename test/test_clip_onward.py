@@ -11,12 +11,13 @@ import pytest
 
 from spatia_ros.generator import ProjectionGenerator
 from spatia_ros.geometry import look_at, rotation_error_deg
+from spatia_ros.train import clip_onward, clip_sources
 from spatia_ros.train.clip_build import SetPlan, build
 from spatia_ros.train.clip_onward import FARTHEST_DEG, NOD_RAD, SWAY_M, TURN_DEG, run_of, turned
 from spatia_ros.train.clip_scenes import Place, Plan
 from spatia_ros.train.clip_set import VALIDATION, ClipSet
 from spatia_ros.train.clip_shards import shard_path, write_shard
-from spatia_ros.train.clip_sources import RUNS_OF_SHARD
+from spatia_ros.train.clip_sources import RUNS_OF_SHARD, Material, shard_runs
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import example_of, tells_scale
 from spatia_ros.train.run import data_lines, left_out
@@ -119,6 +120,16 @@ def test_a_set_says_whose_inventions_it_holds(tmp_path: Path, monkeypatch: pytes
         build(tmp_path, SetPlan(shards={"scenes": 1, "onward": 1}, clips=clips), show=False)
     with pytest.raises(SpatiaError, match="engine 'nobody'"):
         build(tmp_path / "b", SetPlan(shards={"onward": 1}, engine="nobody", clips=clips), show=False)
+
+
+def test_a_world_that_cannot_go_on_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> list[Clip]:
+        raise SpatiaError("scene: no way")
+
+    monkeypatch.setattr(clip_onward, "run_of", fail)
+    monkeypatch.setattr(clip_sources, "procedural_place", lambda _: None)
+    with pytest.raises(SpatiaError, match="no way"):
+        shard_runs("onward", 0, Material(), SMALL, np.random.default_rng(0))
 
 
 def test_several_sets_are_learned_from_as_one(run: list[Clip], tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ SAME_TIME_S, OTHER_TIME_S = 0.1, 0.4
 MOST_FRAMES = 600
 """Of a recording, held by a process."""
 GIVE_UP = 200
-"""Runs in a row without a clip after which recordings are taken to have none: frames too few, or too far apart."""
+"""Runs in a row without a clip after which recordings are taken to have none: frames too few, or too far apart; and tries in
+a row after which what keeps a world from going on is said."""
 LIGHTS_OF_MESH = 3
 """Ways a mesh is lit; a process keeps the last one it used."""
 
@@ -95,12 +96,16 @@ def _procedural(plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
 
 def _onward(engine: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
     """Runs that go on past what was seen, in procedural scenes."""
-    generator = clip_onward.inventor(engine)
+    generator, failed = clip_onward.inventor(engine), 0
     while True:
         try:
             clips = clip_onward.run_of(procedural_place(rng), plan, generator, rng)
-        except SpatiaError:  # no free way through this one
+        except SpatiaError:  # mostly: no free way through this one
+            failed += 1
+            if failed == GIVE_UP:
+                raise
             continue
+        failed = 0
         if clips:
             yield clips
 
