@@ -13,9 +13,9 @@ LAYERS = (
     ("types", "geometry", "config", "o3d", "formats", "kernels"),
     ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
-    ("engine", "train"),
+    ("engine",),
     ("world", "pixels", "variants", "spacetime", "checkpoint", "beside", "ahead"),
-    ("ground",),
+    ("ground", "train"),
     ("record", "env", "scenario", "evaluate", "viewer", "gallery", "cli"),
     ("nodes",),
 )
