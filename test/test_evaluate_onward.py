@@ -13,7 +13,7 @@ from spatia_ros.cli import main
 from spatia_ros.config import WorldConfig
 from spatia_ros.evaluate import onward
 from spatia_ros.evaluate.measures import psnr
-from spatia_ros.evaluate.onward import Picture, Turn, blown, colour_off, depth_error, evaluate_onward, figures_of, turning
+from spatia_ros.evaluate.onward import Picture, Turn, absrel, blown, colour_off, evaluate_onward, figures_of, turning
 from spatia_ros.geometry import rotation_error_deg
 from spatia_ros.types import SpatiaError
 
@@ -49,7 +49,7 @@ def test_figures_have_known_answers() -> None:
     assert figures["depth"] == {"generated": [0.5, 0.5], "projection": [0.0, 0.0]}
     assert figures["kept"]["generated"] == [0.5, 1.0]
     nothing = np.zeros((8, 10), np.float32)
-    assert np.isnan(depth_error(nothing, nothing)), "the sky has no depth"
+    assert np.isnan(absrel(nothing, nothing)), "the sky has no depth"
 
 
 def test_the_camera_turns_on_the_spot_by_even_steps() -> None:

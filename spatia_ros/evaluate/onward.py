@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from spatia_ros.config import WorldConfig, dump
 from spatia_ros.evaluate.flights import world_of
-from spatia_ros.evaluate.measures import psnr
+from spatia_ros.evaluate.measures import depth_errors, psnr
 from spatia_ros.evaluate.novel_view import mean
 from spatia_ros.evaluate.pictures import strip
 from spatia_ros.evaluate.sources import HFOV_RAD
@@ -154,17 +154,16 @@ def figures_of(turns: Sequence[Turn]) -> dict[str, Any]:
 
     return {
         "psnr": over(lambda p, turn, a: psnr(p.rgb, turn.pictures["truth"][a].rgb), METHODS[:3]),
-        "depth": over(lambda p, turn, a: depth_error(p.depth, turn.pictures["truth"][a].depth), METHODS[:2]),
+        "depth": over(lambda p, turn, a: absrel(p.depth, turn.pictures["truth"][a].depth), METHODS[:2]),
         "kept": over(lambda p, *_: p.kept, METHODS[:2]),
         "off": over(lambda p, turn, _: colour_off(p.rgb, turn.colour), METHODS),
         "blown": over(lambda p, *_: blown(p.rgb), METHODS),
     }
 
 
-def depth_error(depth: Float32, truth: Float32) -> float:
-    """AbsRel: mean of |d - d*| / d* where the truth meets something; NaN where it does nowhere."""
-    met = truth > 0
-    return float(np.mean(np.abs(depth[met] - truth[met]) / truth[met])) if met.any() else float("nan")
+def absrel(depth: Float32, truth: Float32) -> float:
+    """AbsRel where the truth meets something; NaN where it does nowhere."""
+    return depth_errors(depth, truth, truth > 0).absrel
 
 
 def colour_off(rgb: UInt8, colour: Float64) -> float:
