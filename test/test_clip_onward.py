@@ -19,7 +19,6 @@ from spatia_ros.train.clip_set import VALIDATION, ClipSet
 from spatia_ros.train.clip_shards import shard_path, write_shard
 from spatia_ros.train.clip_sources import RUNS_OF_SHARD, Material, shard_runs
 from spatia_ros.train.clips import Clip
-from spatia_ros.train.example import example_of, tells_scale
 from spatia_ros.train.run import data_lines, left_out
 from spatia_ros.train.scenes import random_scene
 from spatia_ros.types import SpatiaError
@@ -76,20 +75,6 @@ def test_all_that_was_seen_was_seen_before_and_is_needed(run: list[Clip]) -> Non
         assert clip.sights is run[0].sights or clip.sights == run[0].sights
     needed = {k for clip in run for each in (clip.context, *clip.retrieved) for k in each}
     assert needed == set(range(len(run[0].sights)))
-
-
-def test_depth_is_not_judged_where_most_of_what_is_shown_was_invented(run: list[Clip]) -> None:
-    """Nothing in the picture tells whether an invention is too near or too far."""
-    clip = run[-1]
-    seen = np.stack([v.sensed[v.coverage].mean() for v in clip.views])
-    assert tells_scale(clip).tolist() == (seen >= 0.9).tolist()
-    told, blind = (
-        replace(clip, views=tuple(replace(v, sensed=v.coverage * np.float32(share)) for v in clip.views)) for share in (1.0, 0.8)
-    )
-    assert tells_scale(told).all()
-    assert not tells_scale(blind).any()
-    assert example_of(told, None, np.random.default_rng(0)).measured.any()
-    assert not example_of(blind, None, np.random.default_rng(0)).measured.any()
 
 
 def test_a_way_turns_aside_evenly_and_stays_near() -> None:

@@ -18,13 +18,12 @@ from spatia_ros.generator.rays import RAY_CHANNELS
 from spatia_ros.generator.recall import Recalled
 from spatia_ros.generator.text import tokenise
 from spatia_ros.train.clips import Clip
+from spatia_ros.train.shown_scale import at_shown_scale
 from spatia_ros.types import Bool, Float32, Float64, SpatiaError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST_MEASURED = 0.9
-"""Share of what a view shows that must have been measured for its depth to be judged."""
 RECENT_S = 1.5
 """Sights as new as this are, at run time, frames the generator made itself: softer than a camera's."""
 
@@ -36,8 +35,9 @@ class Example:
     Args:
         told: what the network is told of the frames. context: K frames to go by; all zero: absent.
         truth: float32 [T, 5, H, W], the true frames as the encoder sees them (the anchor's units).
-        colour: float32 [T, 3, H, W], scale: float32 [T], log_depth: float32 [T, 1, H, W]: the truth in each view's units.
-        measured: float32 [T, 1, H, W], 1 where the true depth is known, and the view tells of it (:func:`tells_scale`).
+        colour: float32 [T, 3, H, W], scale: float32 [T], log_depth: float32 [T, 1, H, W]: the truth in each view's units,
+            its depth at the scale of what the view shows (:mod:`.shown_scale`).
+        measured: float32 [T, 1, H, W], 1 where the true depth is known.
         moving: bool [T, H, W], what moves.
         box: float32 [T, 1, h, w], 1 inside the box of what the prompt names first, -1 outside. boxed: whether there is one.
     """
@@ -87,13 +87,13 @@ def example_of(clip: Clip, unlent: Bool | None, rng: np.random.Generator) -> Exa
         unlent: bool [T, H, W], pixels to which sights lend no colour; None: they lend to all that memory does not show.
         rng: draws the anchor and how soft recent frames are.
     """
+    clip = at_shown_scale(clip)
     images = [_image(clip, i, None if unlent is None else unlent[i]) for i in range(len(clip))]
     poses = np.stack([t.T_world_cam for t in clip.targets])
     times = np.array([t.stamp_ns for t in clip.targets]) * 1e-9
     anchor = drawn_anchor(images[0], poses[0], times[0], None if clip.animation_s is None else clip.animation_s[0], rng)
     told = condition(images, clip.targets[0].camera, poses, times, clip.animation_s, anchor, tokenise(clip.prompt))
     colour, scale, log_depth, measured = in_view_units(clip, images)
-    measured *= tells_scale(clip)[:, None, None, None]
     return Example(
         told, _context(clip, anchor, times[0], rng),
         np.stack([frame_in(anchor, t.rgb, t.depth) for t in clip.targets]),
@@ -157,17 +157,6 @@ def in_view_units(clip: Clip, images: Sequence[ViewImage]) -> tuple[Float32, Flo
         log_depth[i, 0, :h, :w] = np.where(known, np.log(np.maximum(target.depth, 1e-3)) - np.float32(image.log_depth_mean), 0.0)
         measured[i, 0, :h, :w] = known
     return colour, np.array([image.colour_scale for image in images], np.float32), log_depth, measured
-
-
-def tells_scale(clip: Clip) -> Bool:
-    """Whether each view [T] shows how far away things are: most of what it shows was measured.
-
-    An invention is too near or too far as a whole, and nothing in the picture tells which: a network that is asked for the
-    true depth there learns to undo the mean error of the inventions it is shown, and goes the other way in its own.
-    """
-    shown = np.stack([view.coverage for view in clip.views])
-    measured = np.stack([view.sensed for view in clip.views]) * shown
-    return measured.sum((1, 2)) >= LEAST_MEASURED * shown.sum((1, 2))
 
 
 def box_of(clip: Clip, told: ClipCondition) -> tuple[Float32, bool]:
