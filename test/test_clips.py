@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spatia_ros.geometry import look_at
+from spatia_ros.memory.keyframes import SILENT
 from spatia_ros.sequence import write_tum
 from spatia_ros.train.clip_augment import behind_movers, forgotten, mirrored, random_region, recoloured
 from spatia_ros.train.clip_build import SetPlan, build
@@ -56,7 +57,9 @@ def test_what_moves_is_in_truth_and_context_but_not_in_memory(run: list[Clip]) -
     clip = next(c for c in run if c.boxes is not None)
     for sight in clip.sights:
         if sight.moving > 0.02:
-            assert (sight.keyframe.depth == 0).mean() >= sight.moving  # seen, not measured
+            assert sight.keyframe.masked is None, "shown, at its time"
+            assert (sight.keyframe.depth[sight.moves] > 0).mean() > 0.1, "and measured, where the sensor can: it is somewhere"
+            assert (sight.lends.surface_m[sight.moves] == SILENT).all(), "memory has none of it"
     for view, target, moving in zip(clip.views, clip.targets, clip.moving, strict=True):
         both = moving & view.coverage & (target.depth > 0)
         # What stands still lies behind what moves: memory shows that, and never what moves itself.
@@ -94,12 +97,14 @@ def test_a_shard_gives_back_what_was_put_in(run: list[Clip], tmp_path: Path) -> 
         assert np.array_equal(clip.animation_s, got.animation_s)
         assert clip.prompt == got.prompt
         assert np.array_equal(clip.moving, got.moving)
+        assert np.array_equal(clip.swept, got.swept)
         assert (clip.boxes is None) == (got.boxes is None)
         if clip.boxes is not None:
             assert np.array_equal(clip.boxes, got.boxes, equal_nan=True)
         for mine, theirs in zip(clip.context, got.context, strict=True):
             assert np.array_equal(clip.sights[mine].keyframe.rgb, got.sights[theirs].keyframe.rgb)
             assert clip.sights[mine].animation_s == got.sights[theirs].animation_s
+            assert np.array_equal(clip.sights[mine].lends.surface_m > 0, got.sights[theirs].lends.surface_m > 0)
         stamps = [[clip.sights[n].keyframe.stamp_ns for n in each] for each in clip.retrieved]
         assert stamps == [[got.sights[n].keyframe.stamp_ns for n in each] for each in got.retrieved]
 
@@ -198,7 +203,7 @@ def test_what_something_that_moves_hides_can_be_forgotten(run: list[Clip]) -> No
         left = np.stack([v.coverage for v in less.views])
         assert gone is not None
         assert (left & clip.moving).sum() < 0.02 * (known & clip.moving).sum(), "what it hides"
-        halo = cv2.dilate(clip.moving.any(0).astype(np.uint8), np.ones((103, 103), np.uint8)).astype(bool)
+        halo = cv2.dilate(clip.swept.any(0).astype(np.uint8), np.ones((103, 103), np.uint8)).astype(bool)
         assert left.sum() > 0.1 * known.sum(), "and no more than round it"
         assert np.array_equal((known & ~left).any(0) & ~halo, np.zeros_like(halo))
         for before, after in zip(clip.sights, less.sights, strict=True):
@@ -304,6 +309,8 @@ def test_animation_time_is_needed_where_one_sight_shows_the_time_asked_for_and_a
     assert clip.moving.mean() > 0.04
     known = np.stack([view.coverage for view in clip.views])
     assert (known & clip.moving).sum() < 0.02 * clip.moving.sum(), "memory does not tell what is there"
+    assert (known & clip.swept).sum() < 0.02 * clip.swept.sum(), "nor is its outline told by what memory knows round it"
+    assert clip.swept.mean() >= 1.5 * clip.moving.mean(), "it is elsewhere at other times"
     assert not any(clip.retrieved), "nor does recall"
 
     def with_times(of: float) -> Clip:

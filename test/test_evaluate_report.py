@@ -86,7 +86,7 @@ def some_clip() -> Clip:
     sight = Sight(kept, 0.0)
     views = tuple(memory.render(f.camera, f.T_world_cam, f.stamp_ns) for f in frames[1:])
     still = np.zeros((2, CAMERA.height, CAMERA.width), bool)
-    return Clip(views, tuple(frames[1:]), np.array([0.2, 0.3]), ((0,), (0,)), (0,), (sight,), "", None, still)
+    return Clip(views, tuple(frames[1:]), np.array([0.2, 0.3]), ((0,), (0,)), (0,), (sight,), "", None, still, still)
 
 
 def test_held_out_clips_are_drawn_by_any_generator():

@@ -53,7 +53,7 @@ def clips(folder: Path) -> list[Clip]:
 def test_training_and_inference_share_the_condition(clips: list[Clip]) -> None:
     clip = clips[0]
     poses, times = np.stack([t.T_world_cam for t in clip.targets]), np.array([t.stamp_ns for t in clip.targets]) * 1e-9
-    references = tuple(tuple(clip.sights[k].keyframe for k in each) for each in clip.retrieved)
+    references = tuple(tuple(clip.sights[k].lends for k in each) for each in clip.retrieved)
     assert clip.animation_s is not None
     shown = ClipView(clip.views, references, clip.targets[0].camera, poses, times, clip.animation_s)
     images = images_of(shown)

@@ -55,7 +55,7 @@ def clip_of(prompt: str = "red room") -> Clip:
         views.append(View(rgb * shown[..., None], depth * shown, shown, shown.astype(np.float32), 0 * depth))
     sights = tuple(Sight(key(stamp), None) for stamp in STAMPS)
     still = np.zeros((2, 48, 64), bool)
-    return Clip(tuple(views), tuple(targets), None, ((0, 1), (1, 2)), (3, 2, 1, 0), sights, prompt, None, still)
+    return Clip(tuple(views), tuple(targets), None, ((0, 1), (1, 2)), (3, 2, 1, 0), sights, prompt, None, still, still)
 
 
 @pytest.fixture(scope="module")

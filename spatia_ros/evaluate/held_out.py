@@ -62,7 +62,7 @@ def draw(generator: Generator | Deprived, clip: Clip, rng: np.random.Generator) 
 
 def shown_by(clip: Clip) -> ClipView:
     """What memory shows and retrieves along a clip."""
-    references = tuple(tuple(clip.sights[k].keyframe for k in each) for each in clip.retrieved)
+    references = tuple(tuple(clip.sights[k].lends for k in each) for each in clip.retrieved)
     times = np.array([t.stamp_ns for t in clip.targets]) * 1e-9
     clock = times if clip.animation_s is None else np.asarray(clip.animation_s, np.float64)
     poses = np.stack([t.T_world_cam for t in clip.targets])

@@ -69,9 +69,11 @@ def mirrored(clip: Clip) -> Clip:
     if boxes is not None:
         width = clip.targets[0].camera.width
         boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], -1)
-    sights = tuple(replace(s, keyframe=_mirrored_keyframe(s.keyframe)) for s in clip.sights)
-    moving = np.ascontiguousarray(clip.moving[:, :, ::-1])
-    return replace(clip, views=views, targets=targets, boxes=boxes, sights=sights, moving=moving)
+    moves = [None if s.moves is None else _flip(s.moves) for s in clip.sights]
+    keys = [_mirrored_keyframe(s.keyframe) for s in clip.sights]
+    sights = tuple(replace(s, keyframe=k, moves=m) for s, k, m in zip(clip.sights, keys, moves, strict=True))
+    moving, swept = (np.ascontiguousarray(each[:, :, ::-1]) for each in (clip.moving, clip.swept))
+    return replace(clip, views=views, targets=targets, boxes=boxes, sights=sights, moving=moving, swept=swept)
 
 
 def _mirrored_keyframe(k: Keyframe) -> Keyframe:
@@ -154,10 +156,13 @@ def random_region(clip: Clip, rng: np.random.Generator) -> Region:
 
 
 def behind_movers(clip: Clip, rng: np.random.Generator) -> Region:
-    """What the clip's cameras would see but for what moves, and a little round it: who scanned the place saw it stand there."""
+    """What the clip's cameras would see but for what moves, at any time that sights show, and a little round it.
+
+    Who scanned the place saw it stand there. Were it only where it is in the clip, the hole itself would tell where that is.
+    """
     halo = int(np.exp(rng.uniform(*np.log(HALO_PX))))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * halo + 1, 2 * halo + 1))
-    masks = [cv2.dilate(each.astype(np.uint8), kernel).astype(bool) for each in clip.moving]
+    masks = [cv2.dilate(each.astype(np.uint8), kernel).astype(bool) for each in clip.swept]
 
     def within(points: Float64) -> Bool:
         found = np.zeros(points.shape[:-1], bool)

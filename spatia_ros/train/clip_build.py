@@ -24,7 +24,8 @@ from spatia_ros.train.clip_sources import Material, in_order, shard_runs
 from spatia_ros.types import SpatiaError
 
 MANIFEST = "set.json"
-FIRST = {"scenes": 72, "mesh": 3, "recordings": 3, "warped": 3, VALIDATION: 4} | {f"check-{name}": 8 for name in CHECKS}
+FIRST = {"scenes": 72, "timed": 8, "mesh": 3, "recordings": 3, "warped": 3, VALIDATION: 4}
+FIRST |= {f"check-{name}": 8 for name in CHECKS}
 """Shards of a small set: some 2,500 frames to learn from."""
 _log = logging.getLogger(__name__)
 

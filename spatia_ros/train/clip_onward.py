@@ -116,7 +116,7 @@ def _clip(
         return None
     context = context_of(retrieved, recent, [], CONTEXT, rng)
     still = np.zeros((len(targets), *targets[0].depth.shape), bool)
-    return Clip(views, targets, stamps * 1e-9, retrieved, context, (), prompt, None, still)
+    return Clip(views, targets, stamps * 1e-9, retrieved, context, (), prompt, None, still, still)
 
 
 def sharing(clips: list[Clip], sights: list[Sight]) -> list[Clip]:

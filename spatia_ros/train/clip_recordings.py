@@ -14,7 +14,7 @@ from spatia_ros.config import MemoryConfig
 from spatia_ros.geometry import pose
 from spatia_ros.memory import Keyframe, Memory
 from spatia_ros.train.clip_scenes import BEYOND_M, CONTEXT, COVERAGE, FRAME_NS, Plan
-from spatia_ros.train.clips import Clip, Sight, as_kept, context_of, look_back
+from spatia_ros.train.clips import Clip, Sight, context_of, look_back, sight_of
 from spatia_ros.types import Frame
 
 SIGHTS = (1, 8)
@@ -88,13 +88,13 @@ def _clip(
         return None
     context = context_of(retrieved, list(range(len(sights)))[::-1][:3], [], CONTEXT, rng)
     still = np.zeros((len(targets), *targets[0].depth.shape), bool)
-    return Clip(views, tuple(targets), None, retrieved, context, tuple(sights), prompt, None, still)
+    return Clip(views, tuple(targets), None, retrieved, context, tuple(sights), prompt, None, still, still)
 
 
 def _kept(memory: Memory, frame: Frame) -> Sight:
     last = memory.keyframes.keyframes[-1] if len(memory.keyframes) else None
     key = last if last is not None and last.stamp_ns == frame.stamp_ns else None
-    return Sight(as_kept(frame, key, np.ones(frame.depth.shape, bool)), None)
+    return sight_of(frame, key, None, np.zeros(frame.depth.shape, bool))
 
 
 def _at(frame: Frame, stamp_ns: int) -> Frame:

@@ -13,7 +13,7 @@ from spatia_ros.generator.condition import MAX_CLIP
 from spatia_ros.generator.image import MULTIPLE
 from spatia_ros.memory import Keyframe, Memory
 from spatia_ros.train import text_of
-from spatia_ros.train.clips import FRAME_NS, Clip, Sight, as_kept, context_of, look_back
+from spatia_ros.train.clips import FRAME_NS, Clip, Sight, context_of, look_back, sight_of
 from spatia_ros.train.scene import Scene
 from spatia_ros.train.scene_actors import TAU_S
 from spatia_ros.train.scene_air import CLEAR, Air
@@ -38,6 +38,8 @@ SEEN_SHARE = 0.005
 """Share of a picture from which on something counts as seen in it."""
 SHOWN_TIMES = 0.5
 """Chance of a clip to show animation times that sights show, from where its own camera is, as when a recording is retimed."""
+SWEPT_PX = 4
+"""Pixels a side of a place that something may move over."""
 BEYOND_M = 8.0
 """Memory reaches this far in rooms; farther, and coarser, where there is more to see."""
 
@@ -127,7 +129,7 @@ class Recorded:
                 kept = _remember(memory, frame, still, k < invented, rng)
             else:
                 kept = None
-            sights.append(Sight(as_kept(frame, kept, still), float(tau), float(m.mean())))
+            sights.append(sight_of(frame, kept, float(tau), ~still))
         return cls(camera, memory, sights, int(stamps[-1]))
 
     @property
@@ -143,8 +145,7 @@ def _remember(memory: Memory, frame: Frame, still: Bool, measured: bool, rng: np
     else:
         memory.integrate(imagined(frame, rng), sensed=False, mask=still & (frame.depth > 0))
     last = memory.keyframes.keyframes[-1] if len(memory.keyframes) else None
-    # Memory hides what moves in its keyframe; a sight shows it, at its own time: that is what times are learned from.
-    return replace(last, masked=None) if last is not None and last.stamp_ns == frame.stamp_ns else None
+    return last if last is not None and last.stamp_ns == frame.stamp_ns else None
 
 
 def imagined(frame: Frame, rng: np.random.Generator) -> Frame:
@@ -202,11 +203,21 @@ def _clip(
     recent = list(range(len(recorded.sights)))[::-1][:3]
     context = context_of(retrieved, recent, recorded.showing, CONTEXT, rng)
     named = _named(seen, rng)
+    moving = np.stack([np.isin(s.ids, scene.numbers) for s in seen])
     return Clip(
         views, targets, taus, retrieved, context, tuple(recorded.sights), prompt_of(place, scene, seen, named),
         None if named is None else np.stack([s.boxes[named] for s in seen]),
-        np.stack([np.isin(s.ids, scene.numbers) for s in seen]),
+        moving, moving | _swept(scene, recorded.camera, ways, shown),
     )
+
+
+def _swept(scene: SceneAt, camera: Camera, ways: Float64, times_s: Float64) -> Bool:
+    """Where n cameras see something that moves at any of these animation times: bool [n, H, W], by a coarser camera."""
+    coarse = camera.resized(camera.width // SWEPT_PX, camera.height // SWEPT_PX)
+    found = np.zeros((len(ways), coarse.height, coarse.width), bool)
+    for tau in np.unique(times_s):
+        found |= np.stack([np.isin(scene.look_at(coarse, T, float(tau)).ids, scene.numbers) for T in ways])
+    return found.repeat(SWEPT_PX, 1).repeat(SWEPT_PX, 2)
 
 
 def _chosen(

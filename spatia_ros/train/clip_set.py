@@ -14,7 +14,7 @@ from spatia_ros.train.clips import Clip
 from spatia_ros.train.example import Example, example_of
 from spatia_ros.types import SpatiaError
 
-SHARES = {"scenes": 0.72, "mesh": 0.12, "recordings": 0.1, "warped": 0.06, "onward": 0.4}
+SHARES = {"scenes": 0.72, "mesh": 0.12, "recordings": 0.1, "warped": 0.06, "onward": 0.4, "timed": 0.4}
 """How often a batch draws from each source; one that a set lacks leaves its share to the others."""
 VALIDATION = "validation"
 CHECKS = ("memory", "references", "rays", "animation")

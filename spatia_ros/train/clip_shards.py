@@ -79,8 +79,9 @@ def _write_run(file: ZipFile, name: str, clips: Sequence[Clip]) -> dict[str, Any
         key = sight.keyframe
         _image(file, f"{name}/s{k}.rgb", key.rgb)
         _image(file, f"{name}/s{k}.depth", _halves(key.depth))
-        masked = np.zeros(key.depth.shape, bool) if key.masked is None else key.masked
-        _image(file, f"{name}/s{k}.mask", (key.sensed * 1 + masked * 2).astype(np.uint8))
+        none = np.zeros(key.depth.shape, bool)
+        masked, moves = (none if each is None else each for each in (key.masked, sight.moves))
+        _image(file, f"{name}/s{k}.mask", (key.sensed * 1 + masked * 2 + moves * 4).astype(np.uint8))
     for c, clip in enumerate(clips):
         _write_frames(file, f"{name}/c{c}", clip)
     return {"sights": [_said_of_sight(s) for s in sights], "clips": [_said_of_clip(clip) for clip in clips]}
@@ -99,7 +100,8 @@ def _write_frames(file: ZipFile, name: str, clip: Clip) -> None:
     _image(file, f"{name}.doubted_depth", _halves(tall([d.depth for d in doubted])))
     _image(file, f"{name}.truth_rgb", tall([t.rgb for t in clip.targets]))
     _image(file, f"{name}.truth_depth", _halves(tall([t.depth for t in clip.targets])))
-    _image(file, f"{name}.moving", tall(list(clip.moving)).astype(np.uint8))
+    moving, swept = (tall(list(each)).astype(np.uint8) for each in (clip.moving, clip.swept))
+    _image(file, f"{name}.moving", moving + 2 * swept)
 
 
 def _none_doubted(view: View) -> Doubted:
@@ -152,22 +154,23 @@ def _read_clip(file: ZipFile, run: str, name: str, said: dict[str, Any], of: dic
         for rgb, depth, pose, stamp in zip(frames("truth_rgb"), frames("truth_depth"), of["poses"], of["stamps_ns"], strict=True)
     )
     boxes = None if of["boxes"] is None else np.array([b or [np.nan] * 4 for b in of["boxes"]])
+    moving = np.stack(frames("moving"))
     return Clip(
         views, targets, None if of["animation_s"] is None else np.array(of["animation_s"]),
         tuple(tuple(place[k] for k in each) for each in of["retrieved"]), tuple(place[k] for k in of["context"]),
         tuple(_read_sight(file, f"{run}/s{k}", said["sights"][k]) for k in needed),
-        of["prompt"], boxes, np.stack(frames("moving")).astype(bool),
+        of["prompt"], boxes, (moving & 1) > 0, moving > 0,
     )
 
 
 def _read_sight(file: ZipFile, name: str, said: dict[str, Any]) -> Sight:
     mask = _load(file, f"{name}.mask")
-    masked = (mask & 2) > 0
+    masked, moves = (mask & 2) > 0, (mask & 4) > 0
     key = Keyframe(
         _load(file, f"{name}.rgb"), _metres(_load(file, f"{name}.depth")), (mask & 1) > 0, _camera(said["camera"]),
         np.array(said["pose"]), said["stamp_ns"], masked if masked.any() else None,
     )
-    return Sight(key, said["animation_s"], said["moving"])
+    return Sight(key, said["animation_s"], said["moving"], moves if moves.any() else None)
 
 
 def _opened(path: Path) -> ZipFile:

@@ -25,12 +25,14 @@ from spatia_ros.types import Frame, SpatiaError
 KIND_SHARES = {"room": 0.4, "street": 0.25, "desk": 0.2, "corridor": 0.15}
 RUNS_OF_SCENE, RUNS_OF_MESH = 1, 5
 """Runs through one scene before another is made: other places teach more than other ways; a mesh takes long to light."""
-RUNS_OF_SHARD = {"scenes": 2, "mesh": 5, "recordings": 3, "warped": 8, "onward": 2, VALIDATION: 2}
+RUNS_OF_SHARD = {"scenes": 2, "timed": 2, "mesh": 5, "recordings": 3, "warped": 8, "onward": 2, VALIDATION: 2}
 RUNS_OF_SHARD |= {f"check-{name}": 1 for name in CHECKS}
 CHECKS_OF_RUN = 2
 """Held-out clips of one run at most, so that a few runs do not speak for all."""
 SAME_TIME_S, OTHER_TIME_S = 0.1, 0.4
 """Animation times nearer than the first show what moves where it is; farther than the second, elsewhere."""
+SWEPT = 1.5
+"""What moves hides so much more of a clip that needs animation time, taken over all times that its sights show, than in it."""
 MOST_FRAMES = 600
 """Of a recording, held by a process."""
 GIVE_UP = 200
@@ -74,11 +76,12 @@ def shard_runs(source: str, number: int, material: Material, plan: Plan, rng: np
     """The runs of one shard."""
     makers: dict[str, Callable[[], Iterator[list[Clip]]]] = {
         "scenes": lambda: _procedural(plan, rng), VALIDATION: lambda: _procedural(plan, rng),
+        "timed": lambda: _needing("animation", plan.clips, plan, rng),
         "mesh": lambda: _mesh(material.meshes[number % len(material.meshes)], plan, rng),
         "recordings": lambda: _recorded(material.frames(plan.size), neighbours, plan, rng),
         "warped": lambda: _recorded(material.frames(plan.size), warped, plan, rng),
         "onward": lambda: _onward(material.engine, plan, rng),
-    } | {f"check-{name}": lambda name=name: _needing(name, plan, rng) for name in CHECKS}  # type: ignore[misc]
+    } | {f"check-{name}": lambda name=name: _needing(name, CHECKS_OF_RUN, plan, rng) for name in CHECKS}  # type: ignore[misc]
     return list(islice(makers[source](), RUNS_OF_SHARD[source]))
 
 
@@ -158,12 +161,12 @@ def frames_of(folder: Path, size: tuple[int, int], part: int) -> tuple[Frame, ..
     return tuple(small.frame(i) for i in range(0, min(read, len(small)), -(-read // MOST_FRAMES)))
 
 
-def _needing(name: str, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
-    """Runs of clips that cannot be told right without a condition."""
+def _needing(name: str, most: int, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
+    """Runs of clips, so many at most, that cannot be told right without a condition."""
     for run in _procedural(plan, rng):
         fitting = [less for clip in run if (less := needing(name, clip, rng)) is not None]
         if fitting:
-            yield fitting[:CHECKS_OF_RUN]
+            yield fitting[:most]
 
 
 def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
@@ -171,14 +174,14 @@ def needing(name: str, clip: Clip, rng: np.random.Generator) -> Clip | None:
 
     - memory: it shows most of the frames, and one sight alone is given whole, the least like them.
     - animation: much of the picture moves, sights show what does, one at its time and one at another, and memory knows nothing
-      of what it hides.
+      of what it hides at any of these times: a good deal more than it hides in the clip.
     - references: a good part that memory has forgotten, and no sight lends, is in sights given whole.
     - rays: of nearly everything that is so.
     """
     if name == "memory":
         return replace(clip, context=clip.context[-1:]) if 0.5 < clip.coverage < 0.95 and _still(clip) else None
     if name == "animation":
-        if clip.moving.mean() < 0.04 or not _told_by_time(clip):
+        if clip.moving.mean() < 0.04 or not _told_by_time(clip) or clip.swept.mean() < SWEPT * clip.moving.mean():
             return None
         less, gone = forgotten(clip, behind_movers(clip, rng), "lent")
         return None if gone is None else replace(less, retrieved=((),) * len(clip))

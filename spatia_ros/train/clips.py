@@ -9,7 +9,7 @@ generator's condition (recall, fills, normalisation) is left to be made when a c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,14 +24,24 @@ class Sight:
     """A frame seen earlier.
 
     Args:
-        keyframe: depth 0 where unknown or moving.
+        keyframe: all that was seen, what moves as well; it is given whole, at its time.
         animation_s: the animation time it shows; None: no clock (a recording's).
         moving: share of its pixels that show something that moves.
+        moves: bool [H, W], pixels that do, and their rim; None: none.
     """
 
     keyframe: Keyframe
     animation_s: float | None
     moving: float = 0.0
+    moves: Bool | None = None
+
+    @property
+    def lends(self) -> Keyframe:
+        """The keyframe as memory has it: what moves lends neither colour nor depth."""
+        if self.moves is None:
+            return self.keyframe
+        masked = self.keyframe.masked
+        return replace(self.keyframe, masked=self.moves if masked is None else masked | self.moves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Clip:
         prompt: words for what is there, separated by spaces.
         boxes: float64 [T, 4], left, top, right, bottom, px, of what the prompt names first; NaN: out of sight. None: nothing.
         moving: bool [T, H, W], pixels of the truth that show something that moves.
+        swept: bool [T, H, W], those, and where from these cameras it would be seen at any time that a sight shows.
     """
 
     views: tuple[View, ...]
@@ -58,6 +69,7 @@ class Clip:
     prompt: str
     boxes: Float64 | None
     moving: Bool
+    swept: Bool
 
     def __len__(self) -> int:
         return len(self.views)
@@ -92,8 +104,13 @@ def context_of(
     return tuple(int(k) for k in dict.fromkeys(order))[:most]
 
 
-def as_kept(frame: Frame, kept: Keyframe | None, still: Bool) -> Keyframe:
-    """A frame as memory's keyframe of it, or, where memory did not keep it, as one would be."""
-    if kept is not None:
-        return kept
-    return Keyframe(frame.rgb, frame.depth * still, np.ones(still.shape, bool), frame.camera, frame.T_world_cam, frame.stamp_ns)
+def sight_of(frame: Frame, kept: Keyframe | None, animation_s: float | None, moves: Bool) -> Sight:
+    """A frame as memory's keyframe of it, or, where memory did not keep it, as one would be; what moves is seen and measured.
+
+    Args:
+        moves: bool [H, W], pixels that show what moves, and their rim.
+    """
+    if kept is None:
+        kept = Keyframe(frame.rgb, frame.depth, np.ones(moves.shape, bool), frame.camera, frame.T_world_cam, frame.stamp_ns)
+    key = replace(kept, depth=np.where(moves, frame.depth, kept.depth), masked=None)
+    return Sight(key, animation_s, float(moves.mean()), moves if moves.any() else None)

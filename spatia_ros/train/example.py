@@ -103,7 +103,7 @@ def example_of(clip: Clip, unlent: Bool | None, rng: np.random.Generator) -> Exa
 
 def _image(clip: Clip, i: int, unlent: Bool | None) -> ViewImage:
     view, target = clip.views[i], clip.targets[i]
-    references = [clip.sights[k].keyframe for k in clip.retrieved[i]]
+    references = [clip.sights[k].lends for k in clip.retrieved[i]]
     depth = guess_depth(view)
     lent = lent_to(view, depth, target.camera, target.T_world_cam, references)
     if unlent is not None:

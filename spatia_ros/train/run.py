@@ -260,6 +260,7 @@ def data_lines(made_of: Mapping[str, Any]) -> tuple[str, ...]:
     recordings = ", ".join([*(f"{name} (its first half)" for name in made_of["recordings"]), *own])
     what = {
         "scenes": "procedural rooms, corridors, desks and streets, with things that move and weather",
+        "timed": "procedural places in which only animation time tells where what moves is",
         "mesh": f"paths through one half of {', '.join(made_of['meshes'])}",
         "recordings": f"neighbouring frames of {recordings}",
         "warped": f"frames of {recordings} warped forward and back",
