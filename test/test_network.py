@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from spatia_ros.generator.blocks import Places, TransformerBlock, rotate
+from spatia_ros.generator.blocks import Places, SelfAttention, TransformerBlock, rotate
 from spatia_ros.generator.decoder import COLOUR_PRIOR, DEPTH_PRIOR, candidates, shrink
 from spatia_ros.generator.network import NANO, PRESETS, ModelConfig, SpaceTimeNet, graphs
 from spatia_ros.generator.transformer import NO_CLOCK, SEEN, TICKS_S, Clock, Denoiser, octaves, tokens_of
@@ -56,8 +56,8 @@ def attention_truth(block: TransformerBlock, tokens: Tensor, angle: Tensor, mask
     turns = torch.polar(torch.ones_like(angle), angle)
     for head in range(heads):
         turned = []
-        for x, gain in ((q, block.attention.gain[0]), (k, block.attention.gain[1])):
-            x = x[:, head] / (x[:, head] ** 2).mean(1, keepdim=True).add(1e-6).sqrt() * gain
+        for x, gain, lean in zip((q, k), block.attention.gain, block.attention.lean[:, head, 0], strict=True):
+            x = x[:, head] / (x[:, head] ** 2).mean(1, keepdim=True).add(1e-6).sqrt() * gain + lean
             turned.append(torch.view_as_real(torch.complex(x[:, : d // 2], x[:, d // 2 :]) * turns).transpose(1, 2).flatten(1))
         weight = (turned[0] @ turned[1].T).masked_fill(~mask, -torch.inf).softmax(1)
         found[:, head * d : (head + 1) * d] = weight @ v[:, head]
@@ -232,6 +232,23 @@ def test_rotation_keeps_lengths_and_sees_differences_only():
     a, b = (rotate(x.expand(1, 1, 2, 16), turn) for turn in (near, far))
     torch.testing.assert_close(a.norm(dim=-1), x.norm().expand(1, 1, 2))
     torch.testing.assert_close(a[..., 0, :] @ a[..., 1, :].mT, b[..., 0, :] @ b[..., 1, :].mT, atol=1e-4, rtol=1e-4)
+
+
+def test_what_says_nothing_leans_towards_its_own_moment():
+    """Whatever the clock, the pixel and the direction: how far apart the times shown are decides, and equal ones win."""
+    attention, g = SelfAttention(128, 2), torch.Generator().manual_seed(0)
+    shown = torch.tensor([[0.0, 0.0, 0.1, 0.2, 0.4, -0.4, 1.4, 1.8]])
+    seen = torch.nn.functional.normalize(torch.randn(1, 8, 3, 1, 1, generator=g), dim=2)
+    turn = Places(64)(torch.rand(1, 8, generator=g) * 100.0, shown * TICKS_S, seen)
+    q, k, _ = attention.project(torch.zeros(1, 8, 1, 128), turn)
+    logits = (q @ k.transpose(2, 3))[0].detach()
+    assert torch.allclose(logits[0], logits[1], atol=1e-5), "both heads start alike"
+    row = logits[0, 0]
+    assert row[0] == pytest.approx(float(row[1]), abs=1e-5)
+    assert row[0] > 1.2
+    assert row[2:].max() < row[0] - 0.3
+    assert row[4] == pytest.approx(float(row[5]), abs=1e-5)
+    assert logits[0, 6, 7] == pytest.approx(float(row[4]), abs=1e-4), "only differences matter"
 
 
 def test_grids_of_different_sizes_share_their_places():

@@ -15,6 +15,8 @@ SILENCE = -1e4
 """Added to the attention logit of what is not there."""
 GRID = (10.0, 16.0)
 """Rows and columns an image has for the places of its tokens, whatever its size."""
+LEAN = 0.6
+"""How much queries and keys lean towards equal animation times at first."""
 TIMES, TIMES_SHOWN, SIDES, DIRECTIONS = (1.0, 1e4), (1.0, 16.0), (1.0, 1e2), (24.0, 32.0)
 """Highest frequency, and how many times the lowest it is, by which tokens are turned: per tick, per tick of animation time,
 per row or column, per unit of direction. A latent of a usual camera is some 0.07 of a unit wide."""
@@ -134,7 +136,9 @@ class SelfAttention(nn.Module):
     """Multi-head attention in parts, so that keys and values can be kept.
 
     Queries and keys are RMS-normalised per head (arXiv 2302.05442, 1910.07467) and turned by RoPE. The
-    usual 1 / sqrt(d) is where the queries' gain starts.
+    usual 1 / sqrt(d) is where the queries' gain starts. Both lean, each head its own way (a bias before they are turned): the
+    logits of two leans depend on how far apart their tokens are, and on nothing else. They start with the time shown alone:
+    what is to show a moment looks first at what was seen of it, which would take long to learn by content.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -142,11 +146,13 @@ class SelfAttention(nn.Module):
         self.split, d = (3, heads, width // heads), width // heads
         self.qkv, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
         self.gain = nn.Parameter(torch.stack([torch.full((d,), d**-0.5), torch.ones(d)]))
+        self.lean = nn.Parameter(torch.zeros(2, heads, 1, d))
+        nn.init.constant_(self.lean[..., d // 16 : d // 8], LEAN)
 
     def project(self, x: Tensor, turn: Turn | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, M, d] of tokens [B, ..., W], M in all; unturned where there is no turn."""
         qkv = self.qkv(x).view(x.shape[0], -1, *self.split).permute(2, 0, 3, 1, 4)
-        qk = rms_normalised(qkv[:2], -1) * self.gain[:, None, None, None]
+        qk = rms_normalised(qkv[:2], -1) * self.gain[:, None, None, None] + self.lean[:, None]
         q, k = (qk if turn is None else rotate(qk, turn)).unbind(0)
         return q, k, qkv[2]
 

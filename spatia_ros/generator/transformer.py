@@ -191,6 +191,7 @@ class Denoiser(nn.Module):
         split = split.view(text.shape[0], -1, len(layers), 2, *layers[0].split[1:])
         keys, values = split.permute(3, 0, 2, 4, 1, 5).unbind(0)
         keys = rms_normalised(keys, -1) * torch.stack([layer.gain[1] for layer in layers])[:, None, None]
+        keys = keys + torch.stack([layer.lean[1] for layer in layers])
         nowhere = torch.zeros_like(time[:, :1])[:, :, None, None, None].expand(-1, -1, RAY_CHANNELS, -1, -1)
         cos, sin = self.turn(time[:, :1], animation[:, :1], nowhere)
         return rotate(keys, (cos[:, None], sin[:, None])), values
