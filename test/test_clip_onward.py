@@ -12,7 +12,7 @@ import pytest
 from spatia_ros.generator import ProjectionGenerator
 from spatia_ros.geometry import look_at, rotation_error_deg
 from spatia_ros.train import clip_onward, clip_sources
-from spatia_ros.train.clip_build import SetPlan, build
+from spatia_ros.train.clip_build import SetPlan, build, made_of
 from spatia_ros.train.clip_onward import FARTHEST_DEG, NOD_RAD, SWAY_M, TURN_DEG, run_of, turned
 from spatia_ros.train.clip_scenes import Place, Plan
 from spatia_ros.train.clip_set import VALIDATION, ClipSet
@@ -98,6 +98,10 @@ def test_a_set_says_whose_inventions_it_holds(tmp_path: Path, monkeypatch: pytes
     build(tmp_path, SetPlan(shards={"scenes": 1, "onward": 1}, clips=clips), show=False)
     assert len(json.loads((tmp_path / "set.json").read_text())["onward_by"]) == 64
     assert set(ClipSet(tmp_path).sources) == {"scenes", "onward"}
+    assert made_of(tmp_path)["shards"] == {"scenes": 1, "onward": 1}
+    write_shard(shard_path(tmp_path, "timed", 0), [])
+    assert made_of(tmp_path)["shards"] == {"scenes": 1, "onward": 1, "timed": 1}, "what is there, not what was asked for"
+    shard_path(tmp_path, "timed", 0).unlink()
     said = json.loads((tmp_path / "set.json").read_text())
     (tmp_path / "set.json").write_text(json.dumps(said | {"onward_by": "0" * 64}))
     build(tmp_path, SetPlan(shards={"scenes": 1}, clips=clips), show=False)

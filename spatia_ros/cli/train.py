@@ -10,7 +10,6 @@ installs it).
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shlex
 import sys
@@ -126,7 +125,7 @@ def plan_of(args: argparse.Namespace) -> RunPlan:
     import torch
 
     from spatia_ros.generator.network import PRESETS
-    from spatia_ros.train.clip_build import MANIFEST
+    from spatia_ros.train.clip_build import made_of
     from spatia_ros.train.initial import config_of
     from spatia_ros.train.presets import STAGES, preset_of
     from spatia_ros.train.run import RunPlan, data_lines, left_out, with_changes
@@ -137,10 +136,10 @@ def plan_of(args: argparse.Namespace) -> RunPlan:
     names = args.stages or (("tune",) if args.init else STAGES)
     stages = with_changes([(name, preset.stages[name]) for name in names], args.steps, batch=args.batch, frames=args.frames)
     bfloat16 = args.device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-    made_of = [json.loads((folder / MANIFEST).read_text()) for folder in clips_folders(args)]
+    sets = [made_of(folder) for folder in clips_folders(args)]
     return RunPlan(
         args.name or args.out.name, size, model.as_dict(), stages, args.init,
-        tuple(line for each in made_of for line in data_lines(each)), left_out(made_of),
+        tuple(line for each in sets for line in data_lines(each)), left_out(sets),
         args.seed, bool(bfloat16), shlex.join(["spatia", *sys.argv[1:]]),
     )
 

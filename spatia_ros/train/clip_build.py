@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -68,6 +69,12 @@ def build(folder: Path, plan: SetPlan, workers: int = 1, *, show: bool = True) -
     jobs = [(folder, source, k, material, plan.clips, plan.seed) for source, k in todo]
     for _ in tqdm(_done(jobs, workers), total=len(jobs), desc="training clips", unit="shard", disable=not show):
         pass
+
+
+def made_of(folder: Path) -> dict[str, Any]:
+    """What a set says it is made of, with the shards that are there: it may be half built."""
+    said: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    return said | {"shards": dict(Counter(path.name.rpartition("-")[0] for path in folder.glob("*-[0-9]*.zip")))}
 
 
 def _done(jobs: list[Any], workers: int) -> Iterator[None]:
