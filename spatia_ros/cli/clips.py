@@ -20,7 +20,8 @@ spatia clips --out out/clips --sheet 24            # look at some: out/clips/she
 spatia clips --out out/clips --onward 60 --by out/engines/mine   # what comes after its own inventions (see docs/training.md)
 """)
 _SOURCES = {
-    "scenes": "procedural scenes (8 clips)", "timed": "such in which only animation time tells where what moves is (up to 8)",
+    "scenes": "procedural scenes (8 clips)",
+    "timed": "procedural scenes in which only animation time tells where what moves is (up to 8)",
     "mesh": "meshes (20)", "recordings": "neighbouring frames of recordings (12)",
     "warped": "frames of recordings warped forward and back (8)",
     "onward": "worlds that have gone on past what was seen (up to 8; default: none)",
