@@ -157,8 +157,8 @@ def test_colours_by_any_name(fields, expected):
     [
         ("a.ply", b"ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nend_header\n1\n2\n", "a.ply"),
         ("a.ply", b"", "a.ply"),
-        ("a.pcd", b"VERSION 0.7\n", "POINTS and DATA"),
-        ("a.pcd", b"VERSION 0.7\nFIELDS x y z\nPOINTS 99999999999\nDATA binary\n", "too short"),
+        ("a.pcd", b"VERSION 0.7\n", "ends with DATA"),
+        ("a.pcd", b"VERSION 0.7\nFIELDS x y z\nPOINTS 99999999999\nDATA binary\n", "header with SIZE"),
         ("a.las", b"LASF" + b"\0" * 400, "a.las"),
         ("a.las", b"LASF" + b"\0" * 92 + b"\xff" * 4 + b"\0" * 300, "points within its 400 bytes, got 4294967295"),
         ("a.las", b"LASF" + b"\0" * 96 + b"\xff" * 4 + b"\0" * 300, "expected records within"),

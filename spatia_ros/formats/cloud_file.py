@@ -6,7 +6,6 @@ become single precision.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spatia_ros.formats.laz_sizes import check_packed
+from spatia_ros.formats.pcd_header import check_pcd
 from spatia_ros.types import Float32, Float64, SpatiaError, UInt8, UInt16
 
 SUFFIXES = (".ply", ".pcd", ".las", ".laz")
@@ -99,7 +99,7 @@ def _ply(path: Path) -> Iterator[Piece]:
 
 
 def _pcd(path: Path) -> Iterator[Piece]:
-    _check_pcd_header(path)
+    check_pcd(path)
     from spatia_ros.o3d import o3d
 
     with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
@@ -111,26 +111,6 @@ def _pcd(path: Path) -> Iterator[Piece]:
         fields |= {name: points["colors"].numpy()[:, k] for k, name in enumerate(("red", "green", "blue"))}
     fields |= {n: points[n].numpy().reshape(-1) for n in ("intensity",) if n in points}
     yield piece_of_fields(fields, str(path))
-
-
-def _check_pcd_header(path: Path) -> None:
-    """Refuse a header that promises more points than its file can hold, before anything is set aside for them."""
-    with path.open("rb") as file:
-        head = file.read(4096).decode("latin-1")
-    said = re.search(r"^POINTS\s+(\d+)", head, re.MULTILINE)
-    data = re.search(r"^DATA\s+(ascii|binary_compressed|binary)\s*$", head, re.MULTILINE)
-    if not said or not data:
-        raise SpatiaError(f"cloud: {path}: expected a PCD header with POINTS and DATA, got {head[:80]!r}")
-    # One byte of LZF becomes 88 at most (264 bytes from 3); a point in ASCII takes no less than 6 characters.
-    smallest = {"ascii": 6.0, "binary": 12.0, "binary_compressed": 12.0 / 88}[data.group(1)]
-    if int(said.group(1)) * smallest > path.stat().st_size:
-        raise SpatiaError(f"cloud: {path}: expected {said.group(1)} points, the file of {path.stat().st_size} bytes is too short")
-    if data.group(1) == "ascii":
-        with path.open("rb") as file:
-            file.seek(data.end())  # latin-1: a character is a byte
-            lines = sum(1 for line in file if line.strip())
-        if lines < int(said.group(1)):
-            raise SpatiaError(f"cloud: {path}: cut short: expected {said.group(1)} points, got {lines} lines")
 
 
 def _check_las_header(path: Path) -> None:
