@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,7 @@ from spatia_ros.config import MemoryConfig, WorldConfig, override
 from spatia_ros.evaluate.loop_scene import drifted, ring, round_path
 from spatia_ros.memory import Memory, belief
 from spatia_ros.memory.blocks import BLOCK_SIDE, CHUNK_SIDE
+from spatia_ros.memory.exposure import evened, exposed
 from spatia_ros.memory.keyframes import intrinsics_of
 from spatia_ros.memory.memory import WITNESSES
 from spatia_ros.record.files import encode_jpeg, write_bytes
@@ -73,6 +75,26 @@ class Studio:
             T = geometry.look_at(eye + sway, target, UP)
             frames.append(observe(scene.render(self.camera, T, k * PERIOD_NS), DEPTH_CAMERA, rng))
         return frames
+
+
+def exposure(studio: Studio) -> UInt8:
+    """A camera that brightens and darkens by two stops: what a map is like without and with exposures made even."""
+    swing = 2.0 * np.log(2.0) * np.sin(1.9 * np.arange(len(studio.scan)))
+    white = 0.1 * np.log(2.0) * np.sin(np.outer(np.arange(len(studio.scan)), (1.0, 0.0, 1.6)))
+    changes = swing[:, None] + white
+    taken = [replace(f, rgb=exposed(f.rgb, c)) for f, c in zip(studio.scan, changes - changes[0], strict=True)]
+    as_is, even = studio.memory(taken), studio.memory([])
+    for frame in taken:
+        even.integrate(evened(frame, even))
+    k = len(taken) // 2
+    T = studio.scan[k].T_world_cam.copy()
+    T[:3, 3] -= 0.8 * T[:3, 2]
+    dark, *_, bright = sorted(taken[k - 2 : k + 3], key=lambda frame: float(frame.rgb.mean()))
+    return strip([
+        (dark.rgb, "a frame as it was taken"), (bright.rgb, "another"),
+        (as_is.render(studio.camera, T, 0).rgb, "all folded in as they are"),
+        (even.render(studio.camera, T, 0).rgb, "in one exposure"),
+    ])  # fmt: skip
 
 
 def voxels(studio: Studio) -> UInt8:
@@ -250,7 +272,8 @@ def strip(panels: Sequence[tuple[UInt8, str]]) -> UInt8:
 
 
 FIGURES = {
-    "voxels": voxels, "keyframes": keyframes, "belief": belief_in_surfaces, "carving": carving, "movers": movers, "loop": loop,
+    "exposure": exposure, "voxels": voxels, "keyframes": keyframes, "belief": belief_in_surfaces, "carving": carving,
+    "movers": movers, "loop": loop,
 }  # fmt: skip
 
 

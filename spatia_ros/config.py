@@ -89,6 +89,9 @@ class MemoryConfig(_Section):
         6, ge=0, le=64,
         description="depth holes of a keyframe thinner than this are filled from their rim, px",
     )
+    even_exposure: bool = Field(
+        True, description="bring each frame a camera took to the exposure of what is remembered, before it is folded in"
+    )
 
 
 class GeneratorConfig(_Section):

@@ -21,6 +21,7 @@ from spatia_ros.generator.big.weights import is_big, open_big
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Keyframe, Memory, MemorySnapshot
+from spatia_ros.memory.exposure import evened
 from spatia_ros.pixels import provenance, trusted_depth
 from spatia_ros.slam import Verdict, drift_of, verify
 from spatia_ros.types import (
@@ -248,9 +249,9 @@ class World:
             self.generator, self.stream = own
 
     def observe(self, frame: Frame) -> dict[str, int]:
-        """Fold a measured frame into memory (mapping a real camera); returns the counts of the fusion."""
+        """Fold a measured frame into memory, in its exposure (mapping a real camera); returns the counts of the fusion."""
         self.time_ns = max(self.time_ns, frame.stamp_ns)
-        return self.memory.integrate(frame, sensed=True)
+        return self.memory.integrate(evened(frame, self.memory), sensed=True)
 
     def look(self, T_world_cam: Float64) -> Step:
         """:meth:`advance` by one frame to a single pose, one frame period after the last."""
@@ -303,7 +304,7 @@ def open_world(config: WorldConfig, frames: Iterable[Frame], generator: Generato
     memory, camera, last_ns = Memory(config.memory), None, 0
     for frame in frames:
         camera, last_ns = camera or frame.camera, max(last_ns, frame.stamp_ns)
-        memory.integrate(frame)
+        memory.integrate(evened(frame, memory))
     if camera is None:
         raise SpatiaError("open_world: expected at least one frame to seed memory from, got none")
     world = World(config, memory, generator or open_generator(config), config.camera.camera(camera))

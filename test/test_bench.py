@@ -98,6 +98,7 @@ def test_figures_of_sizes_rooms_and_bandwidth_have_the_published_names() -> None
     assert set(size_figures(timings)) == names | {"integrate_growth_1e5_to_1e6"}
     room = room_figures(time_room(wall_frame(SMALL), 2))
     assert room["integrate_room_speedup_vs_open3d"] > 0
+    assert room["even_exposure_speedup_vs_whole"] > 0
     moved = bandwidth_figures({"render_1m_640x480_ms": 10.0, "integrate_640x480_ms": 5.0}, Timing(100.0, 100.0))
     assert moved["memory_bandwidth_gbps"] == pytest.approx(5.36870912)
     assert moved["render_gbps"] == pytest.approx((12e6 + 32 * 640 * 480) / 1e7)

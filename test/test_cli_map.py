@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from spatia_ros import cli
 from spatia_ros.actors import cast_file
 from spatia_ros.cli import mapping
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import exposed
 from spatia_ros.record.map_journal import MapJournal
-from spatia_ros.sequence import write_tum
+from spatia_ros.sequence import open_sequence, write_tum
 from spatia_ros.sequence.tum import read_poses
 from spatia_ros.train.scene_take import TakePlan, procedural_take
 from spatia_ros.types import SpatiaError
@@ -55,6 +57,17 @@ def test_everything_promised_is_left_behind(recording, tmp_path, capsys):
     assert html.count("data:image/jpeg;base64,") == 2
     assert not re.findall(r'(?:src|href)="(?!data:)[^"]*"', html)
     assert not out.with_suffix(".progress.json").exists()
+
+
+def test_a_map_says_how_many_frames_were_brought_to_its_exposure(recording, tmp_path, capsys):
+    steady = open_sequence(recording)
+    frames = [steady.frame(k) for k in range(FRAMES)]
+    frames[3:5] = [replace(f, rgb=exposed(f.rgb, np.full(3, -0.7))) for f in frames[3:5]]
+    dimmed = write_tum(frames, tmp_path / "dimmed")
+    for source, evened in ((recording, 0), (dimmed, 2)):
+        assert spatia_map("--sequence", source, "--out", tmp_path / "m.spatia", "--overwrite", "--no-report", "--no-ply") == 0
+        assert figures_in(tmp_path / "m.spatia")["frames_evened"] == evened
+        assert f"{evened} frames evened" in capsys.readouterr().out
 
 
 def test_poses_withheld_are_only_compared_with(recording, tmp_path, capsys):

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from spatia_ros.evaluate.baselines import BASELINES, mean_colour
-from spatia_ros.evaluate.measures import DepthErrors, brightened, depth_errors, gain, match_ratio, psnr, ssim
+from spatia_ros.evaluate.measures import (
+    DepthErrors,
+    brightened,
+    depth_errors,
+    gain,
+    match_ratio,
+    psnr,
+    recoloured,
+    ssim,
+)
 from spatia_ros.evaluate.pictures import strip
 
 
@@ -19,6 +28,19 @@ def picture() -> np.ndarray:
         for _ in range(3):
             image = (np.roll(image, 1, axis) + 2 * image + np.roll(image, -1, axis)) / 4
     return np.clip(127 + 150 * image, 0, 255).astype(np.uint8)
+
+
+def test_what_the_truth_tells_is_no_more_than_colours(picture) -> None:
+    mask = np.zeros(picture.shape[:2], bool)
+    mask[20:60, 30:90] = True
+    flat = recoloured(np.zeros_like(picture), picture, mask)
+    np.testing.assert_array_equal(np.unique(flat.reshape(-1, 3), axis=0), [np.round(picture[mask].mean(0))])
+    # Dimmed, mixed among channels and shifted: brought back, inside the mask and by what suits it there.
+    other = np.clip(picture @ np.array([[0.5, 0.2, 0.0], [0.1, 0.6, 0.1], [0.0, 0.1, 0.4]]) + 9.0, 0, 255).astype(np.uint8)
+    other[0] = 255
+    assert psnr(recoloured(other, picture, mask), picture, mask) > 40.0 > psnr(other, picture, mask) + 15.0
+    nothing = np.zeros_like(mask)
+    np.testing.assert_array_equal(recoloured(other, picture, nothing), other)
 
 
 def test_psnr_of_a_known_error() -> None:

@@ -18,6 +18,7 @@ from spatia_ros.generator.anchor import NO_CLOCK
 from spatia_ros.generator.condition import ClipView
 from spatia_ros.generator.space_time import SpaceTimeGenerator
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import exposed
 from spatia_ros.train.clips import Clip, Sight
 from spatia_ros.types import SpatiaError
 
@@ -109,6 +110,21 @@ def test_ablation_has_the_published_names(tmp_path):
     assert figures["full"] == figures["voxel_m"]["0.05"], "the configured one"
     assert figures["full"] > figures["no_memory_render"] + 3.0, "a wall that is seen must be told"
     assert set(figures["closed_loop"]) == {"full", *(f"no_{name}" for name in EVERY_GENERATOR), "references", "voxel_m"}
+
+
+def test_a_camera_that_brightens_costs_an_ablation_nothing(tmp_path):
+    steady = along_the_wall(12)
+    changes = [np.full(3, 0.9 * np.sin(k)) for k in range(len(steady))]
+
+    def load(k):
+        rgb, depth = steady.load(k)
+        return exposed(rgb, changes[k]), depth
+
+    alike, unlike = (
+        ablation.evaluate_ablation(sequence, CONFIG, tmp_path, None, 0.0, (1,), (0.05,))["full"]
+        for sequence in (steady, replace(steady, load=load))
+    )
+    assert unlike == pytest.approx(alike, abs=1.0)
 
 
 def test_clips_say_what_each_condition_is_worth(monkeypatch):

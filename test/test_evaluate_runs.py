@@ -54,6 +54,8 @@ def test_novel_view_figures_have_the_published_names(novel_view) -> None:
         assert set(figures[region]) == METHODS
         assert all(isinstance(value, float) for value in figures[region].values())
     assert {"absrel_remembered", "absrel_invented"} <= set(figures["depth"])
+    assert figures["invented_if_told"]["recoloured"] >= figures["invented_if_told"]["mean_colour"]
+    assert figures["invented_if_told"]["recoloured"] > figures["invented"]["generated"]
     assert figures["targets_in_training_half"] == 0
     assert len(json.loads((out / "frames.json").read_text())) == figures["frames"]
     assert load(out / "config.yaml") == CONFIG

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "spatia_ros"
 
 LAYERS = (
-    ("types", "geometry", "config", "o3d", "formats", "kernels"),
+    ("types", "on_demand", "geometry", "config", "o3d", "formats", "kernels"),
     ("memory", "actors", "generator", "sequence", "rig"),
     ("slam", "seed"),
     ("engine",),

@@ -100,7 +100,9 @@ def run_novel_view(args: argparse.Namespace) -> int:
         print(_row(group, [number(figures[group][m], ".2f") for m in methods]))
     print(_row("ssim (all)", [number(figures["ssim"][m], ".3f") for m in methods]))
     remembered, invented = (number(figures["depth"][f"absrel_{where}"], ".4f") for where in ("remembered", "invented"))
-    print(f"\ndepth AbsRel: remembered {remembered}, invented {invented}")
+    mean_colour, best = (number(figures["invented_if_told"][name], ".2f") for name in ("mean_colour", "recoloured"))
+    print(f"\ninvented pixels, if one knew the truth: its mean colour {mean_colour}; ours, recoloured as suits it best {best}")
+    print(f"depth AbsRel: remembered {remembered}, invented {invented}")
     print(f"left in {out}")
     return 0
 

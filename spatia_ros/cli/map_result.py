@@ -94,7 +94,7 @@ def figures_of(made: Made, error: PathError | None) -> dict[str, Any]:
         "tracked_fraction": round(1.0 - float(made.lost.mean()), 4), "lost": int(f["lost"]), "relocalised": int(f["relocalised"]),
         "loops": int(f["loops"]), "false_loops": int(f["false_loops"]), "corrections": int(f["corrections"]),
         "corrected_m": round(float(f["corrected_m"]), 4), "carved": int(f["carved"]), "refused": int(f["refused"]),
-        "moving_pixels": int(f["held"]), "seconds": round(float(f["spent_s"]), 2),
+        "moving_pixels": int(f["held"]), "frames_evened": int(f["evened"]), "seconds": round(float(f["spent_s"]), 2),
         "frame_ms": round(statistics.median(made.frame_ms), 2) if made.frame_ms else None,
     }  # fmt: skip
     if error is not None:
@@ -124,6 +124,7 @@ def rows_of(made: Made, error: PathError | None) -> Rows:
         ("points", f"{len(made.memory):,}", f"voxels of {voxel_cm:g} cm; {f['carved']:,.0f} were carved away again"),
         ("keyframes", f"{len(made.memory.keyframes)}", "kept at full resolution"),
         ("moving", f"{held:.2%} of pixels", "kept out of the map because they did not fit what stays"),
+        ("exposure", f"{f['evened']:.0f} frames evened", "brought to the brightness and white of what was mapped before them"),
         ("loops", f"{f['loops']:.0f}", loops),
         ("lost", f"{f['lost']:.0f} frames", f"not tracked and not mapped; found again {f['relocalised']:.0f} times"),
     ]

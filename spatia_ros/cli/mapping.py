@@ -176,7 +176,7 @@ class Making:
         lost = journal.lost()
         figures |= {
             "frames": len(journal), "lost": int(lost.sum()), "points": len(self.mapper.memory), "spent_s": journal.spent_s,
-            **{name: journal.totals.get(name, 0) for name in ("carved", "refused", "held")},
+            **{name: journal.totals.get(name, 0) for name in ("carved", "refused", "held", "evened")},
         }  # fmt: skip
         return Made(self.source, self.mapper.memory, path, lost, loops, figures, len(journal), complete, self._frame_ms)
 

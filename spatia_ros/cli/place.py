@@ -123,6 +123,7 @@ def open_place(args: argparse.Namespace, config: WorldConfig) -> Place:
 def place_of_sequence(sequence: Sequence, seed_frames: int | None, config: WorldConfig) -> Place:
     """A place whose memory is made from the first frames of a recording (a third of it when None)."""
     from spatia_ros.memory import Memory
+    from spatia_ros.memory.exposure import evened
     from spatia_ros.types import SpatiaError
 
     seeded = max(1, len(sequence) // 3) if seed_frames is None else seed_frames
@@ -130,7 +131,7 @@ def place_of_sequence(sequence: Sequence, seed_frames: int | None, config: World
         raise SpatiaError(f"--seed-frames: expected 1..{len(sequence)} ({sequence.name} has that many), got {seeded}")
     memory = Memory(config.memory)
     for index in progress(range(seeded), "seeding memory"):
-        memory.integrate(sequence.frame(index))
+        memory.integrate(evened(sequence.frame(index), memory))
     framed = sequence.resized(config.camera.width_px, config.camera.height_px).camera
     return Place(sequence.name, memory, config.camera.camera(framed), sequence.trajectory(), seeded)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as Listed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from spatia_ros.cli.options import progress
 from spatia_ros.cli.place import reporting
 from spatia_ros.config import WorldConfig
+from spatia_ros.on_demand import OnDemand
 from spatia_ros.record.lifted_folder import load_lifted, save_lifted
 from spatia_ros.sequence import Sequence, open_sequence
 from spatia_ros.sequence.delay import without_depth_delay
@@ -20,7 +20,7 @@ from spatia_ros.spacetime import nearest_frame
 from spatia_ros.types import Camera, Frame, SpatiaError, UInt8
 
 
-class Shots(Listed[Frame]):
+class Shots(OnDemand[Frame]):
     """Frames of a posed recording, read when asked for."""
 
     def __init__(self, sequence: Sequence, every: int) -> None:
@@ -29,13 +29,8 @@ class Shots(Listed[Frame]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def made(self, index: int) -> Frame:
+        """A frame, read."""
         return self._sequence.frame(self._numbers[index])
 
 

@@ -20,6 +20,7 @@ from spatia_ros.evaluate.novel_view import known, mean
 from spatia_ros.evaluate.pictures import strip
 from spatia_ros.evaluate.prepare import DepthDelay, prepared, still_there
 from spatia_ros.generator import Generator
+from spatia_ros.memory.exposure import EvenFrames
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.sequence import Sequence as Recording
 from spatia_ros.types import Frame, SpatiaError, Trajectory, UInt8
@@ -72,7 +73,10 @@ def evaluate_ablation(
     resized, delay_s = prepared(sequence, config, depth_delay, range(half))
     seeds = still_there(sequence, resized, range(half))
     way = still_there(sequence, resized, range(half, len(sequence)))[:WAY]
-    fly = partial(_fly, resized, [resized.frame(i) for i in seeds], way)
+    # The truth in the exposure of the world that is compared with it, as if the camera had gone on mapping along the way.
+    seen = [resized.frame(i) for i in [*seeds, *way]]
+    truths = EvenFrames(seen, config.memory)[len(seeds) :]
+    fly = partial(_fly, seen[: len(seeds)], truths)
     generator = open_generator(config)
     flown = {"full": fly(config, ())}
     for name in conditions_of(generator):
@@ -94,7 +98,7 @@ def evaluate_ablation(
     figures["depth_delay_s"] = round(delay_s, 4)
     write_json(out_dir / "figures.json", figures)
     write_text(out_dir / "config.yaml", dump(config))
-    write_bytes(out_dir / "strip.png", encode_png(_strip(resized, way, flown | _worst(by_voxel))))
+    write_bytes(out_dir / "strip.png", encode_png(_strip(dict(zip(way, truths, strict=True)), flown | _worst(by_voxel))))
     return figures
 
 
@@ -102,17 +106,17 @@ def _with(config: WorldConfig, section: str, **values: object) -> WorldConfig:
     return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})
 
 
-def _fly(recording: Recording, seeds: list[Frame], way: list[int], config: WorldConfig, without: Sequence[str]) -> Flown:
-    order = [*way, *way[-2::-1]]
+def _fly(seeds: list[Frame], truths: list[Frame], config: WorldConfig, without: Sequence[str]) -> Flown:
+    order = [*truths, *truths[-2::-1]]
     period_ns = round(1e9 / config.frame_rate_hz)
     stamps_ns = seeds[-1].stamp_ns + period_ns * np.arange(1, len(order) + 1, dtype=np.int64)
-    path = Trajectory(stamps_ns, recording.T_world_cam[order])
+    path = Trajectory(stamps_ns, np.stack([truth.T_world_cam for truth in order]))
     world = flights.world_of(config, seeds, partial(_deprived, without))
     scores, first, last, kept = [], None, None, []
-    shown_at = set(_shown_at(len(way)))
+    shown_at = set(_shown_at(len(truths)))
     name = ", ".join(without) or "full"
     for i, shown in enumerate(tqdm(flights.with_memory(world, path), total=len(path), desc=f"without {name}", unit="frame")):
-        scores.append(psnr(shown.rgb, recording.frame(order[i]).rgb))
+        scores.append(psnr(shown.rgb, order[i].rgb))
         first, last = shown.rgb if first is None else first, shown.rgb
         if i in shown_at:
             kept.append(shown.rgb)
@@ -160,10 +164,10 @@ def _shown_at(turn: int) -> list[int]:
     return [int(i) for i in np.unique(np.linspace(1, turn - 1, SHOWN).round())]
 
 
-def _strip(recording: Recording, way: list[int], flown: dict[str, Flown]) -> UInt8:
-    rows = []
-    for row, i in enumerate(_shown_at(len(way))):
-        truth = recording.frame(way[i]).rgb
+def _strip(truths: dict[int, Frame], flown: dict[str, Flown]) -> UInt8:
+    rows, numbers = [], list(truths)
+    for row, i in enumerate(_shown_at(len(truths))):
+        truth = truths[numbers[i]].rgb
         pictures = [(f.frames[row], f"{psnr(f.frames[row], truth):.1f} dB") for f in flown.values()]
-        rows.append([(truth, f"frame {way[i]}"), *pictures])
+        rows.append([(truth, f"frame {numbers[i]}"), *pictures])
     return strip(["truth", *(name.replace("_", " ") for name in flown)], rows)

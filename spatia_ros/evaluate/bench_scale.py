@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from spatia_ros.evaluate.bench_memory import CONFIG, in_view_cloud, map_of, open
 from spatia_ros.evaluate.timing import Timing, interleaved
 from spatia_ros.kernels import njit
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import evened, exposed, exposure_to
 from spatia_ros.types import Camera, Frame
 
 STRIDE_M = 40.0
@@ -68,10 +70,18 @@ def time_sizes(cameras: list[Camera], points: int, voxels: list[int], repetition
 
 
 def time_room(frame: Frame, repetitions: int) -> dict[str, Timing]:
-    """Fusing a frame of a room again: "spatia", and "open3d" with blocks of its own choice (16) and of ours (8)."""
+    """Fusing a frame of a room again: "spatia", and "open3d" with blocks of its own choice (16) and of ours (8).
+
+    And bringing one that is a stop brighter to the map's exposure: "even", and "even_whole" by all of its pixels.
+    """
     memory = Memory(CONFIG)
     memory.integrate(frame)
-    work: dict[str, Callable[[], object]] = {"spatia": lambda: memory.integrate(frame)}
+    bright = replace(frame, rgb=exposed(frame.rgb, np.full(3, np.log(2.0))))
+    work: dict[str, Callable[[], object]] = {
+        "spatia": lambda: memory.integrate(frame),
+        "even": lambda: evened(bright, memory),
+        "even_whole": lambda: exposure_to(memory, bright, frame.camera.width),
+    }
     work |= {f"open3d_{side}": open3d_integration(frame, side) for side in (8, 16)}
     return interleaved("integrate a room", work, repetitions)
 

@@ -13,6 +13,7 @@ from spatia_ros.config import WorldConfig
 from spatia_ros.evaluate.prepare import DepthDelay, prepared, still_there
 from spatia_ros.generator import Generator
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import evened
 from spatia_ros.sequence import Sequence
 from spatia_ros.types import Bool, Camera, Float32, Float64, Frame, SpatiaError, Step, Trajectory, UInt8
 from spatia_ros.world import World, open_generator
@@ -49,7 +50,7 @@ def world_of(config: WorldConfig, frames: Iterable[Frame], wrap: Wrap | None = N
     """A world whose memory is these frames."""
     memory, camera = Memory(config.memory), None
     for frame in frames:
-        memory.integrate(frame)
+        memory.integrate(evened(frame, memory))
         camera = frame.camera
     if camera is None:
         raise SpatiaError("flight: expected at least one frame to start from, got none")

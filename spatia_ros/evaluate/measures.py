@@ -88,7 +88,23 @@ def gain(a: UInt8, b: UInt8, mask: Bool) -> Float64:
 
 def brightened(rgb: UInt8, factor: Float64) -> UInt8:
     """A picture with each channel multiplied by its gain."""
-    return np.clip(rgb * factor + 0.5, 0, 255).astype(np.uint8)
+    return _rounded(rgb * factor)
+
+
+def recoloured(rgb: UInt8, truth: UInt8, mask: Bool) -> UInt8:
+    """A picture through the affine map of its colours, twelve numbers, that brings it nearest to the truth over a mask.
+
+    One of a single colour becomes the truth's mean.
+    """
+    if not mask.any():
+        return rgb
+    with_one = np.concatenate([rgb, np.ones((*mask.shape, 1))], -1)
+    mapping = np.linalg.lstsq(with_one[mask], truth[mask].astype(np.float64), rcond=None)[0]
+    return _rounded(with_one @ mapping)
+
+
+def _rounded(rgb: Float64) -> UInt8:
+    return np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
 def match_ratio(first: UInt8, last: UInt8) -> float:

@@ -12,11 +12,21 @@ from tqdm import tqdm
 
 from spatia_ros.config import WorldConfig, dump
 from spatia_ros.evaluate.baselines import BASELINES
-from spatia_ros.evaluate.measures import MIN_PIXELS, DepthErrors, brightened, depth_errors, gain, psnr, ssim
+from spatia_ros.evaluate.measures import (
+    MIN_PIXELS,
+    DepthErrors,
+    brightened,
+    depth_errors,
+    gain,
+    psnr,
+    recoloured,
+    ssim,
+)
 from spatia_ros.evaluate.pictures import strip
 from spatia_ros.evaluate.prepare import DepthDelay, prepared, still_there
 from spatia_ros.generator import Generator
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import evened
 from spatia_ros.record.files import encode_png, write_bytes, write_json, write_text
 from spatia_ros.sequence import Sequence
 from spatia_ros.types import Bool, Float32, Frame, SpatiaError, Trajectory, UInt8
@@ -132,7 +142,7 @@ class _Trial:
     def _world(self, frames: Iterable[Frame]) -> World:
         memory = Memory(self.config.memory)
         for frame in frames:
-            memory.integrate(frame)
+            memory.integrate(evened(frame, memory))
         world = World(self.config, memory, self.generator, self.sequence.camera)
         world.frozen = True  # neither targets nor inventions enter memory
         return world
@@ -165,6 +175,11 @@ def summary(results: list[Compared]) -> dict[str, Any]:
         figures[region] = {
             name: mean([psnr(r.methods[name], r.truth, mask) for r, mask in zip(results, masks, strict=True)]) for name in METHODS
         }
+    blank, ours = np.zeros_like(results[0].truth), "generated"
+    figures["invented_if_told"] = {
+        "mean_colour": mean([psnr(recoloured(blank, r.truth, ~r.coverage), r.truth, ~r.coverage) for r in results]),
+        "recoloured": mean([psnr(recoloured(r.methods[ours], r.truth, ~r.coverage), r.truth, ~r.coverage) for r in results]),
+    }
     figures["ssim"] = {name: mean([ssim(r.methods[name], r.truth) for r in results]) for name in METHODS}
     nothing = DepthErrors(0, 0.0, 0)
     remembered = sum((depth_errors(r.depth, r.true_depth, r.coverage) for r in results), nothing)

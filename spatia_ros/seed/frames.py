@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import evened
 from spatia_ros.seed.photo import upright_pose
 from spatia_ros.seed.seeded import Report, Seeded, silent
 from spatia_ros.sequence import Poses, Sequence, open_sequence
@@ -37,7 +38,7 @@ def _posed(sequence: Sequence, indices: range, config: WorldConfig, report: Repo
     indices = range(0, len(sequence), indices.step)  # taking a delay out may cost the first and last frames
     memory = Memory(config.memory)
     for n, index in enumerate(indices):
-        memory.integrate(sequence.frame(index))
+        memory.integrate(evened(sequence.frame(index), memory))
         report("folding frames in", (n + 1) / len(indices))
     story = [f"{len(indices)} of {len(sequence)} frames of {sequence.name}, at their recorded poses"]
     figures = {"frames": len(indices), "tracked": False}

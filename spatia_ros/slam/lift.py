@@ -17,6 +17,7 @@ from spatia_ros import geometry
 from spatia_ros.actors import Actor, Cast, Observation, ObservedBody
 from spatia_ros.config import DynamicsConfig, WorldConfig
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import EvenFrames
 from spatia_ros.slam.both_ways import Divided, Look, divide, excess, look_of, widened
 from spatia_ros.slam.fuller import side_of
 from spatia_ros.slam.kind import colour_of, kind_of
@@ -87,6 +88,8 @@ def lift(frames: Sequence[Frame], config: WorldConfig, each: Each = silently) ->
     n, first = len(frames), frames[0] if len(frames) else None
     if first is None or n < 2:
         raise SpatiaError(f"lift: expected at least two frames, got {n}")
+    if config.memory.even_exposure:
+        frames = EvenFrames(frames, config.memory, lambda numbers: each(numbers, "exposure", n))
     memory, poses, stamps, counts = Memory(config.memory), list[Float64](), list[int](), {"moving": 0, "shaded": 0}
     looks, shadows = _witnesses(frames, each), list[Observation]()
     wide = excess(looks, config.dynamics)

@@ -7,6 +7,7 @@ import numpy as np
 from spatia_ros.actors import MoverLog
 from spatia_ros.config import WorldConfig
 from spatia_ros.memory import Memory
+from spatia_ros.memory.exposure import evened
 from spatia_ros.slam.correct import Correction, deform
 from spatia_ros.slam.dynamics import StaticDynamic
 from spatia_ros.types import Frame
@@ -26,16 +27,17 @@ class LiveMap:
         self._dynamics = StaticDynamic(config.dynamics)
 
     def integrate(self, frame: Frame) -> dict[str, int]:
-        """Fold the static part of a frame into memory and keep the rest as movers.
+        """Fold the static part of a frame into memory, in memory's exposure, and keep the rest as movers.
 
         Returns:
-            The counts of :meth:`Memory.integrate`, and ``held``: pixels kept out.
+            The counts of :meth:`Memory.integrate`; ``held``: pixels kept out; ``evened``: 1 if the exposure was another one.
         """
-        split = self._dynamics.split(frame, self.memory)
-        self.movers.observe(frame, split.movers)
+        even = evened(frame, self.memory)
+        split = self._dynamics.split(even, self.memory)
+        self.movers.observe(even, split.movers)
         held = int(np.count_nonzero(~split.static))
         self.held += held
-        return self.memory.integrate(frame, mask=split.static) | {"held": held}
+        return self.memory.integrate(even, mask=split.static) | {"held": held, "evened": int(even is not frame)}
 
     def correct(self, correction: Correction) -> None:
         """Bend the memory to corrected keyframes; what was seen to be free from uncorrected ones is forgotten."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
+from spatia_ros.on_demand import OnDemand
 from spatia_ros.train.clip_augment import augment
 from spatia_ros.train.clip_shards import clips_in, read_clip
 from spatia_ros.train.clips import Clip
@@ -67,7 +67,7 @@ class ClipSet:
         return example.cut(len(example) if frames is None else frames, len(example.context) if context is None else context)
 
 
-class HeldOut(Sequence[Example]):
+class HeldOut(OnDemand[Example]):
     """Clips never learned from, as they are; each made into an example when it is asked for, always the same."""
 
     def __init__(self, clips: Sequence[Place]) -> None:
@@ -76,15 +76,8 @@ class HeldOut(Sequence[Example]):
     def __len__(self) -> int:
         return len(self.clips)
 
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Example]: ...
-
-    def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def made(self, index: int) -> Example:
+        """A clip as it is told."""
         return self.example(self.clip(index), np.random.default_rng(index % len(self)))
 
     def example(self, clip: Clip, rng: np.random.Generator) -> Example:

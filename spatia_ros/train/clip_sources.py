@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from spatia_ros.config import MemoryConfig
+from spatia_ros.memory.exposure import EvenFrames
 from spatia_ros.sequence import open_sequence
 from spatia_ros.sequence.delay import estimate_depth_delay, with_depth_delay
 from spatia_ros.train import clip_onward, scene_air
 from spatia_ros.train.clip_augment import behind_movers, forgotten, random_region
 from spatia_ros.train.clip_recordings import neighbours, warped
-from spatia_ros.train.clip_scenes import SEEN_SHARE, Place, Plan, runs
+from spatia_ros.train.clip_scenes import BEYOND_M, SEEN_SHARE, Place, Plan, runs
 from spatia_ros.train.clip_set import CHECKS, VALIDATION
 from spatia_ros.train.clips import Clip
 from spatia_ros.train.scenes import glb_scene, random_scene
@@ -150,7 +152,8 @@ def _recorded(
 def frames_of(folder: Path, size: tuple[int, int], part: int) -> tuple[Frame, ...]:
     """The frames of the first 1 / ``part`` of a recording at a size; of long ones every second, third.. frame.
 
-    Of recordings kept for evaluation only the first half is for training.
+    Of recordings kept for evaluation only the first half is for training. All are in the exposure of the first, as a memory
+    made of them is: how a camera brightened a picture is not to be learned.
     """
     sequence = open_sequence(folder)
     read = len(sequence) // part
@@ -158,7 +161,8 @@ def frames_of(folder: Path, size: tuple[int, int], part: int) -> tuple[Frame, ..
     if delay.confident:
         sequence = with_depth_delay(sequence, delay.delay_s)
     small = sequence.resized(*size)
-    return tuple(small.frame(i) for i in range(0, min(read, len(small)), -(-read // MOST_FRAMES)))
+    frames = [small.frame(i) for i in range(0, min(read, len(small)), -(-read // MOST_FRAMES))]
+    return tuple(EvenFrames(frames, MemoryConfig(max_range_m=BEYOND_M)))
 
 
 def _needing(name: str, most: int, plan: Plan, rng: np.random.Generator) -> Iterator[list[Clip]]:
