@@ -29,7 +29,12 @@ UPDATES = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 TF = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 TF_STATIC_IN = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+MATCH_S = 0.5
+"""Wait so long once the other side is found, before something is said once: it finds this side by itself, a little later.
 
+A subscriber would miss the message. Of a service Fast DDS drops the answer, when the server has not found the client .1 s after
+the request (rmw_fastrtps issue 842), and the client would wait for ever.
+"""
 TELLS_MATCHES = "matched" in signature(PublisherEventCallbacks.__init__).parameters
 
 

@@ -106,9 +106,15 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
     from rclpy.impl.implementation_singleton import rclpy_implementation
 
     remove_left_over()
+    # ROS shuts its context down at an interrupt, which ends the executor's spin. Python would raise KeyboardInterrupt as well,
+    # wherever this thread is by then: at times half-way through closing the node.
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
     rclpy.init(args=list(arguments))
     node, starting = None, None
     try:
+        if told:  # before ROS minded it
+            return 0
         node = node_of(name)()
         if watch:
             watch.over(node)
@@ -120,7 +126,7 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
             # A subscription that is let go of while the executor gathers what to wait for ends spin.
             with contextlib.suppress(InvalidHandle):
                 executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except ExternalShutdownException:
         pass
     except rclpy_implementation.RCLError:
         # An interrupt that comes while the executor gathers what to wait for takes the context from under it.
@@ -135,6 +141,7 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, before)
     return starting.status if starting else 0
 
 
@@ -219,6 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.respawn:
             return supervised(arguments)
         return spin(options.node, words, Watch(*map(int, options.watch.split(","))) if options.watch else None)
+    except KeyboardInterrupt:  # while ROS was being imported: there is nothing to close
+        return 0
     except SpatiaError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_SETTINGS

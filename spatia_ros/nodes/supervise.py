@@ -81,6 +81,8 @@ class Supervisor:
         while True:
             began_s = time.monotonic()
             status, lived, why = self._one_life()
+            if self._told is not None and not lived:  # it may not mind signals yet, nor has it anything to close
+                return 0
             if self._told is not None or status == 0:
                 return status
             if status == WRONG_SETTINGS and not lived and self.starts == 1:

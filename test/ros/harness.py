@@ -126,10 +126,13 @@ class Graph:
         return out
 
     def call(self, kind, service, **request):
-        if service not in self._clients:
+        new = service not in self._clients
+        if new:
             self._clients[service] = self.client.create_client(kind, service)
         client = self._clients[service]
         assert client.wait_for_service(10.0), service
+        if new and not self._nodes:  # of another process, busy starting
+            time.sleep(qos.MATCH_S)
         future = client.call_async(kind.Request(**request))
         wait(future.done, f"an answer of {service}")
         return future.result()

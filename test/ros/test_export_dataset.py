@@ -166,12 +166,18 @@ def test_a_torn_line_is_a_frame_that_is_not_there(node, folder, goals):
     check(folder / "torn", node.rig, poses)
 
 
-def cut_off(graph, command, goal, enough):
+def cut_off(graph, command, goal, enough, log):
     """Start a world, send the goal, and kill it with enough frames done; returns the first and the last count of them told."""
-    process = subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(log, "w") as said:
+        process = subprocess.Popen(command, env=dict(os.environ), stdout=said, stderr=said)
+
+    def active():
+        assert process.poll() is None, log.read_text()
+        return graph.call(GetState, "/killed/world/get_state").current_state.label == "active"
+
     try:
         goals = Goals(graph, ExportDataset, "/killed/export_dataset")
-        wait(lambda: graph.call(GetState, "/killed/world/get_state").current_state.label == "active", "an active node")
+        wait(active, "an active node")
         _, heard = goals.send(**goal)
         wait(lambda: any(f.frames_done >= enough for f in heard), "the flight")
     finally:
@@ -191,9 +197,9 @@ def test_after_kill_9_the_same_goal_goes_on(folder):
     poses[:, 1, 3] += 0.001 * np.arange(200)
     goal = {"format": MCAP, "path": path_of(poses), "folder": "killed", "seed": 1}
     with Graph() as graph:
-        _, told = cut_off(graph, command, goal, 3)
+        _, told = cut_off(graph, command, goal, 3, folder / "first.log")
     with Graph() as graph:  # one that does not know the dead
-        begun, later = cut_off(graph, command, goal, told + 3)
+        begun, later = cut_off(graph, command, goal, told + 3, folder / "second.log")
     assert begun > told, "what was written is not made again"
     _, counts = mend(folder / "killed")
     assert counts["/killed/camera/color/metadata"] >= later

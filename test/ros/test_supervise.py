@@ -88,18 +88,12 @@ def test_an_end_by_its_own_will_and_settings_that_cannot_be_met_are_not_repeated
     assert (wrong.run(), wrong.starts, said) == (2, 1, [])
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_reach_the_child_and_end_both(number):
-    waits = f"""
-signal.signal(signal.{number.name}, lambda *_: sys.exit(0))
-print("ready", flush=True)
-while True:
-    time.sleep(0.1)
-"""
+def ended_by(number, child):
+    """The exit status of a supervisor of a child that says it is ready, once a signal told it to end."""
     program = f"""
 import sys
 from spatia_ros.nodes.supervise import Patience, supervise
-child = {BEAT + waits!r}
+child = {child!r}
 sys.exit(supervise(lambda *numbers: [sys.executable, "-c", child, *map(str, numbers)], Patience(silence_s=120.0)))
 """
     env = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -109,8 +103,27 @@ sys.exit(supervise(lambda *numbers: [sys.executable, "-c", child, *map(str, numb
     try:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        assert process.wait() == 0
+        return process.wait()
     finally:
         watchdog.cancel()
         process.kill()
         process.stdout.close()
+
+
+READY = """
+print("ready", flush=True)
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_child_and_end_both(number):
+    minds = f"\nsignal.signal(signal.{number.name}, lambda *_: sys.exit(5))"
+    assert ended_by(number, BEAT + minds + READY) == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_told_to_end_before_it_minds_signals_has_ended_well(number):
+    """It dies of the signal, and has nothing to close."""
+    assert ended_by(number, "import time" + READY) == 0

@@ -4,21 +4,29 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (make test sets it up)")
 
+import rclpy
 from geometry_msgs.msg import PoseStamped
 from harness import Background, wait
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import GetState
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from spatia_ros.msg import GeneratedFrame, MemoryUpdate, SimStatus
 from spatia_ros.nodes import qos
+from spatia_ros.nodes.rig.frames import Rig
+from spatia_ros.nodes.settings import FrameSettings
+from spatia_ros.nodes.tools import pilot
 from spatia_ros.nodes.tools.recorder import Definitions, record
 from spatia_ros.sequence.bag_file import BagFile
-from spatia_ros.types import SpatiaError
+from spatia_ros.types import SpatiaError, Trajectory
 
 PATH = "0.1 0 0 0 0 0 0 1\n0.2 0 0 0.1 0 0 0 1\n"
 
@@ -93,3 +101,28 @@ def test_a_flight_that_cannot_be_says_why(tmp_path, path, says):
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_pilot_asks_again_where_an_answer_was_lost(graph, monkeypatch):
+    """As Fast DDS drops it for a client that the server has not found yet: waiting for it would be waiting for ever."""
+    asked, over = [], threading.Event()
+
+    def state(_, answer):
+        asked.append(1)
+        if len(asked) == 1:
+            over.wait(60.0)
+        answer.current_state.id = State.PRIMARY_STATE_ACTIVE
+        return answer
+
+    service = graph.client.create_service(GetState, "world/get_state", state, callback_group=ReentrantCallbackGroup())
+    monkeypatch.setattr(pilot, "ASK_AGAIN_S", 0.1)
+    rclpy.init()
+    try:
+        path = Trajectory(np.array([0], np.int64), np.eye(4)[None])
+        flying = pilot.Pilot(path, Rig(FrameSettings()), 30.0, lambda _: None)
+        flying._wait(flying._is_active, "an active world node")
+    finally:
+        over.set()
+        rclpy.try_shutdown()
+        graph.client.destroy_service(service)
+    assert len(asked) >= 2

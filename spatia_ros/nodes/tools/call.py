@@ -88,6 +88,8 @@ def call(name: str, request: str, wait_s: float, answer_s: float) -> dict[str, A
     """
     import rclpy
 
+    from spatia_ros.nodes.qos import MATCH_S
+
     values = parse_yaml(request, "request")
     rclpy.init()
     node = rclpy.create_node("caller")
@@ -103,6 +105,7 @@ def call(name: str, request: str, wait_s: float, answer_s: float) -> dict[str, A
         asked = client.srv_type.Request()
         fill(asked, values, "request")
         client.wait_for_service(max(until - time.monotonic(), 1.0))
+        time.sleep(MATCH_S)
         answer = client.call_async(asked)
         rclpy.spin_until_future_complete(node, answer, timeout_sec=answer_s)
         if not answer.done():

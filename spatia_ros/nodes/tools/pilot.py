@@ -20,10 +20,8 @@ from spatia_ros.srv import SaveMemory, SavePly
 from spatia_ros.types import SpatiaError, Trajectory
 
 TOPIC = "cmd_trajectory"
-SETTLE_S = 0.5
-"""Between the first match of subscriptions and the command: each side learns of the other on its own."""
-
-
+ASK_AGAIN_S = 2.0
+"""An answer that has not come by then may have been dropped (see qos.MATCH_S)."""
 GIVEN_UP_S = 3.0
 """A node that complains, is not busy, and makes no frame for this long has given the flight up."""
 
@@ -61,6 +59,7 @@ class Pilot:
         self._watch = self.node.create_subscription(GeneratedFrame, topic, self._on_frame, qos.SENSOR_OUT)
         self.node.create_subscription(SimStatus, "world/status", self._on_status, qos.LATCHED)
         self._lifecycle, self._state = self.node.create_client(GetState, "world/get_state"), None
+        self._asked_s = 0.0
         self._done, self._heard_s = 0, time.monotonic()
         self._complaint, self._old_complaint = "", ""
 
@@ -83,7 +82,7 @@ class Pilot:
         listeners = self.listeners
         self._wait(lambda: self._command.get_subscription_count() >= listeners, f"{listeners} listeners of {TOPIC}")
         self._wait(self._is_active, "an active world node")
-        self._spin(SETTLE_S)
+        self._spin(qos.MATCH_S)
         self._old_complaint, self._heard_s = self._complaint, time.monotonic()
         self._command.publish(path_message(self.trajectory, self.rig))
         while self._done < len(self.trajectory):
@@ -98,8 +97,11 @@ class Pilot:
             if self._state.result().current_state.id == State.PRIMARY_STATE_ACTIVE:
                 return True
             self._state = None
+        if self._state is not None and time.monotonic() - self._asked_s > ASK_AGAIN_S:
+            self._lifecycle.remove_pending_request(self._state)
+            self._state = None
         if self._state is None and self._lifecycle.service_is_ready():
-            self._state = self._lifecycle.call_async(GetState.Request())
+            self._state, self._asked_s = self._lifecycle.call_async(GetState.Request()), time.monotonic()
         return False
 
     def save(self, kind: Any, service: str, path: str) -> None:
@@ -111,6 +113,7 @@ class Pilot:
         client = self.node.create_client(kind, service)
         self._heard_s = time.monotonic()
         self._wait(client.service_is_ready, f"the service {service}")
+        self._spin(qos.MATCH_S)
         answer = client.call_async(kind.Request(path=path))
         self._wait(answer.done, f"an answer of {service}")
         if not answer.result().success:
