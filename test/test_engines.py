@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from tensorrt_stand_in import __version__ as stand_in_version
-from tiny_engine import TINY, tiny_engine, tiny_network
+from tiny_engine import TINY, engine_copy, tiny_engine, tiny_network
 
 from spatia_ros.engine import table
 from spatia_ros.engine.bundle import read_bundle
@@ -36,10 +35,6 @@ SMALL = {"frames": 1, "context": 1, "words": 2, "rows": 2, "cols": 3}
 
 def small(graph: table.Graph, seed: int = 0) -> dict[str, np.ndarray]:
     return table.example(graph, {**SMALL, **SIZES}, np.random.default_rng(seed))
-
-
-def engine_copy(folder: Path) -> Path:
-    return Path(shutil.copytree(tiny_engine(), folder / "tiny"))
 
 
 def test_sizes_are_sums_of_products() -> None:
@@ -340,20 +335,6 @@ def test_calibration_records_what_a_world_gives_its_networks() -> None:
         assert batches[name], name
         for batch in batches[name]:
             table.check_inputs(graph, batch, SIZES)
-
-
-def test_an_engines_graphs_are_written_again_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from spatia_ros.cli import main
-
-    folder, figures = engine_copy(tmp_path), tmp_path / "figures.json"
-    before = read_bundle(folder)
-    (folder / "encode.onnx").write_bytes(b"lost")
-    assert main(["export", str(folder), "--json", str(figures)]) == 0
-    assert read_bundle(folder).files["fp32"]["encode"].sha256 == before.files["fp32"]["encode"].sha256
-    assert "fp32 against torch" in capsys.readouterr().out
-    assert set(json.loads(figures.read_text())["measured"]["fp32"]) == set(GRAPHS)
-    open_engines(str(folder), "onnxruntime", 1)
-    assert main(["export", str(tmp_path / "nothing")]) == 2
 
 
 ROOM = """

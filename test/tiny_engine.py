@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -31,3 +32,8 @@ def tiny_engine() -> Path:
     folder = Path(mkdtemp(prefix="tiny-engine-")) / "tiny"
     ship(tiny_network(), folder, "tiny", "none", 0, {}, ("fp32", "fp16"))
     return folder
+
+
+def engine_copy(folder: Path) -> Path:
+    """A copy of it inside a folder, to be changed."""
+    return Path(shutil.copytree(tiny_engine(), folder / "tiny"))

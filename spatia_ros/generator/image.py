@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from spatia_ros.generator.fill import membrane
+from spatia_ros.generator.planes import carried_on
 from spatia_ros.generator.recall import Recalled, recall
 from spatia_ros.memory import Keyframe
 from spatia_ros.memory.keyframes import SILENT
@@ -70,9 +71,10 @@ def visible_statistics(view: View, references: Sequence[Keyframe]) -> tuple[Floa
 
 
 def guess_depth(view: View) -> Float32:
-    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, which keeps planes planes.
+    """Depth [H, W] in metres everywhere: remembered, or a membrane in inverse depth, or, where they come nearer than it, planes.
 
     What memory doubts to be in sight draws the membrane towards it: something unseen may stand before it; mostly nothing does.
+    Planes that come nearer are floors, tables and near walls that go on past the rim; those that recede mostly meet something.
     """
     depth, trust = view.depth, None
     if view.doubted is not None:
@@ -82,7 +84,9 @@ def guess_depth(view: View) -> Float32:
         return np.full(view.depth.shape, BLIND_DEPTH_M, np.float32)
     inverse = np.where(depth > 0, 1.0 / np.maximum(depth, 1e-3), 0.0).astype(np.float32)
     filled, _ = membrane(inverse[..., None], view.coverage, trust)
-    return (1.0 / np.maximum(filled[..., 0], 1e-3)).astype(np.float32)
+    settled = depth > 0
+    nearest = np.where(settled, filled[..., 0], np.maximum(filled[..., 0], carried_on(inverse, view.coverage, trust)))
+    return (1.0 / np.maximum(nearest, 1e-3)).astype(np.float32)
 
 
 def lent_to(
