@@ -38,7 +38,9 @@ def test_losses_on_known_answers() -> None:
     np.testing.assert_allclose(psnr, [20.0, 20.0], atol=0.1)
     assert (masked_mean(a, mask * 0) == 0).all()
     depth, truth = torch.full((2, 1, 4, 4), 0.3), torch.full((2, 1, 4, 4), 0.1)
-    np.testing.assert_allclose(depth_error(depth, truth, mask), [0.2, 0.2], rtol=1e-5)
+    for times, error in ((1.0, 0.0), (2.0, 1.0), (0.5, 0.5), (0.0, 1.0), (np.exp(3.0), 3 * np.e - 1)):
+        away = truth + float(np.log(max(times, 1e-9)))
+        np.testing.assert_allclose(depth_error(away, truth, mask), [error, error], rtol=1e-5, atol=1e-6)
     told = torch.log(torch.full((2, 1, 4, 4), 0.21))
     np.testing.assert_allclose(spread_error(told, depth, truth, mask), [0, 0], atol=1e-5)
     pulled = depth.clone().requires_grad_()

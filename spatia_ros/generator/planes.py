@@ -65,17 +65,20 @@ def carried_on(inverse: Float32, known: Bool, trust: Float32 | None = None) -> F
         float32 [H, W], 1/m, at most REACH times the largest there is; may be negative, where a plane goes past the horizon.
     """
     h, w = inverse.shape
-
-    def halved(image: Float32) -> Float32:
-        """Sums of two by two."""
-        even = np.pad(image, ((0, h % 2), (0, w % 2)))
-        return np.asarray(even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2], np.float32)
-
-    count = halved((inverse > 0).astype(np.float32))
-    there, held = count > 0, halved(known.astype(np.float32)) > 0
-    planes = fitted(halved(inverse) / np.maximum(count, np.float32(1.0)), there)
+    count = _halved((inverse > 0).astype(np.float32))
+    there, held = count > 0, _halved(known.astype(np.float32)) > 0
+    planes = fitted(_halved(inverse) / np.maximum(count, np.float32(1.0)), there)
     doubtful = None if trust is None else np.where(there & ~held, trust.max(), np.float32(0.0))
     filled, _ = membrane(planes, held, doubtful)
-    a, b, c = cv2.split(cv2.resize(filled, (2 * filled.shape[1], 2 * filled.shape[0]), interpolation=cv2.INTER_LINEAR)[:h, :w])
-    row, column = (np.float32(0.5) * np.arange(n, dtype=np.float32) - np.float32(0.25) for n in (h, w))
-    return np.minimum(a * column + b * row[:, None] + c, REACH * inverse.max())
+    row, column = (np.arange(n, dtype=np.float32) for n in there.shape)
+    carried = filled[..., 0] * column + filled[..., 1] * row[:, None] + filled[..., 2]
+    carried = np.minimum(carried, REACH * inverse.max())
+    return np.asarray(cv2.resize(carried, (2 * len(column), 2 * len(row)), interpolation=cv2.INTER_LINEAR)[:h, :w], np.float32)
+
+
+def _halved(image: Float32) -> Float32:
+    """Sums of two by two, float32 [ceil(H / 2), ceil(W / 2)]."""
+    h, w = image.shape
+    even = np.pad(image, ((0, h % 2), (0, w % 2))) if h % 2 or w % 2 else image
+    rows = even[::2] + even[1::2]
+    return rows[:, ::2] + rows[:, 1::2]
