@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,9 @@ def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interr
 
         wait(command_until_seen, "an image")
         assert (images[0].width, images[0].height) == (96, 64)
-        process.send_signal(signal.SIGINT)
+        for _ in range(5):  # impatiently: the first ends it, none comes in between
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         _, errors = process.communicate(timeout=30)
     finally:
         process.kill()
