@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from spatia_ros import geometry
-from spatia_ros.generator import planes
+from spatia_ros.generator import image
 from spatia_ros.generator.fill import membrane
-from spatia_ros.generator.image import guess_depth
-from spatia_ros.generator.planes import REACH, RIDGE, WINDOW, carried_on, fitted
+from spatia_ros.generator.image import NEARER, guess_depth
+from spatia_ros.generator.planes import RIDGE, WINDOW, carried_on, fitted
 from spatia_ros.types import Bool, Camera, Doubted, Float32, View
 
 
@@ -91,10 +91,17 @@ def test_what_recedes_is_not_followed() -> None:
 
 
 def test_no_plane_is_carried_into_the_camera() -> None:
-    floor = of_plane((0.0, 3.0, 1.0))
-    covered = (np.arange(64)[:, None] < 28) & (np.arange(64)[:, None] > 16) & np.ones((64, 96), bool)
-    inverse = np.where(covered, 1.0 / floor, 0.0).astype(np.float32)
-    assert carried_on(inverse, covered).max() == pytest.approx(float(REACH) * inverse.max())
+    """A stray point just before the lens tilts the planes about it as nothing else does."""
+    wall = np.full((64, 96), 2.0, np.float32)
+    covered = np.ones((64, 96), bool)
+    covered[:, 50:] = False
+    wall[28:34, 49] = 0.02
+    view = seen(wall, covered)
+    inverse = np.where(covered, 1.0 / wall, 0.0).astype(np.float32)
+    flat = 1.0 / membrane(inverse[..., None], covered)[0][..., 0]
+    assert (carried_on(inverse, covered)[~covered] > 3.0 / flat[~covered]).any(), "it asks for more"
+    guess = guess_depth(view)[~covered]
+    assert (guess >= flat[~covered] / NEARER * 0.999).all()
 
 
 def test_of_nothing_nothing_is_carried_on() -> None:
@@ -113,5 +120,5 @@ def test_doubted_surfaces_are_left_where_they_are_and_draw_planes_to_them(monkey
     with_it, without = guess_depth(told), guess_depth(view)
     np.testing.assert_allclose(with_it[42:50], 2.0, rtol=0.05)
     assert (with_it[56:] > without[56:] + 0.1).all()
-    monkeypatch.setattr(planes, "REACH", np.float32(1e-6))  # no planes: what is doubted lies where it lay
+    monkeypatch.setattr(image, "carried_on", lambda inverse, *_: inverse)  # what is doubted lies where it lay
     np.testing.assert_array_equal(guess_depth(told)[40:52], with_it[40:52])

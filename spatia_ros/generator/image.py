@@ -31,6 +31,8 @@ MIN_SCALE = 0.03
 """Smallest colour spread a view is normalised by (colours in 0..1)."""
 BLIND_DEPTH_M = 2.0
 """Depth assumed where memory shows nothing at all: a room's."""
+NEARER = np.float32(2.0)
+"""Planes bring a surface at most so many times nearer than the membrane has it; in recordings they ask for less than 1.5."""
 AGE_SCALE_S = 10.0
 DOUBTED_DEPTH, DOUBTED_COLOUR = np.float32(10.0), np.float32(3.0)
 """Trust in the depth and the colour of surfaces that memory doubts to be in sight (see :func:`.fill.membrane`). Measured on
@@ -84,9 +86,9 @@ def guess_depth(view: View) -> Float32:
         return np.full(view.depth.shape, BLIND_DEPTH_M, np.float32)
     inverse = np.where(depth > 0, 1.0 / np.maximum(depth, 1e-3), 0.0).astype(np.float32)
     filled, _ = membrane(inverse[..., None], view.coverage, trust)
-    settled = depth > 0
-    nearest = np.where(settled, filled[..., 0], np.maximum(filled[..., 0], carried_on(inverse, view.coverage, trust)))
-    return (1.0 / np.maximum(nearest, 1e-3)).astype(np.float32)
+    smooth = filled[..., 0]
+    nearer = np.clip(carried_on(inverse, view.coverage, trust), smooth, NEARER * smooth)
+    return (1.0 / np.maximum(np.where(depth > 0, smooth, nearer), 1e-3)).astype(np.float32)
 
 
 def lent_to(

@@ -20,8 +20,6 @@ are nearly alike."""
 RIDGE = np.float32(0.5)
 """Pulls slopes towards none, in squared pixels of the half size, beside the spread of the window's known pixels: what has few of
 them, all on a line, tells no plane."""
-REACH = np.float32(2.0)
-"""No plane is carried nearer than the nearest known surface divided by this."""
 
 
 def fitted(values: Float32, there: Bool) -> Float32:
@@ -62,7 +60,7 @@ def carried_on(inverse: Float32, known: Bool, trust: Float32 | None = None) -> F
         trust: float32 [H, W], of surfaces there that are not known (see :func:`.fill.membrane`); none: there are none.
 
     Returns:
-        float32 [H, W], 1/m, at most REACH times the largest there is; may be negative, where a plane goes past the horizon.
+        float32 [H, W], 1/m; negative where a plane goes past the horizon, and without bound towards the camera.
     """
     h, w = inverse.shape
     count = _halved((inverse > 0).astype(np.float32))
@@ -72,7 +70,6 @@ def carried_on(inverse: Float32, known: Bool, trust: Float32 | None = None) -> F
     filled, _ = membrane(planes, held, doubtful)
     row, column = (np.arange(n, dtype=np.float32) for n in there.shape)
     carried = filled[..., 0] * column + filled[..., 1] * row[:, None] + filled[..., 2]
-    carried = np.minimum(carried, REACH * inverse.max())
     return np.asarray(cv2.resize(carried, (2 * len(column), 2 * len(row)), interpolation=cv2.INTER_LINEAR)[:h, :w], np.float32)
 
 
