@@ -90,6 +90,19 @@ def test_what_recedes_is_not_followed() -> None:
     np.testing.assert_allclose(guess_depth(seen(wall, covered)), np.where(covered, wall, flat), rtol=1e-3)
 
 
+def test_a_thin_hole_is_the_membranes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As beside something that stands before a wall: what is seen there is the wall."""
+    monkeypatch.setattr(image, "carried_on", lambda inverse, *_: np.full_like(inverse, 0.75))  # 1.33 m
+    wall = np.full((64, 96), 2.0, np.float32)
+    guesses = []
+    for wide in (2, 40):
+        covered = np.ones((64, 96), bool)
+        covered[:, 30 : 30 + wide] = False
+        guesses.append(guess_depth(seen(wall, covered))[32, 30 + wide // 2])
+    assert guesses[0] > 1.7
+    assert guesses[1] == pytest.approx(1 / 0.75, rel=1e-3)
+
+
 def test_no_plane_is_carried_into_the_camera() -> None:
     """A stray point just before the lens tilts the planes about it as nothing else does."""
     wall = np.full((64, 96), 2.0, np.float32)
