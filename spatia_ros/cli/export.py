@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spatia_ros.cli.options import add_config, add_json, examples, print_table, write_json_of
-from spatia_ros.types import SpatiaError
 
 if TYPE_CHECKING:
     from spatia_ros.engine.bundle import Bundle
@@ -52,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     from spatia_ros.engine.bundle import INT8
+    from spatia_ros.types import SpatiaError
 
     for name, share in (("--share", args.share), ("--depth-share", args.depth_share)):
         if share is not None and not 0.0 <= share <= 1.0:
@@ -106,6 +106,7 @@ def of_engine(args: argparse.Namespace, floats: Sequence[str]) -> tuple[Path, Bu
     from spatia_ros.engine.bundle import read_bundle
     from spatia_ros.engine.ship import load_network, ship
     from spatia_ros.generator.decoder import shrink
+    from spatia_ros.types import SpatiaError
 
     old, network = read_bundle(args.folder), load_network(args.folder)
     had = {name: float(old.figures.get(name, 1.0)) for name in ("share", "depth_share")}
