@@ -100,22 +100,22 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
     Commands are received on one thread, services and actions wait on others; the world has one of its own. The node starts
     on yet another, so that it tells its state and can be interrupted while it loads.
     """
-    import rclpy
-    from rclpy.exceptions import InvalidHandle
-    from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
-    from rclpy.impl.implementation_singleton import rclpy_implementation
-
-    remove_left_over()
     # ROS shuts its context down at an interrupt, which ends the executor's spin. Python would raise KeyboardInterrupt as well,
-    # wherever this thread is by then: at times half-way through closing the node.
+    # wherever this thread is by then: half-way through closing the node, or in an import that takes it for a missing library.
     told: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    import rclpy
+    from rclpy.exceptions import InvalidHandle
+    from rclpy.executors import MultiThreadedExecutor
+
+    kind = node_of(name)
+    remove_left_over()
     rclpy.init(args=list(arguments))
     node, starting = None, None
     try:
-        if told:  # before ROS minded it
+        if told:  # before ROS minded it; there is nothing to close
             return 0
-        node = node_of(name)()
+        node = kind()
         if watch:
             watch.over(node)
         executor = MultiThreadedExecutor(num_threads=THREADS)
@@ -126,15 +126,12 @@ def spin(name: str, arguments: Sequence[str], watch: Watch | None = None) -> int
             # A subscription that is let go of while the executor gathers what to wait for ends spin.
             with contextlib.suppress(InvalidHandle):
                 executor.spin()
-    except ExternalShutdownException:
-        pass
-    except rclpy_implementation.RCLError:
-        # An interrupt that comes while the executor gathers what to wait for takes the context from under it.
-        if rclpy.ok():
-            raise
     except SpatiaError as error:
         rclpy.logging.get_logger(name).fatal(str(error))
         return WRONG_SETTINGS
+    except Exception:  # an interrupt takes the context from under whatever is being made or waited for
+        if rclpy.ok():
+            raise
     finally:
         if starting is not None:
             starting.end()
@@ -226,8 +223,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.respawn:
             return supervised(arguments)
         return spin(options.node, words, Watch(*map(int, options.watch.split(","))) if options.watch else None)
-    except KeyboardInterrupt:  # while ROS was being imported: there is nothing to close
-        return 0
     except SpatiaError as error:
         sys.stderr.write(f"{error}\n")
         return WRONG_SETTINGS

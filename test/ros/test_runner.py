@@ -57,6 +57,22 @@ def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interr
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize("later_s", [0.0, 0.3, 0.6, 0.9, 1.2])
+def test_one_interrupted_while_it_starts_ends_in_silence(tmp_path, later_s):
+    """While ROS is imported, while the node is made, while it loads: there is nothing to lose, and nothing to say."""
+    process = subprocess.Popen(run("world", "--set", f"data_dir={tmp_path}"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        wait(lambda: "librcl.so" in Path(f"/proc/{process.pid}/maps").read_text(), "ROS to be imported")
+        time.sleep(later_s)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
 def child_of(process):
     """The process that a supervisor runs now, or None."""
     return next(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()), None)
