@@ -15,7 +15,7 @@ from spatia_ros.generator.fill import membrane
 from spatia_ros.types import Bool, Float32
 
 WINDOW = 4
-"""Half the side of a window, pixels of the half size. Measured, like RIDGE, on procedural clips and ``icl_livingroom``: 2 to 6
+"""Half the side of a window, pixels of the half size. Measured, like RIDGE, on procedural clips and three recordings: 2 to 6
 are nearly alike."""
 RIDGE = np.float32(0.5)
 """Pulls slopes towards none, in squared pixels of the half size, beside the spread of the window's known pixels: what has few of
