@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import time
 from array import array
 from collections import Counter
 
@@ -38,6 +39,7 @@ def bag(graph, tmp_path_factory):
         pose[:3, 3] = (0.05 * k, 0.02 * k**2, 1.0)
         command.publish(PoseStamped(header=convert.to_header(0, "map"), pose=convert.to_pose(pose)))
         wait(lambda k=k: len(seen) > k, "a frame")
+    time.sleep(1.0)  # the rest of the last frame is on its way: nothing tells when the recorder has it all
     stop.set()
     recorder.join(30)
     assert not recorder.is_alive()
