@@ -24,7 +24,7 @@ from spatia_ros.engine.cuda_graph import CapturedFunction, Recording
 from spatia_ros.engine.half import casts_to, feeding, to_half
 from spatia_ros.engine.quantise import layers_of, quantised
 from spatia_ros.engine.runtimes import RUNTIMES, choose, open_engines
-from spatia_ros.engine.ship import add_int8, load_network, sizes_of
+from spatia_ros.engine.ship import add_int8, load_network, ship_again, sizes_of
 from spatia_ros.engine.table import GRAPHS
 from spatia_ros.engine.torch_engine import TorchEngine, halve_products
 from spatia_ros.types import SpatiaError
@@ -246,6 +246,7 @@ def test_int8_is_near_float_on_what_it_was_calibrated_for(tmp_path: Path) -> Non
     assert engines.sha256 != truth.sha256
     inputs = small(GRAPHS["decode"], 3)
     assert psnr_db(truth.decode(inputs)["change"], engines.decode(inputs)["change"]) > 20.0
+    assert "int8_against_fp32" not in ship_again(folder, ("fp32",)).figures, "what was measured goes with the graphs"
 
 
 def test_int8_takes_layers_with_weights_and_says_when_there_is_nothing_to_do() -> None:

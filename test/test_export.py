@@ -44,7 +44,12 @@ def test_an_engine_may_be_trusted_less_and_all_of_it_comes_back(tmp_path: Path, 
     np.testing.assert_allclose(heads[again], heads[full], rtol=1e-6)
     assert not heads[none][changed].any()
     capsys.readouterr()
-    assert main(["export", str(none), "--share", "0.5"]) == 2
+    for here in ([], ["--out", str(full)]):
+        before = (full / "manifest.json").read_bytes()
+        assert main(["export", str(full), "--share", "0.5", *here]) == 2
+        assert "--out: expected another folder" in capsys.readouterr().err
+        assert (full / "manifest.json").read_bytes() == before
+    assert main(["export", str(none), "--share", "0.5", "--out", str(again)]) == 2
     assert "--share: expected 0" in capsys.readouterr().err
     assert main(["export", str(full), "--depth-share", "1.5"]) == 2
     assert "--depth-share: expected 0 (the prior) to 1" in capsys.readouterr().err

@@ -1,9 +1,9 @@
 """Turn trained weights into an engine: a folder with safetensors, ONNX graphs that point into it, and a manifest.
 
 FOLDER is a training run, finished or not (its running average of the weights is taken), or an engine whose graphs are to be
-written anew, or given other shares: how far a network is trusted is best chosen on recordings of your own. ONNX Runtime must
-compute what torch computes, or nothing is exported; how far float16 and int8 are from it is printed and kept in the manifest.
-Needs torch (make test installs it).
+written anew, or whose weights get other shares in another folder (--out): how far a network is trusted is best chosen on
+recordings of your own. ONNX Runtime must compute what torch computes, or nothing is exported; how far float16 and int8 are from
+it is printed and kept in the manifest. Needs torch (make test installs it).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def written(args: argparse.Namespace) -> tuple[Path, Bundle]:
     share = 1.0 if args.share is None else args.share
     depth_share = share if args.depth_share is None else args.depth_share
     shrink(result.network.decode, share, depth_share)
-    figures: dict[str, Any] = {"stage": result.stage, **result.figures, "share": share, "depth_share": depth_share}
+    figures: dict[str, Any] = {"stage": result.stage, "share": share, "depth_share": depth_share, **result.figures}
     command = result.plan["command"]
     bundle = ship(result.network, out, name, anywhere(command), result.step, figures, floats)
     copy_card(args.folder, out, command)
@@ -108,6 +108,8 @@ def of_engine(args: argparse.Namespace, floats: Sequence[str]) -> tuple[Path, Bu
     from spatia_ros.generator.decoder import shrink
     from spatia_ros.types import SpatiaError
 
+    if args.out is None or args.out.resolve() == args.folder.resolve():
+        raise SpatiaError(f"--out: expected another folder than {args.folder}, whose weights these would replace for good")
     old, network = read_bundle(args.folder), load_network(args.folder)
     had = {name: float(old.figures.get(name, 1.0)) for name in ("share", "depth_share")}
     asked = {"share": args.share, "depth_share": args.depth_share}
@@ -117,17 +119,16 @@ def of_engine(args: argparse.Namespace, floats: Sequence[str]) -> tuple[Path, Bu
             flag = f"--{name.replace('_', '-')}"
             raise SpatiaError(f"{flag}: expected 0, as {args.folder} keeps nothing of what was learned, got {share}")
     shrink(network.decode, *(wanted[name] / had[name] if had[name] else 0.0 for name in had))
-    out = args.out or args.folder
-    bundle = ship(network, out, args.name or old.name, old.command, old.steps, {**old.figures, **wanted}, floats)
-    copy_card(args.folder, out, old.command)
-    return out, bundle
+    bundle = ship(network, args.out, args.name or old.name, old.command, old.steps, {**old.figures, **wanted}, floats)
+    copy_card(args.folder, args.out, old.command)
+    return args.out, bundle
 
 
 def copy_card(folder: Path, out: Path, command: str) -> None:
     """The card of the weights stays with them; in it the command they were trained by, as :func:`anywhere` has it."""
     from spatia_ros.train.card import CARD
 
-    if (folder / CARD).is_file() and folder.resolve() != out.resolve():
+    if (folder / CARD).is_file():
         (out / CARD).write_text((folder / CARD).read_text().replace(command, anywhere(command)))
 
 

@@ -72,7 +72,8 @@ def ship(
     bundle = Bundle(
         format=FORMAT, name=name, network=network.config.as_dict(), sizes=sizes, command=command, steps=steps,
         files={precision: {part: describe(path) for part, path in paths.items()} for precision, paths in written.items()},
-        figures={**figures, "against_torch": measured},
+        # int8 graphs, where there were any, were made of other graphs than these
+        figures={**{name: value for name, value in figures.items() if name != "int8_against_fp32"}, "against_torch": measured},
     )
     write_bundle(folder, bundle)
     return bundle

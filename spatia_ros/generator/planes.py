@@ -64,10 +64,10 @@ def carried_on(inverse: Float32, known: Bool, trust: Float32 | None = None) -> F
     """
     h, w = inverse.shape
     count = _halved((inverse > 0).astype(np.float32))
-    there, held = count > 0, _halved(known.astype(np.float32)) > 0
-    planes = fitted(_halved(inverse) / np.maximum(count, np.float32(1.0)), there)
-    doubtful = None if trust is None else np.where(there & ~held, trust.max(), np.float32(0.0))
-    filled, _ = membrane(planes, held, doubtful)
+    there, at_least_one = count > 0, np.maximum(count, np.float32(1.0))
+    planes = fitted(_halved(inverse) / at_least_one, there)
+    held = _halved(known.astype(np.float32)) > 0
+    filled, _ = membrane(planes, held, None if trust is None else _halved(trust) / at_least_one)
     row, column = (np.arange(n, dtype=np.float32) for n in there.shape)
     carried = filled[..., 0] * column + filled[..., 1] * row[:, None] + filled[..., 2]
     return np.asarray(cv2.resize(carried, (2 * len(column), 2 * len(row)), interpolation=cv2.INTER_LINEAR)[:h, :w], np.float32)

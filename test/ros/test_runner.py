@@ -1,5 +1,6 @@
 """The runner: the same node with the same YAML where there is no launch, ended by Ctrl-C."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,6 +27,28 @@ def run(*arguments):
     return [sys.executable, "-m", "spatia_ros.nodes.runner", *map(str, arguments)]
 
 
+@contextlib.contextmanager
+def running(command, end=subprocess.Popen.kill):
+    """A program, which is over in any case once the block is left."""
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        end(process)
+        process.wait()
+
+
+def interrupted(process, times=1):
+    """What a program said once it was told to end, which it must do well."""
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    return errors
+
+
 def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interrupt(graph, tmp_path):
     """Started as a user would start it, commanded over ROS, ended by Ctrl-C with status 0."""
     wall_memory().save(tmp_path / "wall.spatia")
@@ -35,8 +58,7 @@ def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interr
         "world", "--params", params, "--set", "generator.name=projection", "--set", "source.memory=wall.spatia",
         "--set", "frames.map_up=y", "--ros-args", "-r", "__ns:=/robot",
     )  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
+    with running(command) as process:
         images = graph.collect(Image, "/robot/camera/color/image_raw")
         go = graph.publisher(PoseStamped, "/robot/cmd_pose", qos.COMMAND)
 
@@ -46,31 +68,16 @@ def test_a_world_from_a_parameter_file_serves_another_process_and_ends_on_interr
 
         wait(command_until_seen, "an image")
         assert (images[0].width, images[0].height) == (96, 64)
-        for _ in range(5):  # impatiently: the first ends it, none comes in between
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.01)
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
+        interrupted(process, times=5)  # impatiently: the first ends it, none comes in between
 
 
 @pytest.mark.parametrize("later_s", [0.0, 0.3, 0.6, 0.9, 1.2])
 def test_one_interrupted_while_it_starts_ends_in_silence(tmp_path, later_s):
     """While ROS is imported, while the node is made, while it loads: there is nothing to lose, and nothing to say."""
-    process = subprocess.Popen(run("world", "--set", f"data_dir={tmp_path}"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
+    with running(run("world", "--set", f"data_dir={tmp_path}")) as process:
         wait(lambda: "librcl.so" in Path(f"/proc/{process.pid}/maps").read_text(), "ROS to be imported")
         time.sleep(later_s)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
+        interrupted(process)
 
 
 def child_of(process):
@@ -86,8 +93,7 @@ def test_a_world_that_is_killed_comes_back_where_it_was(graph, tmp_path):
         "--set", "camera.width_px=96", "--set", "camera.height_px=64", "--set", "source.memory=wall.spatia",
         "--ros-args", "-r", "__ns:=/phoenix",
     )  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
+    with running(command, end=subprocess.Popen.terminate) as process:  # its child ends with it
         told = graph.collect(GeneratedFrame, "/phoenix/camera/color/metadata")
         path = graph.publisher(NavPath, "/phoenix/cmd_trajectory", qos.COMMAND)
         msg = NavPath(header=convert.to_header(0, "map"))
@@ -108,12 +114,7 @@ def test_a_world_that_is_killed_comes_back_where_it_was(graph, tmp_path):
         wait(flown_again, "a frame after the restart")
         assert told[before].step >= kept
         assert convert.time_ns(told[before].header.stamp) > convert.time_ns(told[before - 1].header.stamp)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.terminate()
-        process.wait()
-    assert process.returncode == 0, errors
+        errors = interrupted(process)
     assert "killed by SIGKILL; started again" in errors
     assert "world of checkpoint 1" in errors
 
